@@ -1,0 +1,1 @@
+"""Drawing a diagram: its layout, and what is made of it."""

@@ -1,0 +1,1 @@
+"""Shipped definitions, in the language itself."""

@@ -1,0 +1,1 @@
+"""Choosing how a simplified diagram is computed: contraction order, lowerings, cost."""

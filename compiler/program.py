@@ -1,0 +1,348 @@
+"""The linear program of target operations: what a plan becomes and all that a backend sees.
+
+A program is a list of steps in single-assignment form. Step n computes value n from earlier values. Sizes
+are integers or, in a shape-generic program, sympy expressions over the symbols that `Program.sizes` binds;
+numpy's conventions hold throughout (axes count from zero, no negative axes). Nothing here knows
+diagrams, and no operation here is specific to one backend.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Union
+
+if TYPE_CHECKING:
+    import sympy
+
+Dim = Union[int, "sympy.Expr"]
+
+
+@dataclass(frozen=True, slots=True)
+class Operand:
+    """The operand `name`, as given."""
+
+    name: str
+
+    @property
+    def inputs(self) -> tuple[int, ...]:
+        """No earlier values."""
+        return ()
+
+
+@dataclass(frozen=True, slots=True)
+class LinearCondition:
+    """Σ coefficients[a]·index[a] + constant is zero (mod `modulus`, if given), or non-negative."""
+
+    coefficients: tuple[Dim, ...]
+    constant: Dim
+    modulus: Dim | None = None
+    nonnegative: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Indicator:
+    """A dense 0/1 tensor over index ranges: the sum over `pieces` (disjoint) of where all their
+    conditions hold. Known at compile time when its sizes are integers. dtype and device as value `like`."""
+
+    pieces: tuple[tuple[LinearCondition, ...], ...]
+    like: int
+
+    @property
+    def inputs(self) -> tuple[int, ...]:
+        """The value whose dtype and device it takes."""
+        return (self.like,)
+
+
+@dataclass(frozen=True, slots=True)
+class _Unary:
+    x: int
+
+    @property
+    def inputs(self) -> tuple[int, ...]:
+        """The one value it works on."""
+        return (self.x,)
+
+
+@dataclass(frozen=True, slots=True)
+class Reshape(_Unary):
+    """Same elements in row-major order, new shape (the step's)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Permute(_Unary):
+    """Axis n of the result is axis `order[n]` of x."""
+
+    order: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Slice(_Unary):
+    """Along `axis`: `length` entries from `start` in steps of `step`."""
+
+    axis: int
+    start: Dim
+    length: Dim
+    step: Dim = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Pad(_Unary):
+    """Zeros before and after, a pair an axis; a negative number cuts off."""
+
+    padding: tuple[tuple[Dim, Dim], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Window(_Unary):
+    """Sliding windows along `axis`: result[…, o, …, k] = x[…, stride·o + dilation·k, …].
+
+    `axis` becomes o, with `count` windows; a new last axis k has `size` entries. A view where the backend has
+    them. The last entry touched must exist: stride·(count−1) + dilation·(size−1) < x.shape[axis].
+    """
+
+    axis: int
+    count: Dim
+    size: Dim
+    stride: Dim = 1
+    dilation: Dim = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Fold(_Unary):
+    """The transpose of padding and windows: result[…, i] = Σ x[…, o, k] over i = stride·o + dilation·k − padding.
+
+    Axes `windows` (o) and `entries` (k) go, a new last axis i of `size` comes; what falls outside is dropped.
+    """
+
+    windows: int
+    entries: int
+    size: Dim
+    stride: Dim = 1
+    dilation: Dim = 1
+    padding: Dim = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Diagonal(_Unary):
+    """Axes `first` and `second` (same size) become one new last axis."""
+
+    first: int
+    second: int
+
+
+@dataclass(frozen=True, slots=True)
+class Flip(_Unary):
+    """Reversed order along `axis`."""
+
+    axis: int
+
+
+@dataclass(frozen=True, slots=True)
+class Dilate(_Unary):
+    """`step` − 1 zeros between neighbours along `axis`: result[step·n] = x[n], size step·(n−1) + 1."""
+
+    axis: int
+    step: Dim
+
+
+@dataclass(frozen=True, slots=True)
+class Expand(_Unary):
+    """Axes of size one (and missing leading axes) repeated to the step's shape, as a view."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sum(_Unary):
+    """Summed over `axes`, which go."""
+
+    axes: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Scale(_Unary):
+    """Multiplied by a scalar: a rational number, or an expression over bound sizes."""
+
+    factor: Dim
+
+
+@dataclass(frozen=True, slots=True)
+class Cast(_Unary):
+    """To a named dtype (`"float32"`), or to that of value `like`."""
+
+    dtype: str | None = None
+    like: int | None = None
+
+    @property
+    def inputs(self) -> tuple[int, ...]:
+        """x, and the value whose dtype it takes."""
+        return (self.x,) if self.like is None else (self.x, self.like)
+
+
+@dataclass(frozen=True, slots=True)
+class Add:
+    """The sum of values whose shapes broadcast (equal rank, sizes equal or one)."""
+
+    values: tuple[int, ...]
+
+    @property
+    def inputs(self) -> tuple[int, ...]:
+        """The values that are added."""
+        return self.values
+
+
+@dataclass(frozen=True, slots=True)
+class Einsum:
+    """A contraction. `terms[n]` labels the axes of input n, `out` those of the result.
+
+    Labels are small integers; no label stands twice in one term, every label of `out` stands in some term.
+    Compiled programs have one or two inputs; the dense oracle has one step with all of them.
+    """
+
+    values: tuple[int, ...]
+    terms: tuple[tuple[int, ...], ...]
+    out: tuple[int, ...]
+
+    @property
+    def inputs(self) -> tuple[int, ...]:
+        """The values that are contracted."""
+        return self.values
+
+
+@dataclass(frozen=True, slots=True)
+class Convolution:
+    """Native convolution: x [b, g·ci, *i], weight [g·co, ci, *k] → [b, g·co, *o]; symmetric zero padding."""
+
+    x: int
+    weight: int
+    stride: tuple[Dim, ...]
+    padding: tuple[Dim, ...]
+    dilation: tuple[Dim, ...]
+    groups: Dim = 1
+
+    @property
+    def inputs(self) -> tuple[int, ...]:
+        """Input and weight."""
+        return (self.x, self.weight)
+
+
+@dataclass(frozen=True, slots=True)
+class TransposedConvolution:
+    """Native input gradient: v [b, g·co, *o], weight [g·co, ci, *k] → [b, g·ci, *i]."""
+
+    x: int
+    weight: int
+    stride: tuple[Dim, ...]
+    padding: tuple[Dim, ...]
+    output_padding: tuple[Dim, ...]
+    dilation: tuple[Dim, ...]
+    groups: Dim = 1
+
+    @property
+    def inputs(self) -> tuple[int, ...]:
+        """Cotangent and weight."""
+        return (self.x, self.weight)
+
+
+@dataclass(frozen=True, slots=True)
+class WeightGradient:
+    """Native weight gradient: x [b, g·ci, *i], v [b, g·co, *o] → [g·co, ci, *k], the step's shape."""
+
+    x: int
+    cotangent: int
+    stride: tuple[Dim, ...]
+    padding: tuple[Dim, ...]
+    dilation: tuple[Dim, ...]
+    groups: Dim = 1
+
+    @property
+    def inputs(self) -> tuple[int, ...]:
+        """Input and cotangent."""
+        return (self.x, self.cotangent)
+
+
+Operation = (
+    Operand
+    | Indicator
+    | Reshape
+    | Permute
+    | Slice
+    | Pad
+    | Window
+    | Fold
+    | Diagonal
+    | Flip
+    | Dilate
+    | Expand
+    | Sum
+    | Scale
+    | Cast
+    | Add
+    | Einsum
+    | Convolution
+    | TransposedConvolution
+    | WeightGradient
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One value: the operation, its shape, a name for each axis (`"o1"`, `"(ci k1 k2)"`) and a remark."""
+
+    operation: Operation
+    shape: tuple[Dim, ...]
+    axes: tuple[str, ...]
+    remark: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """An operand in the function's signature: its name, axes and sizes."""
+
+    name: str
+    axes: tuple[str, ...]
+    shape: tuple[Dim, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SizeBinding:
+    """In a shape-generic program: size symbol `name` is `extent(operand, axis)` divided by `divisor`."""
+
+    name: str
+    operand: str
+    axis: int
+    divisor: Dim = 1
+
+
+@dataclass(frozen=True, slots=True)
+class SizeCheck:
+    """Axis `axis` of `operand` must have size `expected`; `wires` is how messages call the axis."""
+
+    operand: str
+    axis: int
+    expected: Dim
+    wires: str
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A function of operands: its steps, and which values are returned."""
+
+    name: str
+    parameters: tuple[Parameter, ...]
+    steps: tuple[Step, ...]
+    results: tuple[int, ...]
+    result_names: tuple[str, ...]
+    doc: str = ""
+    sizes: tuple[SizeBinding, ...] = ()
+    checks: tuple[SizeCheck, ...] = ()
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+    def last_use(self) -> tuple[int, ...]:
+        """For each value, the step that reads it last (its own if none; past the end for results)."""
+        last = list(range(len(self.steps)))
+        for at, step in enumerate(self.steps):
+            for value in step.operation.inputs:
+                last[value] = at
+        for value in self.results:
+            last[value] = len(self.steps)
+        return tuple(last)

@@ -1,0 +1,173 @@
+"""Scalars: sizes and factors as plain integers where known, sympy expressions where not.
+
+Integers stay Python integers, so that work on known sizes is fast; anything symbolic is a sympy expression over
+positive (sizes) or non-negative (parameters) integer symbols. Printing is the same for `.tn` text and
+for Python code, up to the names of sizes and the sign of powers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Union
+
+import sympy
+from sympy import Expr, Integer, Rational, Symbol
+
+Dim = Union[int, Expr]
+
+
+class FloorDiv(sympy.Function):  # type: ignore[misc]  # sympy has no types
+    """⌊a / b⌋ for integers, b > 0; evaluates when the quotient is an integer for all values of its symbols."""
+
+    is_integer = True
+    nargs = 2
+
+    @classmethod
+    def eval(cls, a: Expr, b: Expr) -> Expr | None:
+        """The simplified quotient, or None to stay as it is."""
+        if a.is_Integer and b.is_Integer:
+            return Integer(int(a) // int(b))
+        if b == 1:
+            return a
+        if b.is_Integer:
+            terms = sympy.Add.make_args(sympy.expand(a))
+            whole = [t for t in terms if _divides(int(b), t)]
+            if whole:
+                rest = sympy.Add(*[t for t in terms if not _divides(int(b), t)])
+                quotient = sympy.Add(*[t / b for t in whole])
+                return quotient + (cls(rest, b) if rest != 0 else 0)
+            return None
+        quotient = sympy.cancel(a / b)
+        if quotient.is_polynomial() and quotient.is_integer:
+            return quotient
+        return None
+
+
+def _divides(divisor: int, term: Expr) -> bool:
+    coefficient, rest = term.as_coeff_Mul()
+    return bool(coefficient.is_Integer and int(coefficient) % divisor == 0 and rest.is_integer is not False)
+
+
+def size(name: str) -> Symbol:
+    """The symbol of the size of a wire."""
+    return Symbol(name, integer=True, positive=True)
+
+
+def parameter(name: str) -> Symbol:
+    """The symbol of a hyper-parameter."""
+    return Symbol(name, integer=True, nonnegative=True)
+
+
+def plain(value: Any) -> Dim:
+    """Python's integer where the value is one, else the expression."""
+    if isinstance(value, int):
+        return value
+    if isinstance(value, Expr) and value.is_Integer:
+        return int(value)
+    return value  # type: ignore[no-any-return]  # sympy has no types
+
+
+def floor_div(a: Dim, b: Dim) -> Dim:
+    """⌊a / b⌋."""
+    if isinstance(a, int) and isinstance(b, int):
+        return a // b
+    return plain(FloorDiv(sympy.sympify(a), sympy.sympify(b)))
+
+
+def gcd(a: Dim, b: Dim) -> Dim:
+    """The greatest common divisor where both are known or one is 1; else 1 is not claimed: sympy's gcd."""
+    return plain(sympy.gcd(a, b))
+
+
+def expand(value: Dim) -> Dim:
+    """A sum of monomials."""
+    return value if isinstance(value, int) else plain(sympy.expand(value))
+
+
+def substitute(value: Dim, values: Mapping[Symbol, Dim]) -> Dim:
+    """The value with symbols replaced."""
+    if isinstance(value, int) or not (value.free_symbols & values.keys()):
+        return value
+    return plain(value.xreplace({k: sympy.sympify(v) for k, v in values.items()}).doit())
+
+
+def equal(a: Dim, b: Dim) -> bool:
+    """Whether a = b is certain (for all values of the symbols)."""
+    if isinstance(a, int) and isinstance(b, int):
+        return a == b
+    if a == b:
+        return True
+    return bool(sympy.expand(a - b) == 0)
+
+
+def nonnegative(a: Dim) -> bool:
+    """Whether a ≥ 0 is certain."""
+    if isinstance(a, int):
+        return a >= 0
+    if a.is_nonnegative:
+        return True
+    # sizes are at least one: write n = n′ + 1 with n′ ≥ 0, so that signs decide
+    shifted = a.xreplace({s: s + 1 for s in a.free_symbols if s.is_positive})
+    return bool(_signs(sympy.expand(shifted)))
+
+
+def _signs(a: Expr) -> bool:
+    """Whether every term of a sum is certainly non-negative, with symbols at least zero."""
+    for term in sympy.Add.make_args(a):
+        coefficient, rest = term.as_coeff_Mul()
+        if coefficient < 0 or not all(f.is_nonnegative for f in sympy.Mul.make_args(rest)):
+            return False
+    return True
+
+
+def text(
+    value: Any, name: Callable[[Symbol], str] = lambda symbol: str(symbol), power: str = "^"
+) -> str:
+    """A scalar in `.tn` syntax (or Python's, with `power="**"`); `name` writes the symbols."""
+    return _text(sympy.sympify(value), name, power)[0]
+
+
+_SUM, _PRODUCT, _POWER, _ATOM = 0, 1, 2, 3
+
+
+def _text(e: Expr, name: Callable[[Symbol], str], power: str) -> tuple[str, int]:
+    def wrap(part: Expr, level: int) -> str:
+        written, own = _text(part, name, power)
+        return written if own >= level else f"({written})"
+
+    if e.is_Symbol:
+        return name(e), _ATOM
+    if e.is_Integer:
+        return str(e), (_ATOM if e >= 0 else _SUM)
+    if e.is_Rational:
+        return f"{e.p}/{e.q}", (_PRODUCT if e > 0 else _SUM)
+    if isinstance(e, FloorDiv):
+        a, b = e.args
+        return f"{wrap(a, _POWER)}//{wrap(b, _POWER)}", _PRODUCT
+    if e.is_Add:
+        terms = sorted(e.as_ordered_terms(), key=lambda t: (not t.free_symbols, t.could_extract_minus_sign()))
+        out = wrap(terms[0], _SUM)
+        for term in terms[1:]:
+            if term.could_extract_minus_sign():
+                out += f" - {wrap(-term, _PRODUCT)}"
+            else:
+                out += f" + {wrap(term, _PRODUCT)}"
+        return out, _SUM
+    if e.is_Mul:
+        if e.could_extract_minus_sign():
+            return f"-{wrap(-e, _PRODUCT)}", _SUM
+        numerator, denominator = e.as_numer_denom()
+        if denominator != 1:
+            return f"{wrap(numerator, _PRODUCT)}/{wrap(denominator, _POWER)}", _PRODUCT
+        return "*".join(wrap(f, _POWER) for f in e.as_ordered_factors()), _PRODUCT
+    if e.is_Pow:
+        base, exponent = e.args
+        if exponent.is_negative:
+            return f"1/{wrap(base**-exponent, _POWER)}", _PRODUCT
+        return f"{wrap(base, _ATOM)}{power}{wrap(exponent, _ATOM)}", _POWER
+    raise TypeError(f"no notation for {e!r}")
+
+
+def rational(value: Any) -> Any:
+    """A sympy number or expression from an integer, a fraction or an expression."""
+    return Rational(value) if isinstance(value, int) else sympy.sympify(value)
