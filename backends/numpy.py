@@ -1,0 +1,308 @@
+"""The dense oracle: a plain interpreter of linear programs in numpy, float64 or complex128.
+
+Nothing here is clever and nothing is fast: loops and index arithmetic wherever they make it obvious
+that an operation means what `diagrammar.program` says. Casts are ignored.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import opt_einsum
+import sympy
+
+from diagrammar import program as ops
+from diagrammar.program import Dim, Program, Step
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+def evaluate(program: Program, operands: Mapping[str, Array]) -> tuple[Array, ...]:
+    """The program's results for operands of the shapes that its parameters state.
+
+    Raises ValueError where an operand is missing or disagrees with a size.
+    """
+    missing = [p.name for p in program.parameters if p.name not in operands]
+    if missing:
+        raise ValueError(f"{program.name}: no value for {', '.join(missing)}")
+    arrays = {p.name: np.asarray(operands[p.name]) for p in program.parameters}
+    kind = np.complex128 if any(np.iscomplexobj(a) for a in arrays.values()) else np.float64
+    arrays = {name: a.astype(kind) for name, a in arrays.items()}
+    run = _Run(arrays, bind(program, {name: a.shape for name, a in arrays.items()}), kind)
+    for step in program.steps:
+        run.step(step)
+    return tuple(run.values[value] for value in program.results)
+
+
+def bind(program: Program, shapes: Mapping[str, Sequence[int]]) -> dict[str, int]:
+    """The sizes that the operands' shapes give, by name; every stated size is checked."""
+    for p in program.parameters:
+        if len(shapes[p.name]) != len(p.shape):
+            raise ValueError(f"{p.name}: has {len(shapes[p.name])} axes, expected {len(p.shape)}")
+    sizes: dict[str, int] = {}
+    for size in program.sizes:
+        sizes[size.name] = shapes[size.operand][size.axis] // integer(size.divisor, sizes)
+    stated = [
+        ops.SizeCheck(p.name, axis, expected, p.axes[axis])
+        for p in program.parameters
+        for axis, expected in enumerate(p.shape)
+    ]
+    for check in (*program.checks, *stated):
+        size_, expected = shapes[check.operand][check.axis], integer(check.expected, sizes)
+        if size_ != expected:
+            where = f"{check.operand}: axis {check.axis} ({check.wires})"
+            raise ValueError(f"{where} has size {size_}, expected {expected}")
+    return sizes
+
+
+def integer(value: Dim, sizes: Mapping[str, int]) -> int:
+    """The integer that a size expression stands for; raises ValueError where it is none."""
+    number = scalar(value, sizes)
+    if not number.is_Integer:
+        raise ValueError(f"size {value} is {number}, not an integer")
+    return int(number)
+
+
+def scalar(value: Dim, sizes: Mapping[str, int]) -> Any:
+    """The exact number (a sympy Rational, mostly) that a scalar expression stands for."""
+    expression = sympy.sympify(value)
+    known = {s: sympy.Integer(sizes[s.name]) for s in expression.free_symbols if s.name in sizes}
+    number = expression.xreplace(known).doit()
+    if number.free_symbols:
+        raise ValueError(f"nothing binds the size {min(map(str, number.free_symbols))}")
+    return number
+
+
+class _Run:
+    """The values computed so far, and one method an operation."""
+
+    def __init__(self, operands: Mapping[str, Array], sizes: Mapping[str, int], kind: Any) -> None:
+        self.operands, self.sizes, self.kind = operands, sizes, kind
+        self.values: list[Array] = []
+
+    def step(self, step: Step) -> None:
+        """Compute the next value and hold it against the shape that the step states."""
+        shape = tuple(self.size_of(dim) for dim in step.shape)
+        value = _METHODS[type(step.operation)](self, step.operation, shape)
+        if value.shape != shape:
+            at = len(self.values)
+            raise ValueError(f"step {at}: {step.operation} has shape {value.shape}, not {shape}")
+        self.values.append(value)
+
+    def size_of(self, value: Dim) -> int:
+        """A size in numbers."""
+        return integer(value, self.sizes)
+
+    def sizes_of(self, values: Sequence[Dim]) -> tuple[int, ...]:
+        """Sizes in numbers."""
+        return tuple(self.size_of(value) for value in values)
+
+    def operand(self, op: ops.Operand, shape: tuple[int, ...]) -> Array:
+        return self.operands[op.name]
+
+    def indicator(self, op: ops.Indicator, shape: tuple[int, ...]) -> Array:
+        total = np.zeros(shape, self.kind)
+        index = np.indices(shape)
+        for piece in op.pieces:
+            holds = np.ones(shape, bool)
+            for condition in piece:
+                value = np.full(shape, self.size_of(condition.constant))
+                for axis, coefficient in enumerate(self.sizes_of(condition.coefficients)):
+                    value = value + coefficient * index[axis]
+                if condition.modulus is not None:
+                    value = value % self.size_of(condition.modulus)
+                holds &= (value >= 0) if condition.nonnegative else (value == 0)
+            total += holds
+        return total
+
+    def reshape(self, op: ops.Reshape, shape: tuple[int, ...]) -> Array:
+        return self.values[op.x].reshape(shape)
+
+    def permute(self, op: ops.Permute, shape: tuple[int, ...]) -> Array:
+        return self.values[op.x].transpose(op.order)
+
+    def slice(self, op: ops.Slice, shape: tuple[int, ...]) -> Array:
+        start, length, step = self.sizes_of((op.start, op.length, op.step))
+        return self.values[op.x].take([start + step * n for n in range(length)], op.axis)
+
+    def pad(self, op: ops.Pad, shape: tuple[int, ...]) -> Array:
+        x = self.values[op.x]
+        padding = [self.sizes_of(pair) for pair in op.padding]
+        x = np.pad(x, [(max(left, 0), max(right, 0)) for left, right in padding])
+        for axis, (left, right) in enumerate(padding):
+            x = x.take(range(max(-left, 0), x.shape[axis] - max(-right, 0)), axis)
+        return x
+
+    def window(self, op: ops.Window, shape: tuple[int, ...]) -> Array:
+        count, size, stride, dilation = self.sizes_of((op.count, op.size, op.stride, op.dilation))
+        at = [[stride * o + dilation * k for k in range(size)] for o in range(count)]
+        taken = self.values[op.x].take(np.array(at, int).reshape(count, size), op.axis)
+        return np.moveaxis(taken, op.axis + 1, -1)
+
+    def fold(self, op: ops.Fold, shape: tuple[int, ...]) -> Array:
+        stride, dilation, padding = self.sizes_of((op.stride, op.dilation, op.padding))
+        x = np.moveaxis(self.values[op.x], (op.windows, op.entries), (-2, -1))
+        out = np.zeros(shape, self.kind)
+        for o, k in itertools.product(*map(range, x.shape[-2:])):
+            i = stride * o + dilation * k - padding
+            if 0 <= i < shape[-1]:
+                out[..., i] += x[..., o, k]
+        return out
+
+    def diagonal(self, op: ops.Diagonal, shape: tuple[int, ...]) -> Array:
+        return np.diagonal(self.values[op.x], 0, op.first, op.second)
+
+    def flip(self, op: ops.Flip, shape: tuple[int, ...]) -> Array:
+        return np.flip(self.values[op.x], op.axis)
+
+    def dilate(self, op: ops.Dilate, shape: tuple[int, ...]) -> Array:
+        out = np.zeros(shape, self.kind)
+        np.moveaxis(out, op.axis, 0)[:: self.size_of(op.step)] = np.moveaxis(
+            self.values[op.x], op.axis, 0
+        )
+        return out
+
+    def expand(self, op: ops.Expand, shape: tuple[int, ...]) -> Array:
+        return np.broadcast_to(self.values[op.x], shape)
+
+    def sum(self, op: ops.Sum, shape: tuple[int, ...]) -> Array:
+        return np.asarray(self.values[op.x].sum(op.axes))
+
+    def scale(self, op: ops.Scale, shape: tuple[int, ...]) -> Array:
+        return self.values[op.x] * float(scalar(op.factor, self.sizes))
+
+    def cast(self, op: ops.Cast, shape: tuple[int, ...]) -> Array:
+        return self.values[op.x]
+
+    def add(self, op: ops.Add, shape: tuple[int, ...]) -> Array:
+        total = np.zeros((), self.kind)
+        for value in op.values:
+            total = total + self.values[value]
+        return total
+
+    def einsum(self, op: ops.Einsum, shape: tuple[int, ...]) -> Array:
+        arrays = [self.values[value] for value in op.values]
+        used = sorted({label for term in (*op.terms, op.out) for label in term})
+        dense = {label: n for n, label in enumerate(used)}
+        terms = [[dense[label] for label in term] for term in op.terms]
+        arguments = [part for pair in zip(arrays, terms, strict=True) for part in pair]
+        out = [dense[label] for label in op.out]
+        if not arrays:
+            return np.ones((), self.kind)
+        if len(used) > 52:  # numpy's einsum has letters only
+            return np.asarray(opt_einsum.contract(*arguments, out))
+        return np.asarray(np.einsum(*arguments, out, optimize=len(arrays) > 2))
+
+    def convolution(self, op: ops.Convolution, shape: tuple[int, ...]) -> Array:
+        x, weight, groups = self.values[op.x], self.values[op.weight], self.size_of(op.groups)
+        geometry = self.geometry(op, shape[2:], weight.shape[2:])
+        x = _grouped(np.pad(x, geometry.padding), 1, groups)
+        weight = _grouped(weight, 0, groups)
+        out = np.zeros((shape[0], groups, shape[1] // groups, *shape[2:]), self.kind)
+        for k, at in geometry.entries():
+            out += np.einsum("bgc...,gdc->bgd...", x[at], weight[k])
+        return out.reshape(shape)
+
+    def transposed(self, op: ops.TransposedConvolution, shape: tuple[int, ...]) -> Array:
+        v, weight, groups = self.values[op.x], self.values[op.weight], self.size_of(op.groups)
+        geometry = self.geometry(op, v.shape[2:], weight.shape[2:])
+        v, weight = _grouped(v, 1, groups), _grouped(weight, 0, groups)
+        padded = [
+            n + left + right for n, (left, right) in zip(shape, geometry.padding, strict=True)
+        ]
+        out = np.zeros((shape[0], groups, shape[1] // groups, *padded[2:]), self.kind)
+        for k, at in geometry.entries():
+            out[at] += np.einsum("bgd...,gdc->bgc...", v, weight[k])
+        inside = (
+            slice(left, left + n) for n, (left, _) in zip(shape, geometry.padding, strict=True)
+        )
+        return out.reshape(*shape[:2], *padded[2:])[tuple(inside)]
+
+    def weight_gradient(self, op: ops.WeightGradient, shape: tuple[int, ...]) -> Array:
+        x, v, groups = self.values[op.x], self.values[op.cotangent], self.size_of(op.groups)
+        geometry = self.geometry(op, v.shape[2:], shape[2:])
+        x, v = _grouped(np.pad(x, geometry.padding), 1, groups), _grouped(v, 1, groups)
+        out = np.zeros((groups, shape[0] // groups, *shape[1:]), self.kind)
+        for k, at in geometry.entries():
+            out[k] = np.einsum("bgcp,bgdp->gdc", _flat(x[at]), _flat(v))
+        return out.reshape(shape)
+
+    def geometry(
+        self,
+        op: ops.Convolution | ops.TransposedConvolution | ops.WeightGradient,
+        outputs: tuple[int, ...],
+        entries: tuple[int, ...],
+    ) -> _Geometry:
+        """Where the entries of a kernel touch the padded input."""
+        pads = tuple((p, p) for p in self.sizes_of(op.padding))
+        return _Geometry(
+            self.sizes_of(op.stride),
+            self.sizes_of(op.dilation),
+            ((0, 0), (0, 0), *pads),
+            outputs,
+            entries,
+        )
+
+
+class _Geometry:
+    """The windows of a convolution over a padded input [b, g, c, *i]."""
+
+    def __init__(
+        self,
+        stride: tuple[int, ...],
+        dilation: tuple[int, ...],
+        padding: tuple[tuple[int, int], ...],
+        outputs: tuple[int, ...],
+        sizes: tuple[int, ...],
+    ) -> None:
+        self.stride, self.dilation, self.padding = stride, dilation, padding
+        self.outputs, self.sizes = outputs, sizes
+
+    def entries(self) -> list[tuple[Any, Any]]:
+        """Each kernel entry k, and the inputs D·k + S·o that it meets, as indices into arrays."""
+        found: list[tuple[Any, Any]] = []
+        for k in itertools.product(*map(range, self.sizes)):
+            at = tuple(
+                slice(d * n, d * n + s * (o - 1) + 1, s)
+                for n, d, s, o in zip(k, self.dilation, self.stride, self.outputs, strict=True)
+            )
+            found.append(((..., *k), (..., *at)))
+        return found
+
+
+def _grouped(x: Array, axis: int, groups: int) -> Array:
+    """Axis (g c) as two axes."""
+    return x.reshape(*x.shape[:axis], groups, x.shape[axis] // groups, *x.shape[axis + 1 :])
+
+
+def _flat(x: Array) -> Array:
+    """[b, g, c, *p] with the positions as one axis."""
+    return x.reshape(*x.shape[:3], math.prod(x.shape[3:]))
+
+
+_METHODS: dict[type, Callable[[_Run, Any, tuple[int, ...]], Array]] = {
+    ops.Operand: _Run.operand,
+    ops.Indicator: _Run.indicator,
+    ops.Reshape: _Run.reshape,
+    ops.Permute: _Run.permute,
+    ops.Slice: _Run.slice,
+    ops.Pad: _Run.pad,
+    ops.Window: _Run.window,
+    ops.Fold: _Run.fold,
+    ops.Diagonal: _Run.diagonal,
+    ops.Flip: _Run.flip,
+    ops.Dilate: _Run.dilate,
+    ops.Expand: _Run.expand,
+    ops.Sum: _Run.sum,
+    ops.Scale: _Run.scale,
+    ops.Cast: _Run.cast,
+    ops.Add: _Run.add,
+    ops.Einsum: _Run.einsum,
+    ops.Convolution: _Run.convolution,
+    ops.TransposedConvolution: _Run.transposed,
+    ops.WeightGradient: _Run.weight_gradient,
+}

@@ -1,0 +1,93 @@
+"""Contractions of two values as `@`, `*` or a two-operand `torch.einsum`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from diagrammar.backends.torch_expression import ATOM, PRODUCT, Code, call
+from diagrammar.backends.torch_names import letters
+from diagrammar.program import Einsum
+
+Term = tuple[int, ...]
+
+
+def write_einsum(op: Einsum, values: tuple[Code, Code], names: Mapping[int, str]) -> Code:
+    """The contraction; `names` has the wire of each label, for its letter."""
+    a, b = values
+    first, second = op.terms
+    for at, term in enumerate((*op.terms, op.out)):
+        if len(set(term)) < len(term):
+            raise ValueError(f"a label stands twice in part {at} of einsum {op.terms} -> {op.out}")
+    return (
+        _product(a, first, b, second, op.out)
+        or _matmul(a, first, b, second, op.out)
+        or _matmul(b, second, a, first, op.out)
+        or _einsum(a, first, b, second, op.out, names)
+    )
+
+
+def _einsum(
+    a: Code, first: Term, b: Code, second: Term, out: Term, names: Mapping[int, str]
+) -> Code:
+    letter = letters(names)
+    parts = ["".join(letter[label] for label in term) for term in (first, second, out)]
+    return call("torch.einsum", f'"{parts[0]},{parts[1]}->{parts[2]}"', a.text, b.text)
+
+
+def _product(a: Code, first: Term, b: Code, second: Term, out: Term) -> Code | None:
+    """Elementwise, with broadcasting, where nothing is summed and the axes stand in order."""
+    left, right = _aligned(a, first, out), _aligned(b, second, out)
+    if left is None or right is None or set(first) | set(second) != set(out):
+        return None
+    return Code(f"{left.at(PRODUCT)} * {right}", PRODUCT)
+
+
+def _aligned(x: Code, term: Term, out: Term) -> Code | None:
+    """x with an axis of size one for each that it lacks; leading ones need not be written."""
+    if term != tuple(label for label in out if label in term):
+        return None
+    lacking = [label not in term for label in out]
+    while lacking and lacking[0]:
+        lacking.pop(0)
+    if not any(lacking):
+        return x
+    parts = ["None" if lacks else ":" for lacks in lacking]
+    tail = parts[parts.index("None") :]
+    if ":" not in tail and len(parts) > len(tail) + 1:
+        parts = ["...", *tail]
+    return Code(f"{x}[{', '.join(parts)}]", ATOM, x.links + 1)
+
+
+def _matmul(a: Code, first: Term, b: Code, second: Term, out: Term) -> Code | None:
+    """`a @ b`, sides perhaps transposed: one summed label, batch labels alike or on one side."""
+    summed = [label for label in first if label in second and label not in out]
+    if len(summed) != 1:
+        return None
+    (k,) = summed
+    left = _side(a, first, k, at=-1)
+    right = _side(b, second, k, at=-2)
+    if left is None or right is None:
+        return None
+    (x, batch_a, i), (y, batch_b, j) = left, right
+    if {*batch_a, *i} & {*j} or {*batch_b, *j} & {*i}:
+        return None
+    if batch_a and batch_b and batch_a != batch_b:
+        return None
+    if (batch_b and not i and not batch_a) or (batch_b and not j):
+        return None
+    if out != (*(batch_a or batch_b), *i, *j):
+        return None
+    return Code(f"{x.at(PRODUCT)} @ {y}", PRODUCT)
+
+
+def _side(
+    x: Code, term: Term, k: int, *, at: int
+) -> tuple[Code, Sequence[int], Sequence[int]] | None:
+    """The operand with k at axis `at` or alone, its batch labels and the label it keeps."""
+    if len(term) == 1:
+        return x, (), ()
+    if k not in term[-2:]:
+        return None
+    kept = term[-1] if term[-2] == k else term[-2]
+    placed = x if term[at] == k else Code(f"{x}.mT", ATOM, x.links + 1)
+    return placed, term[:-2], (kept,)

@@ -1,0 +1,52 @@
+"""Python expressions as text that knows how tightly it binds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+SUM, PRODUCT, ATOM = 0, 1, 2
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """An expression: its text, how tightly it binds, how many methods are chained at its end.
+
+    `word` says what the value is, where the operation knows.
+    """
+
+    text: str
+    level: int = ATOM
+    links: int = 0
+    word: str = ""
+
+    def __str__(self) -> str:
+        return self.atom
+
+    @property
+    def atom(self) -> str:
+        """The text, in parentheses unless a method may follow."""
+        return self.at(ATOM)
+
+    def at(self, level: int) -> str:
+        """The text, in parentheses unless it binds that tightly."""
+        return self.text if self.level >= level else f"({self.text})"
+
+    def method(self, name: str, *arguments: str) -> Code:
+        """A method of the value."""
+        return Code(f"{self.atom}.{name}({', '.join(arguments)})", ATOM, self.links + 1)
+
+    def indexed(self, parts: Sequence[str]) -> Code:
+        """An index of the value, one part an axis; `:` is left out where it may be."""
+        parts = list(parts)
+        first = next((n for n, part in enumerate(parts) if part != ":"), len(parts))
+        if first > 1 and parts[-1] != ":":
+            parts[:first] = ["..."]
+        while parts and parts[-1] == ":":
+            parts.pop()
+        return Code(f"{self.atom}[{', '.join(parts)}]", ATOM, self.links + 1)
+
+
+def call(function: str, *arguments: str) -> Code:
+    """A function of values."""
+    return Code(f"{function}({', '.join(arguments)})")

@@ -1,0 +1,259 @@
+"""From lowered steps to lines: what shares a line, what variables are called, where comments go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from diagrammar import program as ops
+from diagrammar.backends.torch_expression import SUM, Code
+from diagrammar.backends.torch_lowering import Flips, Index, Lowered
+from diagrammar.backends.torch_names import Scope, one_line, safe_identifier
+from diagrammar.backends.torch_operations import Writer
+from diagrammar.program import Program, Step
+
+WIDTH = 100
+_CHAIN = 88  # a longer line is not made by joining steps
+_VIEWS = (ops.Reshape, ops.Permute, Index, ops.Window, ops.Diagonal, ops.Expand, Flips)
+_METHODS = (*_VIEWS, ops.Sum, ops.Cast)
+_CONTRACTIONS = (ops.Einsum, ops.Convolution, ops.TransposedConvolution, ops.WeightGradient)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A statement, the comment behind it, and the remarks above it."""
+
+    code: str
+    comment: str = ""
+    remarks: tuple[str, ...] = ()
+
+
+class Layout:
+    """Writes the body of one function, a step at a time."""
+
+    def __init__(self, program: Program, lowered: Lowered, writer: Writer, scope: Scope) -> None:
+        self.program, self.steps, self.results = program, lowered.steps, lowered.results
+        self.writer, self.scope = writer, scope
+        self.lines: list[Line] = []
+        self.codes: dict[int, Code] = {}
+        self.hints: dict[int, str] = {}
+        self.roots: dict[int, tuple[str, ...]] = {}
+        self.holder: dict[str, int] = {}  # which value a variable holds
+        self.remarks: list[str] = []
+        self.uses: dict[int, int] = {}
+        self.last: dict[int, int] = {}
+        for at, step in enumerate(self.steps):
+            for value in step.operation.inputs if step else ():
+                self.uses[value] = self.uses.get(value, 0) + 1
+                self.last[value] = at
+        for value in self.results:
+            self.uses[value] = self.uses.get(value, 0) + 1
+            self.last[value] = len(self.steps)
+
+    def body(self) -> list[Line]:
+        """The lines from the first step to the return."""
+        for at, step in enumerate(self.steps):
+            if step is None:
+                continue
+            if isinstance(step.operation, ops.Operand):
+                self._operand(at, step.operation)
+                continue
+            self._name(at, step)
+            code = self.writer.write(step, [self.codes[value] for value in step.operation.inputs])
+            self.hints[at] = code.word or self.hints[at]
+            self.remarks += [one_line(text) for text in step.remark.splitlines() if text.strip()]
+            self.codes[at] = (
+                code if self._joins_next(at, step, code) else self._assign(at, step, code)
+            )
+        comment = "" if len(self.results) > 1 else self._comment(self.results[0])
+        returned = ", ".join(self.codes[value].text for value in self.results) or "()"
+        self.lines.append(Line(f"return {returned}", comment, tuple(self.remarks)))
+        return self.lines
+
+    def _operand(self, at: int, op: ops.Operand) -> None:
+        if op.name not in self.scope.parameters:
+            raise ValueError(f"{self.program.name}: {op.name!r} is not among its parameters")
+        self.codes[at] = Code(op.name)
+        self.hints[at], self.roots[at] = op.name.lower(), (op.name,)
+        self.holder.setdefault(op.name, at)
+
+    def _assign(self, at: int, step: Step, code: Code) -> Code:
+        """A line that puts the value into a variable."""
+        name = self.scope.fresh(self.hints[at], lambda name: self._is_free(name, at))
+        self.holder[name] = at
+        self.lines.append(Line(f"{name} = {code.text}", self._comment(at), tuple(self.remarks)))
+        self.remarks.clear()
+        return Code(name)
+
+    def _is_free(self, name: str, at: int) -> bool:
+        """Whether the variable holds a value that no step after this one reads."""
+        return name in self.holder and self.last[self.holder[name]] <= at
+
+    def _comment(self, value: int) -> str:
+        step = self.steps[value]
+        assert step is not None
+        return one_line(" ".join(step.axes)) or "a scalar"
+
+    def _joins_next(self, at: int, step: Step, code: Code) -> bool:
+        """Whether the next step, and nothing else, reads the value and may hold its expression."""
+        if self.uses[at] != 1:
+            return False
+        if (at,) == self.results:
+            return True
+        after = (n for n in range(at + 1, len(self.steps)) if self.steps[n] is not None)
+        following = next((n for n in after if not self._is_operand(n)), None)
+        if isinstance(step.operation, ops.Indicator):
+            return self._joins_later(at, step.operation, code)
+        if following is None or self.last[at] != following:
+            return False
+        reader = self.steps[following]
+        assert reader is not None
+        return _may_join(step.operation, reader.operation, code) and not reader.remark
+
+    def _joins_later(self, at: int, op: ops.Indicator, code: Code) -> bool:
+        """Whether a constant stands in the contraction that reads it, some lines on."""
+        reader = self.steps[self.last[at]]
+        if reader is None or not isinstance(reader.operation, ops.Einsum) or len(code.text) > 30:
+            return False
+        self.last[op.like] = max(self.last[op.like], self.last[at])  # its dtype is read there
+        return True
+
+    def _is_operand(self, at: int) -> bool:
+        step = self.steps[at]
+        return step is not None and isinstance(step.operation, ops.Operand)
+
+    def _name(self, at: int, step: Step) -> None:
+        """A hint for the value's variable: from the operands it is made of, and what was done."""
+        op = step.operation
+        inputs = op.inputs
+        sources = [v for v in inputs if self.roots[v]] or list(inputs)
+        self.roots[at] = tuple(dict.fromkeys(r for v in sources for r in self.roots[v]))
+        if at in self.results and len(self.results) > 1:
+            hint = self.program.result_names[self.results.index(at)]
+            self.hints[at] = safe_identifier(hint)
+        elif isinstance(op, ops.Indicator):
+            self.roots[at], self.hints[at] = (), "ones"
+        elif isinstance(op, ops.Window):
+            others = {h for r, h in self.hints.items() if self.roots[r] != self.roots[at]}
+            name = "_".join(r.lower() for r in self.roots[at])
+            self.hints[at] = f"{name}_windows" if "windows" in others else "windows"
+        elif isinstance(op, ops.Add):
+            self.hints[at] = "total"
+        elif len(set(sources)) == 1 and len(inputs) == 2 and len(set(inputs)) == 1:
+            self.hints[at] = "gram"
+        elif len(sources) == 1 or len({self.hints[v] for v in sources}) == 1:
+            self.hints[at] = self.hints[sources[0]]
+        else:
+            self.hints[at] = _joint(self.roots[at])
+
+
+def _joint(roots: Sequence[str]) -> str:
+    names = [root.lower() for root in roots]
+    joint = ("" if all(len(name) == 1 for name in names) else "_").join(names)
+    return joint if len(joint) <= 12 else "product"
+
+
+def _may_join(first: ops.Operation, second: ops.Operation, code: Code) -> bool:
+    """Whether an expression reads well inside the next one."""
+    if len(code.text) > _CHAIN - 25:
+        return False
+    if isinstance(second, ops.Scale):
+        return not isinstance(first, (ops.Add, ops.Scale))
+    if isinstance(second, ops.Add):
+        return (
+            isinstance(first, (ops.Scale, ops.Einsum)) and len(code.text) < 30 and code.level > SUM
+        )
+    if isinstance(second, _METHODS):
+        if isinstance(first, ops.Window) and not isinstance(second, ops.Window):
+            return code.links < 2
+        chained = isinstance(first, _METHODS) and code.links < 3
+        return chained or isinstance(first, _CONTRACTIONS)
+    return False
+
+
+def format_lines(lines: Iterable[Line], indent: str = "    ") -> list[str]:
+    """Text lines: remarks above, comments behind and aligned, long statements broken."""
+    lines = list(lines)
+    short = [len(line.code) for line in lines if line.comment and len(line.code) <= 60]
+    column = max(short, default=0)
+    text: list[str] = []
+    for line in lines:
+        text += [f"{indent}# {remark}" for remark in line.remarks]
+        code = f"{indent}{line.code}"
+        behind = f"{code:<{len(indent) + column}}  # {line.comment}" if line.comment else code
+        if len(behind) <= WIDTH:
+            text.append(behind)
+            continue
+        if line.comment:
+            text.append(f"{indent}# {line.comment}"[:WIDTH])
+        text += break_line(code)
+    return text
+
+
+def break_line(code: str) -> list[str]:
+    """A statement, on several lines if it is too long: broken inside its longest brackets."""
+    if len(code) <= WIDTH:
+        return [code]
+    groups = _groups(code)
+    if not groups:
+        return [code]
+    start, end = max(groups, key=lambda group: group[1] - group[0])
+    indent = code[: len(code) - len(code.lstrip())]
+    inner, deeper = code[start + 1 : end], f"{indent}    "
+    head, tail = code[: start + 1], f"{indent}{code[end:]}"
+    if len(deeper) + len(inner) <= WIDTH:
+        return [head, f"{deeper}{inner}", tail]
+    parts = _arguments(inner)
+    if len(parts) == 1:
+        return [head, *break_line(f"{deeper}{inner}"), tail]
+    broken = [line for part in parts for line in break_line(f"{deeper}{part},")]
+    return [head, *broken, tail]
+
+
+def _groups(code: str) -> list[tuple[int, int]]:
+    """Where the outermost brackets open and close."""
+    found: list[tuple[int, int]] = []
+    opened: list[int] = []
+
+    def visit(at: int, char: str) -> None:
+        if char in "([{":
+            opened.append(at)
+        elif char in ")]}":
+            start = opened.pop()
+            if not opened:
+                found.append((start, at))
+
+    _outside_strings(code, visit)
+    return found
+
+
+def _arguments(inner: str) -> list[str]:
+    """The parts between commas outside of brackets and strings."""
+    cuts: list[int] = []
+    depth = 0
+
+    def visit(at: int, char: str) -> None:
+        nonlocal depth
+        depth += (char in "([{") - (char in ")]}")
+        if char == "," and depth == 0:
+            cuts.append(at)
+
+    _outside_strings(inner, visit)
+    ends = [*cuts, len(inner)]
+    starts = [0, *(cut + 1 for cut in cuts)]
+    return [p for s, e in zip(starts, ends, strict=True) if (p := inner[s:e].strip())]
+
+
+def _outside_strings(code: str, visit: Callable[[int, str], None]) -> None:
+    inside = ""
+    skip = False
+    for at, char in enumerate(code):
+        if skip:
+            skip = False
+        elif inside:
+            skip = char == "\\"
+            inside = "" if char == inside else inside
+        elif char in "\"'":
+            inside = char
+        else:
+            visit(at, char)

@@ -1,0 +1,328 @@
+"""A program in the operations that emitted torch code has: everything else is rewritten, no-ops go.
+
+Cuts become indices, an einsum of one value a sum, a disjoint fold and a dilation pads and reshapes;
+neighbours of one kind are joined. What text an operation becomes is not decided here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, TypeVar
+
+from diagrammar import program as ops
+from diagrammar import scalar
+from diagrammar.program import Dim, Program, Step
+from diagrammar.scalar import plain
+
+T = TypeVar("T")
+Range = tuple[Dim, Dim, Dim]  # start, length, step
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """Several slices of one value, one an axis or None."""
+
+    x: int
+    ranges: tuple[Range | None, ...]
+
+    @property
+    def inputs(self) -> tuple[int, ...]:
+        """The one value it works on."""
+        return (self.x,)
+
+
+@dataclass(frozen=True, slots=True)
+class Flips:
+    """Reversed order along `axes`."""
+
+    x: int
+    axes: tuple[int, ...]
+
+    @property
+    def inputs(self) -> tuple[int, ...]:
+        """The one value it works on."""
+        return (self.x,)
+
+
+@dataclass(frozen=True, slots=True)
+class Lowered:
+    """Steps (None where a step was joined with a later one) and the values that are returned."""
+
+    steps: tuple[Step | None, ...]
+    results: tuple[int, ...]
+
+
+def lower(program: Program) -> Lowered:
+    """The program's steps in torch's operations; raises ValueError where torch has none."""
+    builder = _Builder()
+    value: dict[int, int] = {}
+    for at, step in enumerate(program.steps):
+        operation = reread(step.operation, value)
+        value[at] = builder.put(replace(step, operation=operation))
+    results = tuple(value[at] for at in program.results)
+    return Lowered(_joined(_needed(builder.steps, results), results), results)
+
+
+def reread(operation: Any, value: Mapping[int, int]) -> Any:
+    """The operation reading other values."""
+    changed: dict[str, Any] = {}
+    for item in fields(operation):
+        old = getattr(operation, item.name)
+        if item.name in ("x", "like", "weight", "cotangent") and old is not None:
+            changed[item.name] = value[old]
+        elif item.name == "values":
+            changed[item.name] = tuple(value[v] for v in old)
+    return replace(operation, **changed)
+
+
+class _Builder:
+    """Appends steps, in simpler ones where it can."""
+
+    def __init__(self) -> None:
+        self.steps: list[Step] = []
+
+    def add(
+        self, operation: Any, shape: Sequence[Dim], axes: Sequence[str], remark: str = ""
+    ) -> int:
+        self.steps.append(Step(operation, tuple(shape), tuple(axes), remark))
+        return len(self.steps) - 1
+
+    def put(self, step: Step) -> int:
+        """Append what the step becomes; the number of its value."""
+        op = step.operation
+        if len(op.inputs) == 1 and self.is_nothing(op, step):
+            return op.inputs[0]
+        match op:
+            case ops.Slice():
+                return self.cut(step, {op.axis: (op.start, op.length, op.step)})
+            case ops.Flip():
+                return self.add(Flips(op.x, (op.axis,)), step.shape, step.axes, step.remark)
+            case ops.Pad():
+                return self.pad(op, step)
+            case ops.Dilate():
+                return self.dilate(op, step)
+            case ops.Window() if scalar.equal(op.size, 1):
+                shape, axes = step.shape[:-1], step.axes[:-1]
+                kept = ops.Slice(op.x, op.axis, 0, op.count, op.stride)
+                x = self.put(Step(kept, shape, axes, step.remark))
+                return self.reshape(x, step.shape, step.axes)
+            case ops.Fold() if _disjoint(op, self.shape(op.x)):
+                return self.disjoint_fold(op, step)
+            case ops.Fold():
+                order = [
+                    n for n in range(len(self.shape(op.x))) if n not in (op.windows, op.entries)
+                ]
+                x = self.permute(op.x, (*order, op.windows, op.entries))
+                last = replace(op, x=x, windows=len(order), entries=len(order) + 1)
+                return self.add(last, step.shape, step.axes, step.remark)
+            case ops.Einsum():
+                return self.einsum(op, step)
+            case _:
+                return self.add(op, step.shape, step.axes, step.remark)
+
+    def is_nothing(self, op: ops.Operation, step: Step) -> bool:
+        """Whether the result is the input."""
+        match op:
+            case ops.Reshape() | ops.Expand() | ops.Slice():
+                return same(step.shape, self.shape(op.x))
+            case ops.Permute():
+                return op.order == tuple(range(len(op.order)))
+            case ops.Sum():
+                return not op.axes
+            case ops.Scale():
+                return scalar.equal(op.factor, 1)
+            case ops.Add():
+                return same(step.shape, self.shape(op.values[0]))
+            case ops.Dilate():
+                return scalar.equal(op.step, 1)
+            case ops.Pad():
+                return all(scalar.equal(p, 0) for pair in op.padding for p in pair)
+            case _:
+                return False
+
+    def shape(self, value: int) -> tuple[Dim, ...]:
+        return self.steps[value].shape
+
+    def axes(self, value: int) -> tuple[str, ...]:
+        return self.steps[value].axes
+
+    def permute(self, x: int, order: Sequence[int]) -> int:
+        shape, axes = self.shape(x), self.axes(x)
+        step = Step(ops.Permute(x, tuple(order)), pick(shape, order), pick(axes, order))
+        return self.put(step)
+
+    def reshape(self, x: int, shape: Sequence[Dim], axes: Sequence[str]) -> int:
+        return self.put(Step(ops.Reshape(x), tuple(shape), tuple(axes)))
+
+    def cut(self, step: Step, ranges: Mapping[int, Range]) -> int:
+        every = tuple(ranges.get(axis) for axis in range(len(step.shape)))
+        return self.add(Index(step.operation.inputs[0], every), step.shape, step.axes, step.remark)
+
+    def pad(self, op: ops.Pad, step: Step) -> int:
+        """Cuts alone are a view."""
+        if not all(scalar.nonnegative(-p) for pair in op.padding for p in pair):
+            return self.add(op, step.shape, step.axes, step.remark)
+        cuts: dict[int, Range] = {
+            axis: (-left, step.shape[axis], 1)
+            for axis, (left, right) in enumerate(op.padding)
+            if not (scalar.equal(left, 0) and scalar.equal(right, 0))
+        }
+        return self.cut(step, cuts)
+
+    def dilate(self, op: ops.Dilate, step: Step) -> int:
+        """step − 1 zeros behind each entry, and those behind the last cut off."""
+        x, at = op.x, op.axis
+        shape, axes = list(self.shape(x)), list(self.axes(x))
+        name = axes[at]
+        x = self.reshape(x, (*shape[: at + 1], 1, *shape[at + 1 :]), _opened(axes, at, "1"))
+        padding = [(0, 0)] * (at + 1) + [(0, op.step - 1)] + [(0, 0)] * (len(shape) - at - 1)
+        wide = (*shape[: at + 1], op.step, *shape[at + 1 :])
+        x = self.add(ops.Pad(x, tuple(padding)), wide, _opened(axes, at, "zeros"))
+        shape[at], axes[at] = shape[at] * op.step, f"({name} zeros)"
+        x = self.reshape(x, shape, axes)
+        last = replace(step, operation=ops.Slice(x, at, 0, step.shape[at]))
+        return self.cut(last, {at: (0, step.shape[at], 1)})
+
+    def disjoint_fold(self, op: ops.Fold, step: Step) -> int:
+        """Windows that do not meet: each padded to the stride, one by one, then cropped."""
+        order = [n for n in range(len(self.shape(op.x))) if n not in (op.windows, op.entries)]
+        x = self.permute(op.x, (*order, op.windows, op.entries))
+        *rest, o, k = self.shape(x)
+        *names, o_name, k_name = self.axes(x)
+        if not scalar.equal(op.dilation, 1):
+            wide = op.dilation * (k - 1) + 1
+            spread = Step(ops.Dilate(x, len(rest) + 1, op.dilation), (*rest, o, wide), self.axes(x))
+            x, k = self.put(spread), wide
+        if not scalar.equal(op.stride, k):
+            padding = ((0, 0),) * (len(rest) + 1) + ((0, op.stride - k),)
+            x = self.add(ops.Pad(x, padding), (*rest, o, op.stride), (*names, o_name, k_name))
+        joined = (*names, f"({o_name} {k_name})")
+        x = self.reshape(x, (*rest, o * op.stride), joined)
+        crop = ((0, 0),) * len(rest) + ((-op.padding, op.size + op.padding - o * op.stride),)
+        return self.put(replace(step, operation=ops.Pad(x, crop)))
+
+    def einsum(self, op: ops.Einsum, step: Step) -> int:
+        """One value: a sum and a permutation. Two: as it is, unless the letters do not suffice."""
+        if len(op.values) == 1:
+            (term,) = op.terms
+            kept = [label for label in term if label in op.out]
+            gone = tuple(axis for axis, label in enumerate(term) if label not in op.out)
+            stay = [axis for axis in range(len(term)) if axis not in gone]
+            x = op.values[0]
+            shape, axes = pick(self.shape(x), stay), pick(self.axes(x), stay)
+            x = self.put(Step(ops.Sum(x, gone), shape, axes))
+            order = tuple(kept.index(label) for label in op.out)
+            return self.put(replace(step, operation=ops.Permute(x, order)))
+        if len(op.values) != 2:
+            raise ValueError(f"the torch backend contracts two values a step, not {len(op.values)}")
+        if len({label for term in op.terms for label in term}) > 52:
+            return self.wide_einsum(op, step)
+        return self.add(op, step.shape, step.axes, step.remark)
+
+    def wide_einsum(self, op: ops.Einsum, step: Step) -> int:
+        """With more labels than letters: batch, kept and summed axes joined around one matmul."""
+        a, b = op.terms
+        batch = [label for label in op.out if label in a and label in b]
+        left = [label for label in op.out if label not in b]
+        right = [label for label in op.out if label not in a]
+        summed = [label for label in a if label in b and label not in op.out]
+        x = self.matrix(op.values[0], a, (batch, left, summed))
+        y = self.matrix(op.values[1], b, (batch, summed, right))
+        shape = (*self.shape(x)[:2], self.shape(y)[2])
+        axes = (*self.axes(x)[:2], self.axes(y)[2])
+        z = self.add(
+            ops.Einsum((x, y), ((0, 1, 2), (0, 2, 3)), (0, 1, 3)), shape, axes, step.remark
+        )
+        order = [op.out.index(label) for label in (*batch, *left, *right)]
+        z = self.reshape(z, pick(step.shape, order), pick(step.axes, order))
+        return self.permute(z, [order.index(n) for n in range(len(order))])
+
+    def matrix(self, x: int, term: Sequence[int], groups: Sequence[Sequence[int]]) -> int:
+        """Axes in three groups, each joined to one; those in none are summed."""
+        order = [term.index(label) for group in groups for label in group]
+        x = self.put(
+            Step(
+                ops.Einsum((x,), (tuple(term),), tuple(term[axis] for axis in order)),
+                pick(self.shape(x), order),
+                pick(self.axes(x), order),
+            )
+        )
+        shape, axes = list(self.shape(x)), list(self.axes(x))
+        joined = [[shape.pop(0) for _ in group] for group in groups]
+        names = [f"({' '.join(axes.pop(0) for _ in group)})" for group in groups]
+        return self.reshape(x, [math.prod(sizes) for sizes in joined], names)
+
+
+def _disjoint(op: ops.Fold, shape: Sequence[Dim]) -> bool:
+    """Whether windows certainly share no input."""
+    reach = op.dilation * (shape[op.entries] - 1)
+    return scalar.nonnegative(op.stride - reach - 1)
+
+
+def pick(items: Sequence[T], order: Sequence[int]) -> tuple[T, ...]:
+    """Items in another order."""
+    return tuple(items[n] for n in order)
+
+
+def same(a: Sequence[Dim], b: Sequence[Dim]) -> bool:
+    """Whether two shapes are certainly equal."""
+    return len(a) == len(b) and all(map(scalar.equal, a, b))
+
+
+def _opened(axes: Sequence[str], at: int, name: str) -> tuple[str, ...]:
+    return (*axes[: at + 1], name, *axes[at + 1 :])
+
+
+def _needed(steps: Sequence[Step], results: Sequence[int]) -> list[Step | None]:
+    """The steps that results depend on."""
+    needed = set(results)
+    for at in reversed(range(len(steps))):
+        if at in needed:
+            needed.update(steps[at].operation.inputs)
+    return [step if at in needed else None for at, step in enumerate(steps)]
+
+
+def _joined(steps: list[Step | None], results: Sequence[int]) -> tuple[Step | None, ...]:
+    """Neighbours of one kind, the first of which nothing else reads, as one step."""
+    uses = Counter(value for step in steps if step for value in step.operation.inputs)
+    uses.update(results)
+    for at, step in enumerate(steps):
+        if step is None or len(step.operation.inputs) != 1:
+            continue
+        (before,) = step.operation.inputs
+        first = steps[before]
+        joined = first and uses[before] == 1 and _join(first.operation, step.operation)
+        if first and joined:
+            remark = "\n".join(filter(None, (first.remark, step.remark)))
+            steps[at], steps[before] = replace(step, operation=joined, remark=remark), None
+    return tuple(steps)
+
+
+def _join(first: Any, second: Any) -> Any:
+    """One operation that does both, or None."""
+    match first, second:
+        case ops.Reshape(), ops.Reshape():
+            return first
+        case ops.Permute(), ops.Permute():
+            return ops.Permute(first.x, pick(first.order, second.order))
+        case Index(), Index():
+            pairs = list(zip(first.ranges, second.ranges, strict=True))
+            if any(a and b for a, b in pairs):
+                return None
+            return Index(first.x, tuple(a or b for a, b in pairs))
+        case Flips(), Flips() if not set(first.axes) & set(second.axes):
+            return Flips(first.x, first.axes + second.axes)
+        case ops.Sum(), ops.Sum():
+            rank = len(first.axes) + len(second.axes) + max(second.axes) + 1
+            left = [axis for axis in range(rank) if axis not in first.axes]
+            return ops.Sum(first.x, tuple(sorted((*first.axes, *pick(left, second.axes)))))
+        case ops.Pad(), ops.Pad():
+            sides = zip(first.padding, second.padding, strict=True)
+            pairs_ = [(p, q) for one, two in sides for p, q in zip(one, two, strict=True)]
+            if all(scalar.nonnegative(p) or scalar.nonnegative(-q) for p, q in pairs_):
+                total = [plain(p + q) for p, q in pairs_]
+                return ops.Pad(first.x, tuple(zip(total[::2], total[1::2], strict=True)))
+    return None

@@ -1,0 +1,157 @@
+"""Names and texts that are safe in emitted source: identifiers, sizes, comments, docstrings.
+
+All that a user wrote (operands, wires, documentation) passes through here before it is Python.
+"""
+
+from __future__ import annotations
+
+import builtins
+import keyword
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import sympy
+
+from diagrammar import scalar
+from diagrammar.backends.torch_helpers import HELPERS
+from diagrammar.program import Dim, Program
+
+# what the body of an emitted function may read besides its own names
+_USED = frozenset({"torch", "Tensor", "max"})
+_LANGUAGE = frozenset(keyword.kwlist) | frozenset(keyword.softkwlist) | frozenset(dir(builtins))
+_LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+def checked_name(name: str, what: str) -> str:
+    """The name, if the source may hold it as it is; else ValueError."""
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) or keyword.iskeyword(name):
+        raise ValueError(f"{what} {name!r} is not a Python identifier")
+    if name in _USED or name in HELPERS:
+        raise ValueError(f"{what} {name!r}: emitted code uses that name itself")
+    return name
+
+
+def safe_identifier(text: str) -> str:
+    """An identifier near the text: `k1'` is k1_, `i.0` is i0, `(ci k1)` is ci_k1."""
+    text = text.replace("'", "_").replace(".", "")
+    name = re.sub(r"[^A-Za-z0-9_]+", "_", text.strip("() ")) or "n"
+    return f"n{name}" if name[0].isdigit() else name
+
+
+class Scope:
+    """The names of one emitted function: which are taken, and what the sizes are called."""
+
+    def __init__(self, program: Program) -> None:
+        self.parameters = [checked_name(p.name, "operand") for p in program.parameters]
+        if len(set(self.parameters)) < len(self.parameters):
+            raise ValueError(f"{program.name}: two operands have one name")
+        self.taken = set(self.parameters) | _LANGUAGE | _USED
+        self.sizes: dict[str, str] = {}
+        for size in program.sizes:
+            self.sizes[size.name] = self.fresh(safe_identifier(size.name))
+
+    def fresh(self, hint: str, free: Callable[[str], bool] = lambda name: False) -> str:
+        """The hint, with a number if that is taken and not free again; from now on it is taken."""
+        for name in (hint, *(f"{hint}{n}" for n in range(2, 10_000))):
+            if name not in self.taken or free(name):
+                self.taken.add(name)
+                return name
+        raise ValueError(f"no free name like {hint!r}")
+
+    def size(self, value: Dim) -> str:
+        """A size as Python writes it; divisions are exact or FloorDiv, so all are `//`."""
+        return str(value) if isinstance(value, int) else self.factor(_whole(value))
+
+    def factor(self, value: Any) -> str:
+        """A number as Python writes it."""
+        return scalar.text(self._shielded(sympy.sympify(value)), self._symbol, power="**")
+
+    def _shielded(self, e: sympy.Expr) -> sympy.Expr:
+        """Quotients inside products are written, in parentheses, as if they were symbols."""
+        if e.is_Atom:
+            return e
+        parts = [self._shielded(part) for part in e.args]
+        if isinstance(e, scalar.FloorDiv):
+            return scalar.FloorDiv(*parts, evaluate=False)
+        if e.is_Mul:
+            parts = [
+                scalar.size(f"({scalar.text(part, self._symbol, power='**')})")
+                if isinstance(part, scalar.FloorDiv)
+                else part
+                for part in parts
+            ]
+        return e.func(*parts)
+
+    def shape(self, sizes: Sequence[Dim]) -> str:
+        """Sizes, separated by commas."""
+        return ", ".join(map(self.size, sizes))
+
+    def tuple(self, sizes: Sequence[Dim]) -> str:
+        """Sizes as a tuple."""
+        return f"({self.shape(sizes)},)" if len(sizes) == 1 else f"({self.shape(sizes)})"
+
+    def _symbol(self, symbol: sympy.Symbol) -> str:
+        if symbol.name.startswith("("):  # already written
+            return str(symbol.name)
+        if symbol.name not in self.sizes:
+            raise ValueError(f"nothing binds the size {symbol.name!r}")
+        return self.sizes[symbol.name]
+
+
+def _whole(e: sympy.Expr) -> sympy.Expr:
+    """An integer expression with every exact division written as FloorDiv."""
+    if e.is_Atom:
+        return e
+    if not isinstance(e, scalar.FloorDiv):
+        numerator, denominator = sympy.fraction(sympy.together(e))
+        if denominator == 1:
+            return e.func(*map(_whole, e.args))
+        e = scalar.FloorDiv(numerator, denominator, evaluate=False)
+    return scalar.FloorDiv(*map(_whole, e.args), evaluate=False)
+
+
+def atom(text: str) -> str:
+    """The text, in parentheses unless it is one name or number."""
+    return text if re.fullmatch(r"[\w.]+", text) else f"({text})"
+
+
+def letters(names: Mapping[int, str]) -> dict[int, str]:
+    """A letter for each label, from the first letter of its wire's name where that is free.
+
+    Raises ValueError for more labels than there are letters.
+    """
+    if len(names) > len(_LETTERS):
+        raise ValueError(f"{len(names)} labels, but only {len(_LETTERS)} letters")
+    chosen: dict[int, str] = {}
+    left = dict.fromkeys(_LETTERS)
+    for label, name in names.items():
+        own = [c for c in name if c in _LETTERS]
+        wanted = own[:1] + [c.swapcase() for c in own[:1]] + own[1:]
+        letter = next((c for c in (*wanted, *left) if c in left), "")
+        del left[letter]
+        chosen[label] = letter
+    return chosen
+
+
+def one_line(text: str) -> str:
+    """Text for a comment: no line ends, no control characters."""
+    return "".join(c for c in " ".join(text.split()) if c.isprintable())
+
+
+def docstring(lines: Iterable[str], indent: str) -> list[str]:
+    """Lines of a docstring, quoted and escaped, the first on the line of the quotes."""
+    written = [_escaped(line.rstrip()) for text in lines for line in (text.splitlines() or [""])]
+    while written and not written[-1]:
+        written.pop()
+    first, *rest = written or [""]
+    if not rest:
+        return [f'{indent}"""{first}"""']
+    body = [f"{indent}{line}" if line else "" for line in rest]
+    return [f'{indent}"""{first}', *body, f'{indent}"""']
+
+
+def _escaped(line: str) -> str:
+    line = line.replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
+    line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
+    return f'{line[:-1]}\\"' if line.endswith('"') else line
