@@ -1,7 +1,7 @@
 """Problems as values, how they are shown, and the one exception that carries them.
 
-Everything below the surface collects `Problem`s; only the edge (`parse`, `compile`, a call, the command
-line) raises them together as one `DiagramError`.
+Everything below the surface collects `Problem`s; only the edge (`parse`, `compile`, a call, the
+command line) raises them together as one `DiagramError`.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def _show(place: Place, width: int) -> list[str]:
 
 
 def _clip(text: str, start: int, stop: int, limit: int = 96) -> tuple[str, str]:
-    """A long line cut to a window around the marked part, and its carets; tabs and controls are made plain."""
+    """A long line cut to a window around the marked part, and its carets; controls made plain."""
     plain = "".join(c if c.isprintable() else " " for c in text)
     begin = 0 if len(plain) <= limit else max(0, start - limit // 2)
     end = min(len(plain), begin + limit)
@@ -93,7 +93,7 @@ def _clip(text: str, start: int, stop: int, limit: int = 96) -> tuple[str, str]:
 
 
 class DiagramError(ValueError):
-    """All that is wrong with a text, a compilation or a call; `errors` lists it, `str()` prints it."""
+    """All that is wrong with a text, a compilation or a call; `str()` prints it."""
 
     def __init__(self, errors: Iterable[Problem]) -> None:
         self.errors: tuple[Problem, ...] = tuple(errors)

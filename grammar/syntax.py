@@ -1,8 +1,11 @@
 """The syntax tree of a `.tn` file: plain values, no behaviour.
 
-Spans never take part in comparison, so two texts that say the same are equal trees. What a tree *means* is
-the business of `diagrammar.build`; how it is written is that of `diagrammar.grammar.formatter`.
+Spans never take part in comparison, so two texts that say the same are equal trees. What a tree
+*means* is the business of `diagrammar.build`; how it is written is that of
+`diagrammar.grammar.formatter`.
 """
+
+# ruff: noqa: RUF009  # _span() is dataclasses.field with its arguments filled in
 
 from __future__ import annotations
 
@@ -15,10 +18,10 @@ from diagrammar.grammar.source import NOWHERE, Span
 
 def _span() -> Span:
     """A span that is not compared."""
-    return field(default=NOWHERE, compare=False, repr=False)  # type: ignore[return-value]  # a dataclass field
+    return field(default=NOWHERE, compare=False, repr=False)
 
 
-# -- scalars: expressions of numbers, parameters, sizes and (inside brackets) wires ---------------------------
+# -- scalars: expressions of numbers, parameters, sizes and (inside brackets) wires --------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,7 @@ Operator = Literal["+", "-", "*", "/", "//", "^"]
 
 @dataclass(frozen=True, slots=True)
 class Binary:
-    """`a + b`, `a - b`, `a * b`, `a / b` (exact), `a // b` (floor), `a ^ b` (b an integer, at most 64)."""
+    """`a + b`, `a - b`, `a * b`, `a / b` (exact), `a // b` (floor) or `a ^ b` (b an integer)."""
 
     operator: Operator
     left: Scalar
@@ -91,7 +94,7 @@ class Pair:
 Value = Number | Name | SizeOf | Negative | Binary | Text | Pair
 
 
-# -- axes ----------------------------------------------------------------------------------------------------
+# -- axes ----------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,12 +120,12 @@ class Group:
 Axis = Index | Group
 
 
-# -- sums of products ----------------------------------------------------------------------------------------
+# -- sums of products ----------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """`X[b, (g ci), i1]`, also `layer.U[…]`, `delta[i, j]`, `ones[i]`; `pack` for `P[i, o, k]...`."""
+    """`X[b, (g ci), i1]`, also `layer.U[…]`, `delta[i, j]`, `ones[i]`; `pack`: `P[i, o, k]...`."""
 
     name: str
     axes: tuple[Axis, ...]
@@ -150,7 +153,7 @@ class Product:
     span: Span = _span()
 
 
-# -- the right-hand sides of patterns ------------------------------------------------------------------------
+# -- the right-hand sides of patterns ------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +190,7 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Bracket:
-    """`[i = 2*o + k - 1, o + k >= 1]`: one where all conditions hold, zero elsewhere (Iverson's bracket)."""
+    """`[i = 2*o + k - 1, o + k >= 1]`: one where all hold, else zero (Iverson's bracket)."""
 
     conditions: tuple[Condition, ...]
     span: Span = _span()
@@ -195,7 +198,7 @@ class Bracket:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """`view(i = 2*o + k)`: a bracket whose left wire is known to be a total function of the others."""
+    """`view(i = 2*o + k)`: a bracket whose left wire is a total function of the others."""
 
     wire: str
     value: Scalar
@@ -203,12 +206,12 @@ class View:
     span: Span = _span()
 
 
-# -- statements ----------------------------------------------------------------------------------------------
+# -- statements ----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """`k1 = 3` (a default), `k1` (no default) or, for sizes, `o1 := (|i1| - 1)//2 + 1` (definite)."""
+    """`k1 = 3` (a default), `k1` (none) or, for sizes, `o1 := (|i1| - 1)//2 + 1` (definite)."""
 
     name: str
     value: Value | None = None
@@ -220,8 +223,11 @@ class Assignment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Statement:
-    """What all statements have: documentation (the comment block that touches it from above, a string a
-    line, without `#`), a comment at its end, and its span."""
+    """What all statements have.
+
+    `doc` is the comment block that touches it from above, a string a line without `# `; `trailing`
+    are the comments beside and inside it, as one.
+    """
 
     doc: tuple[str, ...] = ()
     trailing: str | None = None

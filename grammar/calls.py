@@ -1,0 +1,118 @@
+"""Nodes written as calls: `conv(…)` and `view(…)` for patterns; `vjp(…)`, `sample(…)` for diagrams.
+
+The grammar lets any arguments pass; what each operation takes is checked here.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, cast
+
+from lark import Token
+
+from diagrammar.grammar import syntax
+from diagrammar.grammar.errors import near
+from diagrammar.grammar.source import NOWHERE, Span
+from diagrammar.grammar.words import Mistake, named, quote, span_of
+
+DERIVATIVES: Final = {"vjp": "cotangent", "jvp": "tangent", "jacobian": None}
+
+_Arguments = list[Any]  # names as tokens, then options
+
+
+def pattern_call(
+    name: Token, options: list[syntax.Option], span: Span
+) -> syntax.Call | syntax.View:
+    """The right-hand side of a pattern; any name may be called but `view` has a form of its own."""
+    kind = named(name, "plain", "a kind of pattern")
+    if kind != "view":
+        return syntax.Call(kind, _unique(options), span_of(name), span)
+    value = options[0].value if len(options) == 1 else None
+    if value is None or isinstance(value, syntax.Text | syntax.Pair):
+        message = "a view gives one wire as a function of the others"
+        raise Mistake(message, span, help="for example 'view(i = 2*o + k)'")
+    return syntax.View(options[0].name, value, _name_span(options[0]), span)
+
+
+def operation(
+    name: Token, kind: Token, arguments: _Arguments, span: Span
+) -> syntax.Derivative | syntax.Sample:
+    """The diagram that an operation makes of another."""
+    if kind in DERIVATIVES:
+        return _derivative(name, kind, arguments, span)
+    if kind == "sample":
+        return _sample(name, arguments, span)
+    raise Mistake(
+        f"unknown operation {quote(kind)}",
+        span_of(kind),
+        help=near(kind, [*DERIVATIVES, "sample"])
+        or "there are vjp(Y, X), jvp(Y, X), jacobian(Y, X) and sample(Y, i, keep=q); "
+        "what couples wires is declared with 'pattern'",
+    )
+
+
+def _derivative(name: Token, kind: Token, arguments: _Arguments, span: Span) -> syntax.Derivative:
+    direction = DERIVATIVES[kind]
+    example = f"'{kind}(Y, X)'" + (f", perhaps with '{direction}=V'" if direction else "")
+    of, by = _operands(arguments, example, span)
+    given, given_span = None, NOWHERE
+    for option in _unique(arguments[2:]):
+        if option.name != direction:
+            message = f"{quote(kind)} has no option {quote(option.name)}"
+            way = f"write {example}" if direction else "a Jacobian has no options"
+            raise Mistake(
+                message, _name_span(option), help=near(option.name, [direction or ""]) or way
+            )
+        if not isinstance(option.value, syntax.Name) or not option.value.name.isidentifier():
+            message = f"the {direction} of a derivative is the name of a new operand"
+            raise Mistake(message, option.value.span)
+        given, given_span = option.value.name, option.value.span
+    return syntax.Derivative(
+        name=named(name, "plain", "a definition"),
+        kind=cast(syntax.DerivativeKind, str(kind)),
+        of=named(of, "reference", "a diagram"),
+        by=named(by, "reference", "a tensor"),
+        direction=given,
+        name_span=span_of(name),
+        of_span=span_of(of),
+        by_span=span_of(by),
+        direction_span=given_span,
+        span=span,
+    )
+
+
+def _sample(name: Token, arguments: _Arguments, span: Span) -> syntax.Sample:
+    of, wire = _operands(arguments, "'sample(Y, i, keep=q)'", span)
+    return syntax.Sample(
+        name=named(name, "plain", "a definition"),
+        of=named(of, "reference", "a diagram"),
+        wire=named(wire, "wire", "a wire"),
+        options=_unique(arguments[2:]),
+        name_span=span_of(name),
+        of_span=span_of(of),
+        wire_span=span_of(wire),
+        span=span,
+    )
+
+
+def _operands(arguments: _Arguments, example: str, span: Span) -> tuple[Token, Token]:
+    """The two names that an operation begins with."""
+    names = [item for item in arguments if isinstance(item, Token)]
+    if len(names) != 2 or names != arguments[:2]:
+        raise Mistake(f"this takes two names: {example}", span)
+    return names[0], names[1]
+
+
+def _unique(options: list[syntax.Option]) -> tuple[syntax.Option, ...]:
+    """The options of a call, each given once and by a plain name."""
+    seen: set[str] = set()
+    for option in options:
+        if not option.name.isidentifier():
+            raise Mistake(f"{quote(option.name)} cannot name an option", _name_span(option))
+        if option.name in seen:
+            raise Mistake(f"option {quote(option.name)} is given twice", _name_span(option))
+        seen.add(option.name)
+    return tuple(options)
+
+
+def _name_span(option: syntax.Option) -> Span:
+    return Span(option.span.start, option.span.start + len(option.name))
