@@ -1,4 +1,52 @@
-"""diagrammar: a compiler for tensor-network diagrams."""
+"""diagrammar: a compiler for tensor-network diagrams.
+
+    import diagrammar as dg
+    spec = dg.load("conv2d.tn")
+    f = spec["A_reduce"].compile(k1=3, k2=3)
+    A = f(X=x)
+
+Everything is imported when it is first used, so that `import diagrammar` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 if __name__ != "diagrammar":
     raise ImportError("import 'diagrammar', not the folder that holds it")
+
+if TYPE_CHECKING:
+    from diagrammar.diagram import Diagram as Diagram
+    from diagrammar.function import Function as Function
+    from diagrammar.grammar.errors import DiagramError as DiagramError
+    from diagrammar.library import shipped as shipped
+    from diagrammar.pipeline import Pipeline as Pipeline
+    from diagrammar.spec import Spec as Spec
+    from diagrammar.spec import load as load
+    from diagrammar.spec import parse as parse
+
+__version__ = "0.1.0"
+
+_PLACES = {
+    "Diagram": "diagrammar.diagram",
+    "DiagramError": "diagrammar.grammar.errors",
+    "Function": "diagrammar.function",
+    "Pipeline": "diagrammar.pipeline",
+    "Spec": "diagrammar.spec",
+    "load": "diagrammar.spec",
+    "parse": "diagrammar.spec",
+    "shipped": "diagrammar.library",
+}
+
+__all__ = [*_PLACES, "__version__"]  # noqa: PLE0604  # a list of strings
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module 'diagrammar' has no attribute {name!r}")
+    return getattr(import_module(_PLACES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_PLACES})

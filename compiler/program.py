@@ -305,12 +305,13 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class SizeBinding:
-    """In a shape-generic program: size symbol `name` is `extent(operand, axis)` divided by `divisor`."""
+    """In a shape-generic program: size symbol `name` is (size of `operand`'s `axis` − `offset`) / `divisor`."""
 
     name: str
     operand: str
     axis: int
     divisor: Dim = 1
+    offset: Dim = 0
 
 
 @dataclass(frozen=True, slots=True)

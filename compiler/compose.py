@@ -1,0 +1,53 @@
+"""Putting diagrams into networks: use by name, with fresh inner wires, and products of sums."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from diagrammar.diagram import Diagram, Network
+from diagrammar.names import fresh_wire
+from diagrammar.scalar import Dim
+
+
+def times(left: Network, right: Network) -> Network:
+    """The product of two networks; wires of the same name are the same wire."""
+    return Network(
+        left.scalar * right.scalar, left.tensors + right.tensors, {**left.sizes, **right.sizes}
+    )
+
+
+def instance(
+    term: Network, names: Mapping[str, str], sizes: Mapping[str, Dim], taken: Mapping[str, Dim]
+) -> Network:
+    """A copy of a term with open wires renamed by `names` (new sizes in `sizes`) and inner wires fresh."""
+    renaming = dict(names)
+    occupied = {**taken, **sizes}
+    for wire in term.sizes:
+        if wire not in renaming:
+            new = fresh_wire(wire, term.sizes[wire], occupied)
+            renaming[wire] = new
+            occupied[new] = term.sizes[wire]
+    copy = term.rename(renaming)
+    return Network(copy.scalar, copy.tensors, {**copy.sizes, **{names[w]: sizes[names[w]] for w in names}})
+
+
+def distribute(factors: Sequence[Network], terms: Sequence[Network]) -> list[Network]:
+    """(a + b)·(c + d) = ac + ad + bc + bd."""
+    return [times(factor, term) for factor in factors for term in terms]
+
+
+def inline(
+    networks: Sequence[Network],
+    diagram: Diagram,
+    wires: Sequence[str],
+    sizes: Mapping[str, Dim],
+    taken: Mapping[str, Dim],
+) -> list[Network]:
+    """Networks multiplied by a diagram whose open wires become `wires`, position by position."""
+    names = dict(zip(diagram.open, wires, strict=True))
+    product: list[Network] = []
+    for network in networks:
+        for term in diagram.terms:
+            occupied = {**taken, **network.sizes}
+            product.append(times(network, instance(term, names, sizes, occupied)))
+    return product

@@ -1,0 +1,257 @@
+"""Diagrams as values: formal sums of networks of tensors joined by wires.
+
+A `Network` is a scalar times a contraction; its structure is a bipartite networkx graph of tensor nodes
+(numbers) and wire nodes (names). A `Diagram` is a sum of networks with the same open wires, together with what its
+sizes are known to obey. Both are immutable: a rewrite returns new ones. How a diagram is built from text
+is in `build`, how it is written in `canonical`, how it is rewritten in `rules`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Union
+
+import networkx
+import sympy
+
+from diagrammar.relation import Relation, Sizes
+from diagrammar.scalar import Dim, equal, substitute
+
+if TYPE_CHECKING:
+    from diagrammar.function import Function
+    from diagrammar.pipeline import Simplified
+
+Axes = tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class Operand:
+    """A tensor given at call time; each axis is a group of wires, the first slowest."""
+
+    name: str
+    axes: Axes
+    constant: bool = False
+
+    @property
+    def wires(self) -> tuple[str, ...]:
+        """The wires of all axes, in order."""
+        return tuple(wire for axis in self.axes for wire in axis)
+
+    def rename(self, names: Mapping[str, str]) -> Operand:
+        """Wires renamed."""
+        return replace(self, axes=rename_axes(self.axes, names))
+
+
+Tensor = Union[Operand, Relation]
+
+
+def rename_axes(axes: Axes, names: Mapping[str, str]) -> Axes:
+    """Axes with their wires renamed."""
+    return tuple(tuple(names.get(w, w) for w in axis) for axis in axes)
+
+
+def split_axes(axes: Axes, wire: str, into: tuple[str, ...]) -> Axes:
+    """Axes with one wire replaced by several."""
+    return tuple(
+        tuple(new for w in axis for new in (into if w == wire else (w,))) for axis in axes
+    )
+
+
+@dataclass(frozen=True)
+class Network:
+    """`scalar` times the contraction of `tensors` over every wire that the diagram does not keep open.
+
+    `sizes` has every wire of the network, the open ones included (an open wire without a tensor is a
+    broadcast, an inner wire without one does not exist).
+    """
+
+    scalar: Any
+    tensors: tuple[Tensor, ...]
+    sizes: Sizes
+
+    @cached_property
+    def graph(self) -> networkx.MultiGraph:
+        """The bipartite graph: tensor nodes 0, 1, … and wire nodes by name; an edge an end, with its axis."""
+        graph = networkx.MultiGraph()
+        for name, extent in self.sizes.items():
+            graph.add_node(name, kind="wire", size=extent)
+        for at, tensor in enumerate(self.tensors):
+            kind = "relation" if isinstance(tensor, Relation) else "operand"
+            graph.add_node(at, kind=kind, tensor=tensor)
+            for number, axis in enumerate(tensor.axes):
+                for wire in axis:
+                    graph.add_edge(at, wire, axis=number)
+        return networkx.freeze(graph)
+
+    def ends(self, wire: str) -> tuple[int, ...]:
+        """The tensors at a wire, once an end, in order."""
+        return tuple(
+            sorted(at for _, at, _ in self.graph.edges(wire, keys=True))
+            if wire in self.sizes
+            else ()
+        )
+
+    def relations(self) -> Iterator[tuple[int, Relation]]:
+        """The relations with their positions."""
+        for at, tensor in enumerate(self.tensors):
+            if isinstance(tensor, Relation):
+                yield at, tensor
+
+    def inner(self, open_wires: Iterable[str]) -> tuple[str, ...]:
+        """The wires that are summed, in order of appearance."""
+        kept = set(open_wires)
+        found = (w for t in self.tensors for w in t.wires if w not in kept)
+        return tuple(dict.fromkeys(found))
+
+    def rename(self, names: Mapping[str, str]) -> Network:
+        """Wires renamed; wires that become one keep the size of the one that had the name."""
+        sizes = {names.get(w, w): s for w, s in self.sizes.items() if w in names}
+        sizes.update({w: s for w, s in self.sizes.items() if w not in names})
+        tensors = tuple(t.rename(names) for t in self.tensors)
+        return Network(self.scalar, tensors, sizes)
+
+    def substitute(self, values: Mapping[Any, Dim]) -> Network:
+        """Symbols replaced in scalar, sizes and relations."""
+        tensors = tuple(
+            t.substitute(values) if isinstance(t, Relation) else t for t in self.tensors
+        )
+        sizes = {w: substitute(s, values) for w, s in self.sizes.items()}
+        return Network(sympy.sympify(substitute(self.scalar, values)), tensors, sizes)
+
+
+@dataclass(frozen=True)
+class Declared:
+    """An operand as it was declared: axes by wire names, and the size of each wire."""
+
+    name: str
+    axes: Axes
+    sizes: Sizes
+    constant: bool = False
+
+    def shape(self) -> tuple[Dim, ...]:
+        """Axis sizes."""
+        return tuple(product(self.sizes[w] for w in axis) for axis in self.axes)
+
+
+def product(values: Iterable[Dim]) -> Dim:
+    """The product of sizes."""
+    total: Dim = 1
+    for value in values:
+        total = total * value
+    return total
+
+
+@dataclass(frozen=True)
+class Equality:
+    """Two sizes that must agree, with how messages call them."""
+
+    left: Dim
+    right: Dim
+    what: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True)
+class Diagram:
+    """A formal sum of networks with the same open wires.
+
+    `operands` is the signature, in the order in which the file first names them; it survives rewriting. `defaults` are values
+    for sizes and parameters that `simplify` and `compile` use unless told otherwise; `equalities` must hold among
+    sizes and are checked once sizes are known.
+    """
+
+    name: str
+    axes: Axes
+    terms: tuple[Network, ...]
+    operands: tuple[Declared, ...]
+    sizes: Sizes
+    parameters: tuple[str, ...] = ()
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    equalities: tuple[Equality, ...] = ()
+    doc: str = field(default="", compare=False)
+
+    @property
+    def open(self) -> tuple[str, ...]:
+        """The open wires, in order."""
+        return tuple(wire for axis in self.axes for wire in axis)
+
+    @property
+    def graph(self) -> networkx.MultiGraph:
+        """The graph of the only term; of several terms, their disjoint union (nodes numbered by term)."""
+        if len(self.terms) == 1:
+            return self.terms[0].graph
+        parts = {n: term.graph for n, term in enumerate(self.terms)}
+        union = networkx.MultiGraph()
+        for n, part in parts.items():
+            union.update(networkx.relabel_nodes(part, {node: (n, node) for node in part}))
+        return networkx.freeze(union)
+
+    def shape(self) -> tuple[Dim, ...]:
+        """Sizes of the open axes."""
+        return tuple(product(self.sizes[w] for w in axis) for axis in self.axes)
+
+    def substitute(self, values: Mapping[Any, Dim]) -> Diagram:
+        """Symbols of sizes and parameters replaced everywhere."""
+
+        def put(sizes: Sizes) -> Sizes:
+            return {w: substitute(s, values) for w, s in sizes.items()}
+
+        names = {str(symbol) for symbol in values}
+        return replace(
+            self,
+            terms=tuple(term.substitute(values) for term in self.terms),
+            operands=tuple(replace(o, sizes=put(o.sizes)) for o in self.operands),
+            sizes=put(self.sizes),
+            parameters=tuple(p for p in self.parameters if p not in names),
+            defaults={k: v for k, v in self.defaults.items() if k not in names},
+            equalities=tuple(
+                replace(e, left=substitute(e.left, values), right=substitute(e.right, values))
+                for e in self.equalities
+            ),
+        )
+
+    def verify(self) -> None:
+        """Check the invariants that every pass must keep; AssertionError names the first broken one."""
+        known = {o.name: o for o in self.operands}
+        assert len(set(self.open)) == len(self.open), f"{self.name}: an open wire stands twice"
+        for number, term in enumerate(self.terms):
+            where = f"{self.name}, term {number}"
+            used = {w for t in term.tensors for w in t.wires}
+            missing = (used | set(self.open)) - term.sizes.keys()
+            assert not missing, f"{where}: no size for {sorted(missing)}"
+            stray = term.sizes.keys() - used - set(self.open)
+            assert not stray, f"{where}: wires without an end {sorted(stray)}"
+            for wire in self.open:
+                assert equal(term.sizes[wire], self.sizes[wire]), f"{where}: size of {wire} differs"
+            for tensor in term.tensors:
+                if isinstance(tensor, Operand):
+                    declared = known.get(tensor.name)
+                    assert declared is not None, f"{where}: undeclared operand {tensor.name}"
+                    assert len(declared.axes) == len(tensor.axes), f"{where}: axes of {tensor.name}"
+                else:
+                    for piece in tensor.pieces:
+                        forms = [e.form for e in piece.equations] + list(piece.bounds)
+                        loose = {w for form in forms for w in form.wires} - set(tensor.wires)
+                        assert not loose, f"{where}: {tensor.name} speaks of {sorted(loose)}"
+
+    def __str__(self) -> str:
+        from diagrammar.canonical import diagram_text
+
+        return diagram_text(self)
+
+    def simplify(self, **values: Any) -> Simplified:
+        """Rewrite by the standard pipeline, at the given sizes and parameters (defaults for the rest).
+
+        Returns the simplified diagram and the trace of every step. Raises DiagramError for an unknown
+        name or a value that does not fit.
+        """
+        from diagrammar.pipeline import simplify
+
+        return simplify(self, values)
+
+    def compile(self, **values: Any) -> Function:
+        """A Python function of the operands; sizes, parameters and options by name (see `Function`)."""
+        from diagrammar.function import compile_diagrams
+
+        return compile_diagrams((self,), values)

@@ -1,0 +1,351 @@
+"""Compiled functions: one program per shape signature, made on the first call and kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from diagrammar.diagram import Declared, Diagram
+from diagrammar.grammar.errors import DiagramError, Problem, near
+from diagrammar.pipeline import Pipeline, Trace
+from diagrammar.plan.cost import DEFAULT
+from diagrammar.plan.memory import parse_bytes, peak_elements, show_bytes
+from diagrammar.plan.planner import Planned, axis_names, dense, plan
+from diagrammar.plan.report import Plan
+from diagrammar.plan.search import Options as SearchOptions
+from diagrammar.program import Program
+from diagrammar.sizes import Contradiction, solve
+from diagrammar.specialise import missing, resolve_values, shape_facts, value_facts
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+DTYPES = ("float16", "bfloat16", "float32", "float64", "complex64", "complex128")
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to compile.
+
+    backend: "torch", or "numpy" for the dense oracle. memory: the most bytes a call may allocate beyond
+    its operands ("2GiB"). accumulate: the dtype that operands are cast to first, results being cast back.
+    native: whether library convolutions may be used. without: rules that are switched off.
+    """
+
+    backend: str = "torch"
+    memory: int | None = None
+    accumulate: str | None = None
+    native: bool = True
+    without: frozenset[str] = frozenset()
+
+    @staticmethod
+    def take(values: Mapping[str, Any]) -> tuple[Options, dict[str, Any]]:
+        """Options, and the sizes and parameters that are left; DiagramError for an option's bad value."""
+        rest = dict(values)
+        given = {n: rest.pop(n) for n in tuple(rest) if n in Options.__dataclass_fields__}
+        problems = []
+        if given.get("backend", "torch") not in ("torch", "numpy"):
+            problems.append(_option("backend", given["backend"], "'torch' or 'numpy'"))
+        if given.get("accumulate") not in (None, *DTYPES):
+            help = near(str(given["accumulate"]), DTYPES)
+            problems.append(_option("accumulate", given["accumulate"], ", ".join(DTYPES), help))
+        if given.get("memory") is not None:
+            try:
+                given["memory"] = parse_bytes(given["memory"])
+            except ValueError as error:
+                problems.append(Problem(str(error)))
+        if problems:
+            raise DiagramError(problems)
+        given["without"] = frozenset(given.get("without", ()))
+        return Options(**given), rest
+
+
+def _option(name: str, value: Any, choices: str, help: str = "") -> Problem:
+    return Problem(f"option '{name}' must be {choices}, not {value!r}", help=help)
+
+
+@dataclass(frozen=True)
+class Specialised:
+    """A function for fixed operand shapes: callable, with its `source`, `plan`, `program` and the traces of
+    its diagrams."""
+
+    call: Callable[..., Any]
+    source: str
+    planned: Planned
+    traces: tuple[Trace, ...]
+    diagrams: tuple[Diagram, ...]
+    options: Options
+
+    def __call__(self, *operands: Tensor) -> Any:
+        """The result, or a tuple of results."""
+        return self.call(*operands)
+
+    @property
+    def program(self) -> Program:
+        """The linear program that was emitted."""
+        return self.planned.program
+
+    @cached_property
+    def plan(self) -> Plan:
+        """The contraction tree with multiplications, bytes and peak memory; `print` it."""
+        return Plan(self.planned)
+
+    def __repr__(self) -> str:
+        shapes = ", ".join(f"{p.name}={tuple(p.shape)}" for p in self.program.parameters)
+        return f"<{self.program.name} for {shapes}>"
+
+
+class Function:
+    """A function of a diagram's operands, by position (in order of first appearance) or by name.
+
+    It specialises itself for each new combination of operand shapes and keeps what it made.
+    """
+
+    def __init__(
+        self, diagrams: Sequence[Diagram], values: Mapping[str, Any], options: Options
+    ) -> None:
+        self.diagrams = tuple(diagrams)
+        self.values = dict(values)
+        self.options = options
+        self.name = "_".join(d.name for d in self.diagrams)
+        self.operands = _operands(self.diagrams)
+        self._made: dict[Any, Callable[..., Any]] = {}
+        self._kept: dict[tuple[tuple[int, ...], ...], Specialised] = {}
+
+    def __call__(self, *operands: Tensor, **named: Tensor) -> Any:
+        """The result for these operands; a tuple for several diagrams.
+
+        Raises DiagramError when an operand is missing or a shape does not fit.
+        """
+        if named or len(operands) != len(self.operands):
+            operands = self._bound(operands, named)
+        made = self._made.get(tuple([x.shape for x in operands]))
+        if made is None:
+            made = self._make(operands)
+        return made(*operands)
+
+    def _bound(self, given: tuple[Any, ...], named: Mapping[str, Any]) -> tuple[Any, ...]:
+        names = [o.name for o in self.operands]
+        problems = [
+            Problem(f"'{self.name}' has no operand '{n}'", help=near(n, names) or f"it takes {', '.join(names)}")
+            for n in named
+            if n not in names
+        ]
+        values = dict(zip(names, given, strict=False))
+        problems += [Problem(f"operand '{n}' is given twice") for n in named if n in values]
+        values.update(named)
+        if len(given) > len(names):
+            problems.append(Problem(f"'{self.name}' takes {len(names)} operands, not {len(given)}"))
+        problems += [
+            Problem(f"operand '{o.name}' is missing", help=f"its axes are {_axes(o)}")
+            for o in self.operands
+            if o.name not in values
+        ]
+        if problems:
+            raise DiagramError(problems)
+        return tuple(values[n] for n in names)
+
+    def _make(self, operands: tuple[Any, ...]) -> Callable[..., Any]:
+        shapes = tuple(tuple(int(n) for n in x.shape) for x in operands)
+        special = self._specialised(shapes)
+        self._check_memory(special, operands)
+        self._made[tuple([x.shape for x in operands])] = special.call
+        return special.call
+
+    def _check_memory(self, special: Specialised, operands: tuple[Any, ...]) -> None:
+        if self.options.memory is None:
+            return
+        itemsize = max((x.element_size() for x in operands), default=4)
+        peak = peak_elements(special.program) * itemsize
+        if peak > self.options.memory:
+            raise DiagramError(
+                [
+                    Problem(
+                        f"'{self.name}' would allocate {show_bytes(peak)} for these shapes, more than "
+                        f"the budget of {show_bytes(self.options.memory)}",
+                        help="raise memory=…, or give a smaller batch",
+                    )
+                ]
+            )
+
+    def specialise(self, **shapes: Sequence[int]) -> Specialised:
+        """The function for given operand shapes, as a call with such operands would make it.
+
+        Raises DiagramError for missing operands and sizes that do not fit.
+        """
+        ordered = self._bound((), shapes)
+        return self._specialised(tuple(tuple(int(n) for n in s) for s in ordered))
+
+    def _specialised(self, shapes: tuple[tuple[int, ...], ...]) -> Specialised:
+        if shapes not in self._kept:
+            named = dict(zip((o.name for o in self.operands), shapes, strict=True))
+            diagrams = tuple(_fixed(d, self.values, named) for d in self.diagrams)
+            self._kept[shapes] = build(self.name, diagrams, self.options)
+        return self._kept[shapes]
+
+    def generic(self) -> Specialised:
+        """One function for all shapes; sizes are read off the operands when it is called.
+
+        Raises DiagramError when a parameter has no value, or a size is not fixed by any operand.
+        """
+        diagrams = []
+        for diagram in self.diagrams:
+            symbols, problems = resolve_values(diagram, self.values)
+            if problems:
+                raise DiagramError(problems)
+            diagrams.append(diagram.substitute(symbols))
+        return build(self.name, tuple(diagrams), self.options, checked=True)
+
+    @property
+    def source(self) -> str:
+        """The source of the shape-generic function; see `specialise(…).source` for that of one shape."""
+        return self.generic().source
+
+    def __repr__(self) -> str:
+        taken = ", ".join(f"{o.name}{_axes(o)}" for o in self.operands)
+        return f"<Function {self.name}({taken})>"
+
+
+def _axes(operand: Declared) -> str:
+    return f"[{', '.join(axis_names(operand.axes))}]"
+
+
+def _operands(diagrams: Sequence[Diagram]) -> tuple[Declared, ...]:
+    """All operands, in order of first appearance."""
+    found: dict[str, Declared] = {}
+    for diagram in diagrams:
+        for operand in diagram.operands:
+            found.setdefault(operand.name, operand)
+    return tuple(found.values())
+
+
+def _fixed(
+    diagram: Diagram, values: Mapping[str, Any], shapes: Mapping[str, Sequence[int]]
+) -> Diagram:
+    """The diagram with every size known; DiagramError for what does not fit or cannot be known."""
+    facts, problems = value_facts(diagram, values)
+    more, wrong = shape_facts(diagram, shapes)
+    if problems or wrong:
+        raise DiagramError([*problems, *wrong])
+    try:
+        symbols = solve([*facts, *more])
+    except Contradiction as clash:
+        raise DiagramError([clash.problem]) from None
+    fixed = diagram.substitute(symbols)
+    unknown = missing(fixed)
+    if unknown:
+        raise DiagramError(unknown)
+    empty = [w for w, s in fixed.sizes.items() if isinstance(s, int) and s < 1]
+    if empty:
+        raise DiagramError([_no_output(diagram, fixed, w) for w in empty[:1]])
+    return fixed
+
+
+def _no_output(diagram: Diagram, fixed: Diagram, wire: str) -> Problem:
+    from diagrammar.scalar import text
+
+    formula = text(diagram.sizes[wire], lambda s: f"|{s}|") if wire in diagram.sizes else ""
+    return Problem(
+        f"wire '{wire}' would have size {fixed.sizes[wire]}: {formula}",
+        help="the kernel does not fit into the padded input; give a larger input or more padding",
+    )
+
+
+def build(
+    name: str, diagrams: Sequence[Diagram], options: Options, *, checked: bool = False
+) -> Specialised:
+    """Simplify, plan and emit some diagrams as one function."""
+    operands = _operands(diagrams)
+    if options.backend == "numpy":
+        program = dense(name, diagrams, operands)
+        call = _oracle(program)
+        return Specialised(call, "", Planned(program, ()), (), tuple(diagrams), options)
+    pipeline = Pipeline(without=options.without)
+    simplified = [pipeline.run(d) for d in diagrams]
+    search = SearchOptions(machine=DEFAULT, native=options.native)
+    planned = plan(
+        name,
+        [s.diagram for s in simplified],
+        operands,
+        search,
+        doc=_doc(diagrams, simplified),
+        accumulate=options.accumulate,
+    )
+    from diagrammar.backends import torch as backend
+
+    source = backend.emit_module([planned.program], "", checked=checked)
+    loaded = _Loading(backend, source, name)
+    return Specialised(
+        loaded,
+        source,
+        planned,
+        tuple(s.trace for s in simplified),
+        tuple(s.diagram for s in simplified),
+        options,
+    )
+
+
+class _Loading:
+    """The emitted function, loaded (and torch imported) when it is first called."""
+
+    def __init__(self, backend: Any, source: str, name: str) -> None:
+        self._load = lambda: backend.load(source, f"<diagrammar {name}>")[name]
+
+    @cached_property
+    def function(self) -> Callable[..., Any]:
+        """The Python function itself."""
+        loaded: Callable[..., Any] = self._load()
+        return loaded
+
+    def __call__(self, *operands: Any) -> Any:
+        return self.function(*operands)
+
+
+def _doc(diagrams: Sequence[Diagram], simplified: Sequence[Any]) -> str:
+    """The definitions' documentation and the laws that were used."""
+    parts = [d.doc for d in diagrams if d.doc]
+    laws = dict.fromkeys(law for s in simplified for law in s.trace.laws)
+    if laws:
+        parts.append("Laws: " + ";\n      ".join(laws))
+    return "\n\n".join(parts)
+
+
+def _oracle(program: Program) -> Callable[..., Any]:
+    def call(*operands: Any) -> Any:
+        from diagrammar.backends.numpy import evaluate
+
+        given = dict(zip((p.name for p in program.parameters), operands, strict=True))
+        results = evaluate(program, given)
+        return results[0] if len(results) == 1 else results
+
+    return call
+
+
+def compile_diagrams(diagrams: Sequence[Diagram], values: Mapping[str, Any]) -> Function:
+    """A function of some diagrams' operands. Raises DiagramError for unknown names and bad values."""
+    options, rest = Options.take(values)
+    problems: dict[str, Problem] = {}
+    per_diagram = []
+    for diagram in diagrams:
+        found = resolve_values(diagram, rest)[1]
+        per_diagram.append(found)
+        problems.update({str(p): p for p in found})
+    # a name need only be known to one of several diagrams
+    unknown_everywhere = [
+        p
+        for text, p in problems.items()
+        if not p.message.startswith("unknown") or all(text_in(text, f) for f in per_diagram)
+    ]
+    if unknown_everywhere:
+        raise DiagramError(unknown_everywhere)
+    return Function(diagrams, rest, options)
+
+
+def text_in(text: str, problems: Sequence[Problem]) -> bool:
+    """Whether a problem's message is among some."""
+    first = text.split("\n", 1)[0]
+    return any(str(p).split("\n", 1)[0] == first for p in problems)
+
+

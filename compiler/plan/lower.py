@@ -1,0 +1,357 @@
+"""From a contraction tree to program steps: relations become pads, windows, steps, folds and native calls."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from diagrammar import program as ops
+from diagrammar.diagram import Network, Operand, product
+from diagrammar.plan import native
+from diagrammar.plan.search import estimate
+from diagrammar.plan.tree import Dense, Fold, Join, Leaf, Native, Read, Spread, Tree, walk
+from diagrammar.plan.writer import Value, Writer
+from diagrammar.relation import ConvForm, Linear, Relation, conv_form
+from diagrammar.scalar import Dim, equal, expand
+
+
+class Lowering:
+    """Writes one term of a diagram; `value(tree)` is the number of its result."""
+
+    def __init__(self, writer: Writer, network: Network, open_wires: Sequence[str]) -> None:
+        self.writer = writer
+        self.network = network
+        self.open = tuple(open_wires)
+        writer.sizes = dict(network.sizes)
+
+    def term(self, tree: Tree) -> Value:
+        """The whole term with its scalar, axes in the order of the open wires that it has."""
+        factor = self.network.scalar
+        have = {w for t in self.network.tensors for w in t.wires}
+        order = [w for w in self.open if w in have]
+        if isinstance(tree, Join):
+            left, right = self.value(tree.left), self.value(tree.right)
+            left, right, factor = self._scaled_early(left, right, order, factor)
+            value = self.writer.einsum(left, right, order)
+        else:
+            value = self.writer.permute(self.value(tree), order)
+        return self.writer.scale(value, factor)
+
+    def _scaled_early(
+        self, left: Value, right: Value, order: Sequence[str], factor: Any
+    ) -> tuple[Value, Value, Any]:
+        """The scalar goes to the smallest of the two factors and the result."""
+        if factor == 1:
+            return left, right, factor
+        elements = [
+            product(estimate(s) for s in self.writer.shape(wires))
+            for wires in (left.wires, right.wires, order)
+        ]
+        smallest = min(range(3), key=lambda n: (elements[n], -n))
+        if smallest == 0:
+            return self.writer.scale(left, factor), right, 1
+        if smallest == 1:
+            return left, self.writer.scale(right, factor), 1
+        return left, right, factor
+
+    # -- nodes ----------------------------------------------------------------------------------------------
+
+    def needed(self, tree: Tree) -> set[str]:
+        """The wires that are open or lead to tensors outside of a tree."""
+        inside = {at for node in walk(tree) for at in _positions(node)}
+        outside = (t for at, t in enumerate(self.network.tensors) if at not in inside)
+        return {w for t in outside for w in t.wires} | set(self.open)
+
+    def value(self, tree: Tree) -> Value:
+        """The result of a tree, summed over what nothing else needs."""
+        match tree:
+            case Leaf():
+                made = self.operand(tree.at)
+            case Dense():
+                made = self._dense(tree.at)
+            case Join():
+                left, right = self.value(tree.left), self.value(tree.right)
+                needed = self.needed(tree)
+                both = dict.fromkeys(left.wires + right.wires)
+                return self.writer.einsum(left, right, [w for w in both if w in needed])
+            case Read():
+                made = self._read(tree)
+            case Fold():
+                made = self._fold(tree)
+            case Spread():
+                made = self._spread(tree)
+            case Native():
+                return self._native(tree)
+        return self.writer.sum(made, self.needed(tree))
+
+    def _form(self, at: int) -> ConvForm:
+        relation = self.network.tensors[at]
+        assert isinstance(relation, Relation)
+        form = conv_form(relation, self.network.sizes)
+        assert form is not None
+        return form
+
+    def operand(self, at: int) -> Value:
+        """An operand with an axis a wire; a wire that stands twice is a diagonal."""
+        operand = self.network.tensors[at]
+        assert isinstance(operand, Operand)
+        names = [axis[0] if len(axis) == 1 else f"({' '.join(axis)})" for axis in operand.axes]
+        shape = [product(self.writer.sizes[w] for w in axis) for axis in operand.axes]
+        step = self.writer.step(ops.Operand(operand.name), shape, names)
+        value = self.writer.ungroup(step, operand.wires)
+        while len(set(value.wires)) < len(value.wires):
+            first = next(n for n, w in enumerate(value.wires) if value.wires.count(w) > 1)
+            second = value.wires.index(value.wires[first], first + 1)
+            value = self.writer.diagonal(value, first, second)
+        return value
+
+    def _dense(self, at: int) -> Value:
+        """The 0/1 array of a relation, with dtype and device of the first operand."""
+        relation = self.network.tensors[at]
+        assert isinstance(relation, Relation)
+        return self.writer.value(indicator(relation, self.like()), relation.wires)
+
+    def like(self) -> int:
+        """The first operand, whose dtype and device relations take."""
+        first = next(n for n, t in enumerate(self.network.tensors) if isinstance(t, Operand))
+        operand = self.network.tensors[first]
+        assert isinstance(operand, Operand)
+        names = [axis[0] if len(axis) == 1 else f"({' '.join(axis)})" for axis in operand.axes]
+        shape = [product(self.writer.sizes[w] for w in axis) for axis in operand.axes]
+        return self.writer.step(ops.Operand(operand.name), shape, names)
+
+    def _read(self, tree: Read) -> Value:
+        """Padding for all relations of a chain at once, then a window or a step for each."""
+        chain: list[ConvForm] = [self._form(tree.at)]
+        child = tree.child
+        while isinstance(child, Read) and self._form(child.at).o != chain[-1].i:
+            chain.append(self._form(child.at))
+            child = child.child
+        value = self.value(child)
+        chain = [form for form in reversed(chain)]
+        padding = {f.i: reading_pad(f) for f in chain}
+        law = "windows that lie inside" if not any(map(_padded, padding.values())) else ""
+        value = self.writer.pad(value, {w: p for w, p in padding.items() if _padded(p)})
+        for form in chain:
+            value = self._windows(value, form, padding[form.i], law)
+        return value
+
+    def _windows(
+        self, value: Value, form: ConvForm, padding: tuple[Dim, Dim], law: str
+    ) -> Value:
+        del law
+        start = expand(-form.P) if not _padded(padding) else expand(padding[0] - form.P)
+        o, k = self._apart(value, form.o), None
+        if form.k is None:
+            value = self.writer.slice(value, form.i, start, form.O, form.S, o)
+        else:
+            k = self._apart(value, form.k)
+            if not equal(start, 0):
+                extent = self.writer.steps[value.step].shape[value.axis(form.i)]
+                value = self.writer.slice(value, form.i, start, expand(extent - start), 1, form.i)
+            value = self.writer.window(
+                value, form.i, o, k, stride=form.S, dilation=form.D
+            )
+        for own, made in ((form.o, o), (form.k, k)):
+            if made is not None and made != own:
+                value = self.writer.diagonal(value, value.axis(str(own)), value.axis(made))
+        return value
+
+    def _apart(self, value: Value, wire: str) -> str:
+        """The wire, or a stand-in where the value has it already (a diagonal follows)."""
+        if wire not in value.wires:
+            return wire
+        stand_in = f"{wire}*"
+        self.writer.sizes = {**self.writer.sizes, stand_in: self.writer.sizes[wire]}
+        return stand_in
+
+    def _fold(self, tree: Fold) -> Value:
+        value, form = self.value(tree.child), self._form(tree.at)
+        if form.k is None:
+            return self._placed(value, form)
+        wires = [w for w in value.wires if w not in (form.o, form.k)] + [form.i]
+        operation = ops.Fold(
+            value.step, value.axis(form.o), value.axis(form.k), form.I, form.S, form.D, form.P
+        )
+        return self.writer.value(operation, wires)
+
+    def _placed(self, value: Value, form: ConvForm) -> Value:
+        """i = S·o − P without a kernel: entries apart, zeros between and around."""
+        wide = self._dilated(value, form.o, form.S, form.O)
+        before = expand(-form.P)
+        after = expand(form.I - before - form.S * (form.O - 1) - 1)
+        return self._named(self.writer.pad(wide, {form.o: (before, after)}), form.o, form.i)
+
+    def _dilated(self, value: Value, wire: str, step: Dim, extent: Dim) -> Value:
+        if equal(step, 1):
+            return value
+        axis = value.axis(wire)
+        shape = list(self.writer.steps[value.step].shape)
+        shape[axis] = expand(step * (extent - 1) + 1)
+        number = self.writer.step(ops.Dilate(value.step, axis, step), shape, value.wires)
+        return Value(number, value.wires)
+
+    @staticmethod
+    def _named(value: Value, old: str, new: str) -> Value:
+        return Value(value.step, tuple(new if w == old else w for w in value.wires))
+
+    def _spread(self, tree: Spread) -> Value:
+        """Read from o to (i, k), or, by the kernel–output swap, from k to (i, o).
+
+        With k′ = K − 1 − k: S·o = i + D·k′ − (D(K−1) − P), windows over the dilated, padded axis, then flipped.
+        """
+        value, form = self.value(tree.child), self._form(tree.at)
+        if form.k is None:
+            return self._placed(value, form)
+        o, k, S, D, O, K = form.o, form.k, form.S, form.D, form.O, form.K  # noqa: E741
+        if tree.along == form.k:
+            o, k, S, D, O, K = k, o, D, S, K, O  # noqa: E741
+        wide = self._dilated(value, o, S, O)
+        before = expand(D * (K - 1) - form.P)
+        after = expand(form.I + D * (K - 1) - before - (S * (O - 1) + 1))
+        padded = self.writer.pad(wide, {o: (before, after)})
+        made = self._apart(padded, k)
+        windows = self.writer.window(padded, o, form.i, made, stride=1, dilation=D)
+        axis = windows.axis(made)
+        shape = self.writer.steps[windows.step].shape
+        flipped = Value(
+            self.writer.step(ops.Flip(windows.step, axis), shape, windows.wires), windows.wires
+        )
+        if made != k:
+            return self.writer.diagonal(flipped, flipped.axis(k), flipped.axis(made))
+        return flipped
+
+    # -- native calls ---------------------------------------------------------------------------------------
+
+    def _native(self, tree: Native) -> Value:
+        left, right = self.value(tree.left), self.value(tree.right)
+        forms = [self._form(at) for at in tree.relations]
+        spatial = {w for f in forms for w in (f.i, f.o, str(f.k))}
+        roles = native.layout(left.wires, right.wires, self.needed(tree), spatial)
+        write = {
+            "convolution": self._convolution,
+            "transposed": self._transposed,
+            "weight gradient": self._weight_gradient,
+        }[tree.kind]
+        return write(left, right, forms, roles)
+
+    def _grouped(self, value: Value, *axes: Sequence[str]) -> int:
+        """A value as a library wants it: one axis for each list of wires (none: size one)."""
+        flat = [w for axis in axes for w in axis]
+        ordered = self.writer.permute(value, flat)
+        shape = [product(self.writer.sizes[w] for w in axis) for axis in axes]
+        if len(axes) == len(flat) and all(len(a) == 1 for a in axes):
+            return ordered.step
+        names = [a[0] if len(a) == 1 else f"({' '.join(a)})" for a in axes]
+        return self.writer.step(ops.Reshape(ordered.step), shape, names)
+
+    def _convolution(
+        self, x: Value, w: Value, forms: list[ConvForm], roles: native.Layout
+    ) -> Value:
+        i, o, k = ([[str(getattr(f, letter))] for f in forms] for letter in "iok")
+        data = self._grouped(x, roles.left, [*roles.group, *roles.summed], *i)
+        kernel = self._grouped(w, [*roles.group, *roles.right], roles.summed, *k)
+        computed = [expand(f.O + native.extra(f)) for f in forms]
+        shape = [*self._sizes(roles.left, (*roles.group, *roles.right)), *computed]
+        step = self.writer.step(
+            ops.Convolution(data, kernel, *self._geometry(forms), self._groups(roles)),
+            shape,
+            [*self._labels(roles.left, (*roles.group, *roles.right)), *(w[0] for w in o)],
+        )
+        for axis, (form, have) in enumerate(zip(forms, computed, strict=True), start=2):
+            if not equal(have, form.O):
+                shape[axis] = form.O
+                names = self.writer.steps[step].axes
+                step = self.writer.step(ops.Slice(step, axis, 0, form.O), shape, names)
+        wires = (*roles.left, *roles.group, *roles.right, *(w[0] for w in o))
+        return self.writer.ungroup(step, wires)
+
+    def _transposed(
+        self, v: Value, w: Value, forms: list[ConvForm], roles: native.Layout
+    ) -> Value:
+        i, o, k = ([[str(getattr(f, letter))] for f in forms] for letter in "iok")
+        data = self._grouped(v, roles.left, [*roles.group, *roles.summed], *o)
+        kernel = self._grouped(w, [*roles.group, *roles.summed], roles.right, *k)
+        stride, padding, dilation = self._geometry(forms)
+        output = tuple(native.output_padding(f) for f in forms)
+        operation = ops.TransposedConvolution(
+            data, kernel, stride, padding, output, dilation, self._groups(roles)
+        )
+        shape = [*self._sizes(roles.left, (*roles.group, *roles.right)), *(f.I for f in forms)]
+        names = [*self._labels(roles.left, (*roles.group, *roles.right)), *(w[0] for w in i)]
+        step = self.writer.step(operation, shape, names)
+        wires = (*roles.left, *roles.group, *roles.right, *(w[0] for w in i))
+        return self.writer.ungroup(step, wires)
+
+    def _weight_gradient(
+        self, x: Value, v: Value, forms: list[ConvForm], roles: native.Layout
+    ) -> Value:
+        i, o, k = ([[str(getattr(f, letter))] for f in forms] for letter in "iok")
+        data = self._grouped(x, roles.summed, [*roles.group, *roles.left], *i)
+        cotangent = self._grouped(v, roles.summed, [*roles.group, *roles.right], *o)
+        operation = ops.WeightGradient(
+            data, cotangent, *self._geometry(forms), self._groups(roles)
+        )
+        shape = [*self._sizes((*roles.group, *roles.right), roles.left), *(f.K for f in forms)]
+        names = [*self._labels((*roles.group, *roles.right), roles.left), *(w[0] for w in k)]
+        step = self.writer.step(operation, shape, names)
+        wires = (*roles.group, *roles.right, *roles.left, *(w[0] for w in k))
+        return self.writer.ungroup(step, wires)
+
+    @staticmethod
+    def _geometry(
+        forms: list[ConvForm],
+    ) -> tuple[tuple[Dim, ...], tuple[Dim, ...], tuple[Dim, ...]]:
+        return (
+            tuple(f.S for f in forms),
+            tuple(f.P for f in forms),
+            tuple(f.D for f in forms),
+        )
+
+    def _groups(self, roles: native.Layout) -> Dim:
+        return product(self.writer.sizes[w] for w in roles.group)
+
+    def _sizes(self, *axes: Sequence[str]) -> list[Dim]:
+        return [product(self.writer.sizes[w] for w in axis) for axis in axes]
+
+    @staticmethod
+    def _labels(*axes: Sequence[str]) -> list[str]:
+        return [a[0] if len(a) == 1 else f"({' '.join(a)})" for a in axes]
+
+
+def _positions(node: Tree) -> tuple[int, ...]:
+    match node:
+        case Leaf() | Dense() | Read() | Fold() | Spread():
+            return (node.at,)
+        case Native():
+            return node.relations
+    return ()
+
+
+def _padded(pair: tuple[Dim, Dim]) -> bool:
+    return not (equal(pair[0], 0) and equal(pair[1], 0))
+
+
+def reading_pad(form: ConvForm) -> tuple[Dim, Dim]:
+    """Zeros that reading needs before and after the input; none for a view."""
+    if form.relation.view is not None:
+        return 0, 0
+    right = form.right
+    if isinstance(form.P, int) and isinstance(right, int):
+        return max(form.P, 0), max(right, 0)
+    return form.P, right
+
+
+def indicator(relation: Relation, like: int) -> ops.Indicator:
+    """The dense array of a relation over its wires."""
+
+    def condition(form: Linear, modulus: Dim | None, nonnegative: bool) -> ops.LinearCondition:
+        coefficients = tuple(form.coefficients.get(w, 0) for w in relation.wires)
+        return ops.LinearCondition(coefficients, form.constant, modulus, nonnegative)
+
+    pieces = tuple(
+        tuple(condition(e.form, e.modulus, nonnegative=False) for e in piece.equations)
+        + tuple(condition(b, None, nonnegative=True) for b in piece.bounds)
+        for piece in relation.pieces
+    )
+    return ops.Indicator(pieces, like)

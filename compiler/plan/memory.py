@@ -1,0 +1,76 @@
+"""Peak memory of a program by liveness: what it allocates beyond its operands."""
+
+from __future__ import annotations
+
+import re
+
+from diagrammar import program as ops
+from diagrammar.diagram import product
+from diagrammar.plan.search import estimate
+
+VIEWS = (ops.Operand, ops.Permute, ops.Slice, ops.Window, ops.Diagonal, ops.Expand)
+"""Operations that allocate nothing."""
+
+UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+
+
+def parse_bytes(text: str | int) -> int:
+    """`"2GiB"` as a number of bytes; raises ValueError for anything else."""
+    if isinstance(text, int):
+        return text
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", text)
+    if match is None or match[2].upper() not in UNITS:
+        raise ValueError(f"no number of bytes: {text!r}; write it like '2GiB' or '500MB'")
+    return int(float(match[1]) * UNITS[match[2].upper()])
+
+
+def show_bytes(count: int) -> str:
+    """A number of bytes for people."""
+    amount = float(count)
+    for unit in ("B", "KiB", "MiB"):
+        if amount < 1024:
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1024
+    return f"{amount:.1f} GiB"
+
+
+def owners(program: ops.Program) -> list[int]:
+    """For each value, the step whose memory it stands in (its own, or that of what it views)."""
+    made: list[int] = []
+    for at, step in enumerate(program.steps):
+        operation = step.operation
+        if isinstance(operation, VIEWS) and not isinstance(operation, ops.Operand):
+            made.append(made[operation.inputs[0]])
+        elif isinstance(operation, ops.Reshape) and _stays(program, operation.x):
+            made.append(made[operation.x])
+        else:
+            made.append(at)
+    return made
+
+
+def _stays(program: ops.Program, value: int) -> bool:
+    """Whether reshaping a value is certainly a view: it is an operand or freshly written."""
+    return not isinstance(program.steps[value].operation, VIEWS[1:])
+
+
+def elements(step: ops.Step) -> int:
+    """Entries of a step's value."""
+    return int(product(estimate(s) for s in step.shape))
+
+
+def peak_elements(program: ops.Program) -> int:
+    """The most entries alive at once beyond the operands, results included."""
+    owner = owners(program)
+    last = list(program.last_use())
+    for value, own in enumerate(owner):
+        last[own] = max(last[own], last[value])
+    alive = peak = 0
+    for at, step in enumerate(program.steps):
+        fresh = owner[at] == at and not isinstance(step.operation, ops.Operand)
+        alive += elements(step) if fresh else 0
+        peak = max(peak, alive)
+        for value in set(range(at + 1)):
+            gone = owner[value] == value and last[value] == at
+            if gone and not isinstance(program.steps[value].operation, ops.Operand):
+                alive -= elements(program.steps[value])
+    return peak

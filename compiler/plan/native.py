@@ -1,0 +1,136 @@
+"""Native recognition: sub-networks that *are* a convolution, a transposed convolution or a weight gradient.
+
+Law: Σ X·W·ΠΠ over i, k and the shared channels is a convolution of X with W; read towards i it is the transposed
+one; with i and o summed it is the weight gradient. Which of them depends only on which wires of
+each Π the two sides have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from diagrammar.plan.tree import Native, NativeKind
+from diagrammar.relation import ConvForm
+from diagrammar.scalar import expand
+
+if TYPE_CHECKING:
+    from diagrammar.plan.search import Entry, Search
+
+ROLES: dict[tuple[str, str], tuple[NativeKind, bool]] = {
+    ("i", "k"): ("convolution", False),
+    ("k", "i"): ("convolution", True),
+    ("o", "k"): ("transposed", False),
+    ("k", "o"): ("transposed", True),
+    ("i", "o"): ("weight gradient", False),
+    ("o", "i"): ("weight gradient", True),
+}
+"""Which wires of a relation the left and the right result have: the call, and whether to exchange them."""
+
+
+def recognise(search: Search, a: Entry, b: Entry, between: Sequence[int]) -> Entry | None:
+    """The native call for two results and *all* relations between them, if there is one."""
+    if not 1 <= len(between) <= 3:
+        return None
+    roles = {_role(search, a, b, at) for at in between}
+    if len(roles) != 1:
+        return None
+    role = roles.pop()
+    if role is None:
+        return None
+    kind, exchange = ROLES[role]
+    left, right = (b, a) if exchange else (a, b)
+    forms = [search.forms[at] for at in between]
+    if not all(fits(kind, form) for form in forms):
+        return None
+    tensors = a.tensors | b.tensors | sum(1 << at for at in between)
+    inner, result = _wires(search, kind, forms)
+    needed = search.needed(tensors)
+    wires = (((left.wires | right.wires) & ~inner) & needed) | result
+    if needed & inner or result & ~needed:
+        return None
+    if (left.wires ^ right.wires) & ~inner & ~needed:
+        return None  # a wire of one side that is summed has no role in a convolution
+    # nothing is multiplied along i: it is fixed by o and k
+    swept = search.elements((left.wires | right.wires | result) & ~_inputs(search, forms))
+    moved = search.elements(left.wires) + search.elements(right.wires) + search.elements(wires)
+    cost = a.cost + b.cost + search.machine.native(swept, moved)
+    from diagrammar.plan.search import Entry
+
+    return Entry(tensors, wires, cost, Native(kind, left.tree, right.tree, tuple(between)))
+
+
+def _role(search: Search, a: Entry, b: Entry, at: int) -> tuple[str, str] | None:
+    """Which one wire of a relation is on the left, which on the right; None unless exactly one each."""
+    form = search.forms[at]
+    if form.k is None:
+        return None
+    letters = {"i": search.bit[form.i], "o": search.bit[form.o], "k": search.bit[form.k]}
+    left = [letter for letter, bit in letters.items() if a.wires & bit]
+    right = [letter for letter, bit in letters.items() if b.wires & bit]
+    if len(left) == 1 and len(right) == 1 and left != right:
+        return left[0], right[0]
+    return None
+
+
+def _wires(search: Search, kind: NativeKind, forms: Sequence[ConvForm]) -> tuple[int, int]:
+    """The relation wires that are summed, and those of the result."""
+    inner = result = 0
+    for form in forms:
+        assert form.k is not None
+        i, o, k = search.bit[form.i], search.bit[form.o], search.bit[form.k]
+        own = {"convolution": o, "transposed": i, "weight gradient": k}[kind]
+        result |= own
+        inner |= (i | o | k) & ~own
+    return inner, result
+
+
+def _inputs(search: Search, forms: Sequence[ConvForm]) -> int:
+    return sum(search.bit[form.i] for form in forms)
+
+
+def fits(kind: NativeKind, form: ConvForm) -> bool:
+    """Whether the library call can express a relation's padding and sizes (known numbers only)."""
+    numbers = (form.S, form.D, form.P, form.I, form.O, form.K)
+    if not all(isinstance(n, int) for n in numbers):
+        return False
+    if kind == "transposed":
+        return 0 <= output_padding(form) < max(form.S, form.D) and form.P >= 0  # type: ignore[operator]
+    return form.P >= 0 and form.right <= form.P and extra(form) >= 0  # type: ignore[operator]
+
+
+def output_padding(form: ConvForm) -> int:
+    """What the transposed call must add to reach the input's size."""
+    reach = form.S * (form.O - 1) - 2 * form.P + form.D * (form.K - 1) + 1
+    return expand(form.I - reach)  # type: ignore[return-value]  # ints in, int out
+
+
+def extra(form: ConvForm) -> int:
+    """Windows that the call computes beyond the relation's: none when O is the formula's."""
+    computed = (form.I + 2 * form.P - form.D * (form.K - 1) - 1) // form.S + 1
+    return computed - form.O  # type: ignore[return-value]  # ints in, int out
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The wires of a native call by role, each in order."""
+
+    group: tuple[str, ...]
+    left: tuple[str, ...]
+    right: tuple[str, ...]
+    summed: tuple[str, ...]
+
+
+def layout(
+    left: Sequence[str], right: Sequence[str], needed: set[str], spatial: set[str]
+) -> Layout:
+    """Roles: shared and summed, shared and kept (groups), of the left only, of the right only."""
+    a = [w for w in left if w not in spatial]
+    b = [w for w in right if w not in spatial]
+    return Layout(
+        group=tuple(w for w in a if w in b and w in needed),
+        left=tuple(w for w in a if w not in b),
+        right=tuple(w for w in b if w not in a),
+        summed=tuple(w for w in a if w in b and w not in needed),
+    )

@@ -1,0 +1,271 @@
+"""From simplified diagrams to a program: a tree for each term, then one list of steps for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import sympy
+
+from diagrammar import program as ops
+from diagrammar.diagram import Declared, Diagram, Network, Operand
+from diagrammar.plan.lower import Lowering, indicator
+from diagrammar.plan.search import Options, Search
+from diagrammar.plan.tree import Tree
+from diagrammar.plan.writer import Value, Writer
+from diagrammar.relation import Relation
+from diagrammar.scalar import Dim, equal
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A program and the contraction tree of each term that it came from."""
+
+    program: ops.Program
+    trees: tuple[tuple[str, Tree, float], ...]
+
+
+def plan(
+    name: str,
+    diagrams: Sequence[Diagram],
+    operands: Sequence[Declared],
+    options: Options,
+    *,
+    doc: str = "",
+    accumulate: str | None = None,
+) -> Planned:
+    """The cheapest program that the cost model finds for some diagrams together."""
+    writer = _Casting(accumulate) if accumulate else Writer()
+    trees: list[tuple[str, Tree, float]] = []
+    results = []
+    for diagram in diagrams:
+        values: list[Value] = []
+        for term in diagram.terms:
+            if _tensors(term):
+                best = Search(term, diagram.open, options).best()
+                trees.append((diagram.name, best.tree, best.cost))
+                values.append(Lowering(writer, term, diagram.open).term(best.tree))
+            else:
+                values.append(_constant(writer, term, operands))
+        result = _combined(writer, diagram, values, operands)
+        results.append(writer.uncast(result) if isinstance(writer, _Casting) else result)
+    return Planned(_program(name, diagrams, operands, writer, results, doc), tuple(trees))
+
+
+def dense(name: str, diagrams: Sequence[Diagram], operands: Sequence[Declared]) -> ops.Program:
+    """The oracle's program: every relation dense, one n-ary contraction a term. Nothing clever."""
+    writer = Writer()
+    results = []
+    for diagram in diagrams:
+        values = [
+            _contracted(writer, diagram, term)
+            if _tensors(term)
+            else _constant(writer, term, operands)
+            for term in diagram.terms
+        ]
+        results.append(_combined(writer, diagram, values, operands))
+    return _program(name, diagrams, operands, writer, results, "")
+
+
+def _tensors(term: Network) -> bool:
+    return any(isinstance(t, Operand) for t in term.tensors)
+
+
+def _contracted(writer: Writer, diagram: Diagram, term: Network) -> Value:
+    lowering = Lowering(writer, term, diagram.open)
+    values: list[Value] = []
+    for at, tensor in enumerate(term.tensors):
+        if isinstance(tensor, Relation):
+            like = lowering.like()
+            values.append(writer.value(indicator(tensor, like), tensor.wires))
+        else:
+            values.append(lowering.operand(at))
+    labels = {w: n for n, w in enumerate(dict.fromkeys(w for v in values for w in v.wires))}
+    out = [w for w in diagram.open if w in labels]
+    operation = ops.Einsum(
+        tuple(v.step for v in values),
+        tuple(tuple(labels[w] for w in v.wires) for v in values),
+        tuple(labels[w] for w in out),
+    )
+    return writer.scale(writer.value(operation, out), term.scalar)
+
+
+def _constant(writer: Writer, term: Network, operands: Sequence[Declared]) -> Value:
+    """A term without operands: its relations times a number, as the first operand's dtype."""
+    if not operands:
+        raise ValueError("a diagram without operands has no dtype; give it one")
+    writer.sizes = dict(term.sizes)
+    like = _operand_step(writer, operands[0])
+    relations = [t for t in term.tensors if isinstance(t, Relation)]
+    if not relations:
+        return writer.scale(writer.value(ops.Indicator(((),), like), ()), term.scalar)
+    value = writer.value(indicator(relations[0], like), relations[0].wires)
+    for relation in relations[1:]:
+        other = writer.value(indicator(relation, like), relation.wires)
+        both = list(dict.fromkeys(value.wires + other.wires))
+        value = writer.einsum(value, other, both)
+    return writer.scale(value, term.scalar)
+
+
+def _operand_step(writer: Writer, operand: Declared) -> int:
+    return writer.step(ops.Operand(operand.name), operand.shape(), axis_names(operand.axes))
+
+
+def axis_names(axes: Sequence[Sequence[str]]) -> tuple[str, ...]:
+    """How axes are called: a wire's name, or a group in parentheses."""
+    return tuple(a[0] if len(a) == 1 else f"({' '.join(a)})" for a in axes)
+
+
+def _combined(
+    writer: Writer, diagram: Diagram, values: Sequence[Value], operands: Sequence[Declared]
+) -> int:
+    """Terms broadcast to the open wires, added, and their axes grouped."""
+    wires, sizes = diagram.open, {w: diagram.sizes[w] for w in diagram.open}
+    writer.sizes = {**sizes}
+    shape = tuple(sizes[w] for w in wires)
+    if not values:
+        if not operands:
+            raise ValueError(f"'{diagram.name}' is zero and has no operands")
+        zero = ops.Indicator((), _operand_step(writer, operands[0]))
+        return writer.group(Value(writer.step(zero, shape, wires), wires), diagram.axes)
+    aligned = [_aligned(writer, v, wires, sizes) for v in values]
+    if len(aligned) == 1:
+        total = aligned[0]
+    else:
+        shapes = [writer.steps[v].shape for v in aligned]
+        added = [
+            next((s[n] for s in shapes if not equal(s[n], 1)), 1) for n in range(len(wires))
+        ]
+        total = writer.step(ops.Add(tuple(aligned)), added, wires)
+    if not all(map(equal, writer.steps[total].shape, shape)):
+        total = writer.step(ops.Expand(total), shape, wires)
+    return writer.group(Value(total, wires), diagram.axes)
+
+
+def _aligned(
+    writer: Writer, value: Value, wires: Sequence[str], sizes: dict[str, Dim]
+) -> int:
+    """The value with an axis of size one for each wire that it lacks."""
+    ordered = writer.permute(value, [w for w in wires if w in value.wires])
+    if len(ordered.wires) == len(wires):
+        return ordered.step
+    shape = [sizes[w] if w in value.wires else 1 for w in wires]
+    return writer.step(ops.Reshape(ordered.step), shape, wires)
+
+
+class _Casting(Writer):
+    """A writer whose operands are cast to an accumulation dtype, and results back."""
+
+    def __init__(self, dtype: str) -> None:
+        super().__init__()
+        self.dtype = dtype
+        self._origin: int | None = None
+
+    def step(
+        self,
+        operation: ops.Operation,
+        shape: Sequence[Dim],
+        axes: Sequence[str],
+        remark: str = "",
+    ) -> int:
+        """Operands come cast."""
+        made = super().step(operation, shape, axes, remark)
+        if not isinstance(operation, ops.Operand):
+            return made
+        self._origin = made if self._origin is None else self._origin
+        return super().step(ops.Cast(made, self.dtype), shape, axes)
+
+    def uncast(self, step: int) -> int:
+        """A result in the operands' dtype."""
+        assert self._origin is not None
+        made = self.steps[step]
+        return super().step(ops.Cast(step, like=self._origin), made.shape, made.axes)
+
+
+# -- the program ----------------------------------------------------------------------------------------------
+
+
+def _program(
+    name: str,
+    diagrams: Sequence[Diagram],
+    operands: Sequence[Declared],
+    writer: Writer,
+    results: Sequence[int],
+    doc: str,
+) -> ops.Program:
+    sizes = bindings(diagrams, operands)
+    return ops.Program(
+        name=name,
+        parameters=tuple(
+            ops.Parameter(o.name, axis_names(o.axes), o.shape()) for o in operands
+        ),
+        steps=tuple(writer.steps),
+        results=tuple(results),
+        result_names=tuple(d.name for d in diagrams),
+        doc=doc,
+        sizes=sizes,
+        checks=_checks(operands, sizes),
+    )
+
+
+def symbols_of(diagrams: Sequence[Diagram], operands: Sequence[Declared]) -> set[sympy.Symbol]:
+    """All size symbols that are left."""
+    values: list[Dim] = [s for o in operands for s in o.sizes.values()]
+    for diagram in diagrams:
+        values += [s for s in diagram.sizes.values()]
+        values += [t.scalar for t in diagram.terms]
+    return {s for v in values if isinstance(v, sympy.Expr) for s in v.free_symbols}
+
+
+def bindings(
+    diagrams: Sequence[Diagram], operands: Sequence[Declared]
+) -> tuple[ops.SizeBinding, ...]:
+    """How each size symbol is read off the operands' shapes."""
+    wanted = symbols_of(diagrams, operands)
+    bound: list[ops.SizeBinding] = []
+    known: set[sympy.Symbol] = set()
+    progress = True
+    while progress and wanted - known:
+        progress = False
+        for operand in operands:
+            for axis, extent in enumerate(operand.shape()):
+                binding = _binding(operand.name, axis, extent, known)
+                if binding is not None:
+                    symbol, made = binding
+                    known.add(symbol)
+                    bound.append(made)
+                    progress = True
+    return tuple(bound)
+
+
+def _binding(
+    operand: str, axis: int, extent: Dim, known: set[sympy.Symbol]
+) -> tuple[sympy.Symbol, ops.SizeBinding] | None:
+    """Solve extent = n for its one unknown symbol, if it is a·symbol + c."""
+    if isinstance(extent, int):
+        return None
+    unknown = extent.free_symbols - known
+    if len(unknown) != 1:
+        return None
+    symbol = unknown.pop()
+    expanded = sympy.expand(extent)
+    slope = expanded.coeff(symbol, 1)
+    offset = sympy.expand(expanded - slope * symbol)
+    if slope == 0 or symbol in offset.free_symbols or symbol in slope.free_symbols:
+        return None
+    return symbol, ops.SizeBinding(str(symbol), operand, axis, slope, offset)
+
+
+def _checks(
+    operands: Sequence[Declared], sizes: Sequence[ops.SizeBinding]
+) -> tuple[ops.SizeCheck, ...]:
+    """Every axis that no plain binding reads must have the size that the others imply."""
+    read = {
+        (b.operand, b.axis) for b in sizes if equal(b.divisor, 1)
+    }
+    return tuple(
+        ops.SizeCheck(o.name, axis, extent, names)
+        for o in operands
+        for axis, (extent, names) in enumerate(zip(o.shape(), axis_names(o.axes), strict=True))
+        if (o.name, axis) not in read
+    )

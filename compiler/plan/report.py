@@ -1,0 +1,96 @@
+"""A plan that can be read: the program's steps with multiplications, bytes and peak memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from diagrammar import program as ops
+from diagrammar.diagram import product
+from diagrammar.plan.memory import elements, owners, peak_elements, show_bytes
+from diagrammar.plan.planner import Planned
+from diagrammar.plan.search import estimate
+
+
+@dataclass(frozen=True)
+class Row:
+    """One step: what it is, its axes and shape, its multiplications, and the entries that it writes."""
+
+    what: str
+    axes: tuple[str, ...]
+    shape: tuple[int, ...]
+    multiplications: int
+    written: int
+
+
+class Plan:
+    """What a program will do, step by step."""
+
+    def __init__(self, planned: Planned) -> None:
+        self.program = planned.program
+        self.trees = planned.trees
+        own = owners(self.program)
+        self.rows = tuple(
+            Row(
+                type(step.operation).__name__,
+                step.axes,
+                tuple(estimate(s) for s in step.shape),
+                multiplications(self.program, step),
+                elements(step) if own[at] == at and not _given(step) else 0,
+            )
+            for at, step in enumerate(self.program.steps)
+        )
+
+    @property
+    def multiplications(self) -> int:
+        """All multiplications of the contractions and native calls."""
+        return sum(row.multiplications for row in self.rows)
+
+    @property
+    def written(self) -> int:
+        """All entries that are written, results included."""
+        return sum(row.written for row in self.rows)
+
+    def peak(self, itemsize: int = 4) -> int:
+        """The most bytes alive at once beyond the operands."""
+        return peak_elements(self.program) * itemsize
+
+    def __str__(self) -> str:
+        head = f"{'step':<22}{'result':<44}{'multiplications':>16}{'float32':>12}"
+        lines = [head]
+        for row in self.rows:
+            shown = " ".join(f"{a}={n}" for a, n in zip(row.axes, row.shape, strict=True))
+            amount = show_bytes(4 * row.written) if row.written else "view"
+            counted = f"{row.multiplications:,}" if row.multiplications else ""
+            lines.append(f"{row.what:<22}{shown:<44}{counted:>16}{amount:>12}")
+        lines.append(
+            f"{self.multiplications:,} multiplications, {show_bytes(4 * self.written)} written, "
+            f"peak {show_bytes(self.peak())} beyond the operands (float32)"
+        )
+        return "\n".join(lines)
+
+
+def _given(step: ops.Step) -> bool:
+    return isinstance(step.operation, ops.Operand)
+
+
+def multiplications(program: ops.Program, step: ops.Step) -> int:
+    """Multiplications of a step; none for what only moves or adds."""
+    operation = step.operation
+    if isinstance(operation, ops.Einsum):
+        sizes: dict[int, int] = {}
+        for value, term in zip(operation.values, operation.terms, strict=True):
+            shape = program.steps[value].shape
+            sizes.update({label: estimate(s) for label, s in zip(term, shape, strict=True)})
+        return int(product(sizes.values()))
+    if isinstance(operation, ops.Convolution):
+        kernel = program.steps[operation.weight].shape
+        return elements(step) * int(product(estimate(s) for s in kernel[1:]))
+    if isinstance(operation, ops.TransposedConvolution):
+        kernel = program.steps[operation.weight].shape
+        data = program.steps[operation.x]
+        return elements(data) * int(product(estimate(s) for s in kernel[1:]))
+    if isinstance(operation, ops.WeightGradient):
+        cotangent = program.steps[operation.cotangent].shape
+        places = int(product(estimate(s) for s in (cotangent[0], *cotangent[2:])))
+        return elements(step) * places
+    return 0

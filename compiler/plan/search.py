@@ -1,0 +1,266 @@
+"""The search for a contraction tree: exact over connected subsets of a small network, greedy beyond.
+
+The best tree for a set of tensors does not depend on what comes later, so subsets are solved by size. A
+subset grows by a contraction of two subsets, by reading a relation along a result (which costs what the
+view or copy costs, not what a dense I×O×K array would), or by a native call that swallows two results and the
+relations between them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import sympy
+
+from diagrammar.diagram import Network, Operand
+from diagrammar.plan import native
+from diagrammar.plan.cost import DEFAULT, Machine, hint
+from diagrammar.plan.tree import Dense, Fold, Join, Leaf, Read, Spread, Tree
+from diagrammar.relation import ConvForm, conv_form
+from diagrammar.scalar import Dim
+
+EXACT = 12
+"""The largest network that is searched exactly."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """The best tree found for a set of tensors: its cost and the wires of its result, as bits."""
+
+    tensors: int
+    wires: int
+    cost: float
+    tree: Tree
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the search may use."""
+
+    machine: Machine = DEFAULT
+    native: bool = True
+
+
+class Search:
+    """The search over one network; `best()` is its answer."""
+
+    def __init__(self, network: Network, open_wires: tuple[str, ...], options: Options) -> None:
+        self.network = network
+        self.options = options
+        self.machine = options.machine
+        self.bit = {w: 1 << n for n, w in enumerate(network.sizes)}
+        self.sizes = {self.bit[w]: estimate(s) for w, s in network.sizes.items()}
+        self.open = sum(self.bit[w] for w in open_wires if w in self.bit)
+        self.wires = [
+            sum(self.bit[w] for w in dict.fromkeys(t.wires)) for t in network.tensors
+        ]
+        self.forms: dict[int, ConvForm] = {}
+        for at, relation in network.relations():
+            form = conv_form(relation, network.sizes)
+            if form is not None:
+                self.forms[at] = form
+        self._elements: dict[int, int] = {0: 1}
+        self._needed: dict[int, int] = {}
+
+    def elements(self, wires: int) -> int:
+        """The number of entries of a tensor with these wires."""
+        if wires not in self._elements:
+            low = wires & -wires
+            self._elements[wires] = self.sizes[low] * self.elements(wires ^ low)
+        return self._elements[wires]
+
+    def needed(self, tensors: int) -> int:
+        """The wires that are open or lead out of a set of tensors."""
+        if tensors not in self._needed:
+            wires = self.open
+            for at, own in enumerate(self.wires):
+                if not tensors >> at & 1:
+                    wires |= own
+            self._needed[tensors] = wires
+        return self._needed[tensors]
+
+    # -- moves ----------------------------------------------------------------------------------------------
+
+    def leaf(self, at: int) -> Entry:
+        """A tensor by itself, what ends in it alone summed at once."""
+        wires = self.wires[at] & self.needed(1 << at)
+        if isinstance(self.network.tensors[at], Operand):
+            summed = wires != self.wires[at]
+            cost = self.machine.copy(self.elements(wires)) if summed else 0.0
+            return Entry(1 << at, wires, cost, Leaf(at))
+        cost = self.machine.view()
+        if at in self.forms and self.forms[at].k is not None:
+            cost = self.machine.dense_penalty * self.machine.copy(self.elements(self.wires[at]))
+        return Entry(1 << at, wires, cost, Dense(at))
+
+    def join(self, a: Entry, b: Entry) -> Entry:
+        """The contraction of two results."""
+        tensors = a.tensors | b.tensors
+        both = a.wires | b.wires
+        wires = both & self.needed(tensors)
+        moved = self.elements(a.wires) + self.elements(b.wires) + self.elements(wires)
+        cost = a.cost + b.cost + self.machine.contraction(self.elements(both), moved)
+        return Entry(tensors, wires, cost, Join(a.tree, b.tree))
+
+    def absorb(self, a: Entry, at: int) -> Iterator[Entry]:
+        """The ways of reading relation `at` along a result."""
+        form = self.forms.get(at)
+        if form is None or not self.wires[at] & a.wires:
+            return
+        tensors = a.tensors | 1 << at
+        needed = self.needed(tensors)
+        i, others = self.bit[form.i], [self.bit[w] for w in (form.o, form.k) if w is not None]
+        rest = sum(others)
+        if a.wires & i and not needed & i:
+            wires = (a.wires & ~i) | rest
+            yield self._grown(a, tensors, wires, needed, Read(a.tree, at), form, read=True)
+        elif not a.wires & i and a.wires & rest == rest and not needed & rest:
+            wires = (a.wires & ~rest) | i
+            yield self._grown(a, tensors, wires, needed, Fold(a.tree, at), form)
+        elif not a.wires & i:
+            for name, own in zip((form.o, form.k), others, strict=False):
+                if name is not None and a.wires & own and not needed & own:
+                    wires = (a.wires & ~own) | i | (rest & ~own)
+                    spread = Spread(a.tree, at, name)
+                    yield self._grown(a, tensors, wires, needed, spread, form)
+
+    def _grown(
+        self,
+        a: Entry,
+        tensors: int,
+        wires: int,
+        needed: int,
+        tree: Tree,
+        form: ConvForm,
+        read: bool = False,
+    ) -> Entry:
+        """The entry after a relation is read: a view costs a call, all else a copy of the larger side."""
+        free = read and (form.relation.view is not None or form.k is None)
+        larger = max(self.elements(wires), self.elements(a.wires))
+        cost = a.cost + (self.machine.view() if free else self.machine.copy(larger))
+        if wires & ~needed:
+            cost += self.machine.copy(self.elements(wires))
+        return Entry(tensors, wires & needed, cost, tree)
+
+    def native(self, a: Entry, b: Entry) -> Iterator[Entry]:
+        """Library calls for two results and all relations between them."""
+        if not self.options.native:
+            return
+        between = [
+            at
+            for at, own in enumerate(self.wires)
+            if at in self.forms
+            and not (a.tensors | b.tensors) >> at & 1
+            and own & a.wires
+            and own & b.wires
+        ]
+        found = native.recognise(self, a, b, between)
+        if found is not None:
+            yield found
+
+    # -- strategies -----------------------------------------------------------------------------------------
+
+    def best(self) -> Entry:
+        """The cheapest tree for the whole network."""
+        parts = [self._component(part) for part in self._components()]
+        parts.sort(key=lambda e: self.elements(e.wires))
+        whole = parts[0]
+        for part in parts[1:]:
+            whole = self.join(whole, part)
+        return whole
+
+    def _components(self) -> list[list[int]]:
+        """Tensors in connected sets, in order."""
+        rest = list(range(len(self.wires)))
+        parts = []
+        while rest:
+            part, wires = [rest.pop(0)], self.wires[0]
+            wires = self.wires[part[0]]
+            grown = True
+            while grown:
+                joined = [at for at in rest if self.wires[at] & wires]
+                grown = bool(joined)
+                for at in joined:
+                    part.append(at)
+                    wires |= self.wires[at]
+                    rest.remove(at)
+            parts.append(sorted(part))
+        return parts
+
+    def _component(self, part: list[int]) -> Entry:
+        return self._exact(part) if len(part) <= EXACT else self._greedy(part)
+
+    def _exact(self, part: list[int]) -> Entry:
+        """By subsets of growing size, each subset's best tree only."""
+        levels: list[dict[int, Entry]] = [{} for _ in range(len(part) + 1)]
+        for at in part:
+            levels[1][1 << at] = self.leaf(at)
+        for count in range(2, len(part) + 1):
+            found = levels[count]
+            for entry in self._candidates(levels, count, part):
+                known = found.get(entry.tensors)
+                if known is None or entry.cost < known.cost:
+                    found[entry.tensors] = entry
+        return next(iter(levels[len(part)].values()))
+
+    def _candidates(
+        self, levels: list[dict[int, Entry]], count: int, part: list[int]
+    ) -> Iterator[Entry]:
+        for a in levels[count - 1].values():
+            for at in part:
+                if not a.tensors >> at & 1:
+                    yield from self.absorb(a, at)
+        for small in range(1, count // 2 + 1):
+            for a, b in self._pairs(levels, small, count - small):
+                if a.wires & b.wires:
+                    yield self.join(a, b)
+        for relations in range(1, min(3, count - 2) + 1):
+            total = count - relations
+            for small in range(1, total // 2 + 1):
+                for a, b in self._pairs(levels, small, total - small):
+                    yield from (e for e in self.native(a, b) if e.tensors.bit_count() == count)
+
+    @staticmethod
+    def _pairs(
+        levels: list[dict[int, Entry]], small: int, large: int
+    ) -> Iterator[tuple[Entry, Entry]]:
+        for a in levels[small].values():
+            for b in levels[large].values():
+                if not a.tensors & b.tensors and (small != large or a.tensors < b.tensors):
+                    yield a, b
+
+    def _greedy(self, part: list[int]) -> Entry:
+        """One cheapest move after the other."""
+        entries = [self.leaf(at) for at in part]
+        while len(entries) > 1:
+            moves = list(self._moves(entries))
+            if not moves:
+                entries.sort(key=lambda e: self.elements(e.wires))
+                moves = [(self.join(entries[0], entries[1]), 0.0)]
+            chosen, _ = min(moves, key=lambda move: (move[1], move[0].tensors))
+            entries = [e for e in entries if not e.tensors & chosen.tensors] + [chosen]
+        return entries[0]
+
+    def _moves(self, entries: list[Entry]) -> Iterator[tuple[Entry, float]]:
+        relations = {e.tensors: e for e in entries if isinstance(e.tree, Dense)}
+        for number, a in enumerate(entries):
+            for at in self.forms:
+                if 1 << at in relations and not a.tensors >> at & 1:
+                    for grown in self.absorb(a, at):
+                        yield grown, grown.cost - a.cost
+            for b in entries[number + 1 :]:
+                if a.wires & b.wires:
+                    joined = self.join(a, b)
+                    yield joined, joined.cost - a.cost - b.cost
+                for call in self.native(a, b):
+                    yield call, call.cost - a.cost - b.cost
+
+
+def estimate(extent: Dim, names: Mapping[str, int] | None = None) -> int:
+    """A size as a number: itself if known, a typical value if symbolic (for comparing costs only)."""
+    if isinstance(extent, int):
+        return extent
+    values = {s: (names or {}).get(str(s), hint(str(s))) for s in extent.free_symbols}
+    number = extent.xreplace({s: sympy.Integer(v) for s, v in values.items()}).doit()
+    return max(1, int(number))

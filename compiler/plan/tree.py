@@ -1,0 +1,91 @@
+"""Contraction trees: how the tensors of one network are brought together.
+
+A tree says *what* is done in which order; `plan.lower` writes it as program operations, `plan.search` chooses it.
+`at` is always the position of a tensor in the network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, Union
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """An operand as given."""
+
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Dense:
+    """A relation as a dense 0/1 array: a window matrix, a mask, a delta between open wires."""
+
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """A contraction of two results."""
+
+    left: Tree
+    right: Tree
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A relation read from i to (o, k): pad and windows, or a step."""
+
+    child: Tree
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """A relation read from (o, k) to i, summing: col2im."""
+
+    child: Tree
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """A relation read from one of o, k (`along`) to i and the other: a Toeplitz or transposed window."""
+
+    child: Tree
+    at: int
+    along: str
+
+
+NativeKind = Literal["convolution", "transposed", "weight gradient"]
+
+
+@dataclass(frozen=True, slots=True)
+class Native:
+    """Two results and the relations between them as one library call."""
+
+    kind: NativeKind
+    left: Tree
+    right: Tree
+    relations: tuple[int, ...]
+
+
+Tree = Union[Leaf, Dense, Join, Read, Fold, Spread, Native]
+
+
+def children(tree: Tree) -> tuple[Tree, ...]:
+    """The results that a node starts from."""
+    match tree:
+        case Join() | Native():
+            return (tree.left, tree.right)
+        case Read() | Fold() | Spread():
+            return (tree.child,)
+    return ()
+
+
+def walk(tree: Tree) -> Iterator[Tree]:
+    """All nodes, children first."""
+    for child in children(tree):
+        yield from walk(child)
+    yield tree

@@ -1,0 +1,187 @@
+"""Deltas: two wires that are one, and relations that say nothing."""
+
+from __future__ import annotations
+
+from diagrammar.relation import (
+    ConvForm,
+    Relation,
+    conv_form,
+    delta,
+    holds_always,
+)
+from diagrammar.rewrite import Edit, Match, Miss, Place, rule
+from diagrammar.scalar import equal, text
+
+
+def shape(place: Place) -> ConvForm | Miss:
+    """The relation at a place as a zero-padded convolution, or why it is none."""
+    relation = place.relation
+    form = conv_form(relation, place.network.sizes)
+    if form is None:
+        return Miss("not of the form i = S·o + D·k − P")
+    return form
+
+
+@rule(
+    law="δ[a,b]·T[b] = T[a]",
+    example="""
+tensor X[n, i]
+Y[n, j] = delta[i, j] * X[n, i]
+""",
+    near_miss="""
+tensor X[n]
+size i = 3, j = 3
+Y[n, i, j] = delta[i, j] * X[n]
+""",
+    reason="both wires are open",
+    source="the definition of Kronecker's delta",
+    boundary="any",
+)
+def delta_elimination(place: Place) -> Match | Miss:
+    """A delta joins its two wires to one; the open one keeps its name."""
+    form = shape(place)
+    if isinstance(form, Miss):
+        return form
+    if form.k is not None:
+        return Miss(f"three wires: {', '.join(form.relation.wires)}")
+    if not equal(form.S, 1) or not equal(form.P, 0):
+        return Miss(f"a step, i = {text(form.S)}·o − {text(form.P)}")
+    if not equal(form.I, form.O):
+        return Miss(f"sizes {text(form.I)} and {text(form.O)} differ")
+    first, second = form.i, form.o
+    if first in place.open and second in place.open:
+        return Miss("both wires are open")
+    lost, kept = (second, first) if first in place.open else (first, second)
+    edit = Edit(remove=place.site, merge={lost: kept})
+    return Match(edit, f"{lost} = {kept}, both of size {text(form.I)}")
+
+
+@rule(
+    law="[0 = 0] = 1",
+    example="""
+tensor X[n, i]
+size a := 3
+pattern P[i, a] = [i + a >= 0]
+Y[n, i] = X[n, i] * P[i, a]
+""",
+    near_miss="""
+tensor X[n, i]
+size i := 4, a := 3
+pattern P[i, a] = [i + a >= 1]
+Y[n, i] = X[n, i] * P[i, a]
+""",
+    reason="it can be zero",
+    source="Iverson's bracket",
+    boundary="any",
+)
+def trivial_relation(place: Place) -> Match | Miss:
+    """A relation whose conditions always hold is one everywhere, and goes."""
+    relation = _tidied(place)
+    if not holds_always(relation):
+        return Miss("it can be zero")
+    return Match(Edit(remove=place.site), f"{relation.name} holds for all values of its wires")
+
+
+def _tidied(place: Place) -> Relation:
+    from diagrammar.relation import tidy
+
+    relation = place.relation
+    pieces = tuple(tidy(p, place.network.sizes) for p in relation.pieces)
+    return Relation(relation.name, relation.wires, pieces, relation.view)
+
+
+@rule(
+    law="Π[i,o,k] = δ[i,o]·1[k]   when K = 1, S = 1, P = 0",
+    example="""
+tensor X[n, i]
+tensor W[k]
+size k := 1
+pattern P[i, o, k] = conv(stride=1, padding=0)
+Y[n, o] = X[n, i] * P[i, o, k] * W[k]
+""",
+    near_miss="""
+tensor X[n, i]
+tensor W[k]
+size k := 1
+pattern P[i, o, k] = conv(stride=2)
+Y[n, o] = X[n, i] * P[i, o, k] * W[k]
+""",
+    reason="stride 2 ≠ 1",
+    source="Dangel 2024, sec. 4",
+)
+def pointwise(place: Place) -> Match | Miss:
+    """A kernel of one entry at stride one copies its input."""
+    form = shape(place)
+    if isinstance(form, Miss):
+        return form
+    if form.k is None:
+        return Miss("no kernel wire")
+    if not equal(form.K, 1):
+        return Miss(f"kernel {text(form.K)} ≠ 1")
+    if not equal(form.S, 1):
+        return Miss(f"stride {text(form.S)} ≠ 1")
+    if not equal(form.P, 0) or not equal(form.I, form.O):
+        return Miss(f"padding {text(form.P)} ≠ 0")
+    name = form.relation.name
+    both_open = form.i in place.open and form.o in place.open
+    if both_open:
+        edit = Edit(remove=place.site, add=(delta(form.i, form.o, name),))
+    else:
+        lost, kept = (form.o, form.i) if form.i in place.open else (form.i, form.o)
+        edit = Edit(remove=place.site, merge={lost: kept})
+    return Match(edit, f"{name}: |{form.k}| = 1, stride 1, no padding, so {form.i} = {form.o}")
+
+
+@rule(
+    law="Π[i,o,k]·Π[i,o,k′] = Π[i,o,k]·δ[k,k′]   (and for the other pairs)",
+    example="""
+tensor X[n, i]
+tensor V[o]
+pattern P[i, o, k] = conv(padding=1)
+Y[n, k, k'] = X[n, i] * P[i, o, k] * P[i, o, k'] * V[o]
+""",
+    near_miss="""
+tensor X[n, i]
+tensor V[o]
+pattern P[i, o, k] = conv(padding=1)
+Y[n, k, k'] = X[n, i] * P[i, o, k] * P[i', o, k'] * X[n, i']
+""",
+    reason="they differ in more than one wire",
+    source="Dangel 2024, sec. 4",
+    arity=2,
+)
+def functional_dependence(place: Place) -> Match | Miss:
+    """Two of i, o, k fix the third, so two like relations that share two wires share the third."""
+    first, second = place.tensors
+    assert isinstance(first, Relation)
+    assert isinstance(second, Relation)
+    if len(first.wires) != len(second.wires):
+        return Miss("their wires differ in number")
+    differing = [
+        (a, b) for a, b in zip(first.wires, second.wires, strict=True) if a != b
+    ]
+    if len(differing) != 1:
+        return Miss("they differ in more than one wire" if differing else "they are the same")
+    (a, b), sizes = differing[0], place.network.sizes
+    if first.pieces != second.rename({b: a}).pieces:
+        return Miss("their equations differ")
+    if not equal(sizes[a], sizes[b]):
+        return Miss(f"sizes {text(sizes[a])} and {text(sizes[b])} differ")
+    if not _fixes(first, a):
+        return Miss(f"the other wires do not fix {a}")
+    shared = ", ".join(w for w in first.wires if w != a)
+    because = f"{shared} fix both {a} and {b}, so {a} = {b}"
+    if a in place.open and b in place.open:
+        add = (first, delta(a, b))
+        return Match(Edit(remove=place.site, add=add), because)
+    lost, kept = (b, a) if a in place.open else (a, b)
+    if lost == a:
+        return Match(Edit(remove=place.site[:1], merge={a: kept}), because)
+    return Match(Edit(remove=place.site[1:], merge={b: kept}), because)
+
+
+def _fixes(relation: Relation, wire: str) -> bool:
+    """Whether the other wires leave at most one value for a wire."""
+    return len(relation.pieces) == 1 and any(
+        e.modulus is None and wire in e.form.coefficients for e in relation.pieces[0].equations
+    )

@@ -1,0 +1,80 @@
+"""Marginals: a relation with one end summed alone, in closed form."""
+
+from __future__ import annotations
+
+from diagrammar.relation import Relation, holds_always, is_empty, marginal
+from diagrammar.rewrite import Edit, Match, Miss, Place, rule
+
+
+@rule(
+    law="Σ_o Π[i,o,k] = window[i,k],   Σ_i Π[i,o,k] = valid[o,k]   (0/1, known when compiled)",
+    example="""
+tensor X[n, i]
+pattern P[i, o, k] = conv(padding=1)
+size k := 3
+Y[n, k] = X[n, i] * P[i, o, k]
+""",
+    near_miss="""
+tensor X[n, i]
+tensor V[n, o]
+pattern P[i, o, k] = conv(padding=1)
+size k := 3
+Y[n, k] = X[n, i] * P[i, o, k] * V[n, o]
+""",
+    reason="i, o, k all lead elsewhere",
+    source="Dangel 2024, sec. 4 (KFAC-reduce)",
+)
+def summed_end(place: Place) -> Match | Miss:
+    """An equation fixes the summed wire, so its sum is the condition that such a value is in range."""
+    relation, network = place.relation, place.network
+    lonely = [w for w in relation.wires if w not in place.open and len(network.ends(w)) == 1]
+    if not lonely:
+        return Miss(f"{', '.join(relation.wires)} all lead elsewhere")
+    for wire in _best_first(relation, lonely):
+        made = marginal(relation, wire, network.sizes)
+        if made is None:
+            continue
+        if relation.view == wire or holds_always(made):
+            return Match(
+                Edit(remove=place.site, gone=(wire,)),
+                f"{wire} ends at {relation.name} alone and is fixed by the other wires: the sum is 1",
+            )
+        edit = Edit(remove=place.site, add=(made,), gone=(wire,))
+        return Match(edit, f"{wire} ends at {relation.name} alone and is fixed by the other wires")
+    return Miss(f"no equation fixes {', '.join(lonely)}")
+
+
+def _best_first(relation: Relation, wires: list[str]) -> list[str]:
+    """The viewed wire first: its sum leaves nothing behind."""
+    return sorted(wires, key=lambda w: w != relation.view)
+
+
+@rule(
+    law="0·T = 0: a term with an empty relation vanishes",
+    example="""
+tensor X[n, i]
+size i := 4, o := 3
+pattern P[i, o] = [i = o + 5]
+Y[n, o] = X[n, i] * P[i, o]
+""",
+    near_miss="""
+tensor X[n, i]
+size i := 4, o := 3
+pattern P[i, o] = [i = o + 3]
+Y[n, o] = X[n, i] * P[i, o]
+""",
+    reason="it holds somewhere",
+    source="the range of the wires",
+    boundary="any",
+)
+def empty_relation(place: Place) -> Match | Miss:
+    """A relation that holds nowhere makes its term zero."""
+    relation, sizes = place.relation, place.network.sizes
+    if not all(is_empty(p, sizes) for p in relation.pieces):
+        return Miss("it holds somewhere")
+    everything = tuple(range(len(place.network.tensors)))
+    inner = tuple(w for w in sizes if w not in place.open)
+    edit = Edit(remove=everything, gone=inner, factor=0)
+    return Match(edit, f"{relation.name} holds for no values of its wires")
+
+

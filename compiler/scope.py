@@ -1,0 +1,165 @@
+"""What the statements of a file declare, by name, with every clash reported.
+
+Declarations only; the definitions are built one by one in `build`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from diagrammar.grammar import syntax
+from diagrammar.grammar.errors import Place, Problem, near
+from diagrammar.grammar.source import Source, Span
+
+Defined = syntax.Definition | syntax.Derivative | syntax.Sample
+
+BUILT_IN = frozenset({"delta", "ones"})
+OPTIONS = frozenset({"backend", "plan", "memory", "accumulate", "rank"})
+"""The keywords of `compile` that are not sizes or parameters."""
+
+
+@dataclass
+class Scope:
+    """The declarations of one file."""
+
+    source: Source
+    sizes: dict[str, syntax.Assignment] = field(default_factory=dict)
+    params: dict[str, syntax.Assignment] = field(default_factory=dict)
+    tensors: dict[str, syntax.Tensor] = field(default_factory=dict)
+    patterns: dict[str, syntax.Pattern] = field(default_factory=dict)
+    definitions: dict[str, Defined] = field(default_factory=dict)
+    uses: dict[str, syntax.Use] = field(default_factory=dict)
+    rank: int | None = None
+    problems: list[Problem] = field(default_factory=list)
+    _first: dict[str, Span] = field(default_factory=dict)
+
+    def names(self) -> tuple[str, ...]:
+        """Everything that may be used in a product."""
+        return (*self.tensors, *self.patterns, *self.definitions, *sorted(BUILT_IN))
+
+    def report(self, span: Span, message: str, label: str = "", help: str = "") -> None:
+        """Add a problem of this file."""
+        self.problems.append(Problem(message, span, self.source, label, help))
+
+    def _declare(self, name: str, span: Span, what: str) -> bool:
+        """Note a name; False, with a problem, if it stands already."""
+        if name in BUILT_IN:
+            self.report(
+                span, f"'{name}' is built in", "cannot be declared again", "choose another name"
+            )
+            return False
+        if name in self._first:
+            first = Place(self._first[name], "first declared here", self.source)
+            self.problems.append(
+                Problem(
+                    f"'{name}' is declared twice",
+                    span,
+                    self.source,
+                    f"this {what} has a name that is taken",
+                    "rename one of them",
+                    also=(first,),
+                )
+            )
+            return False
+        self._first[name] = span
+        return True
+
+    def _declare_value(self, entry: syntax.Assignment, what: str) -> bool:
+        """Note a size or parameter; they share one space of names with `compile`'s options."""
+        other = self.params if what == "size" else self.sizes
+        same = self.sizes if what == "size" else self.params
+        clash = other.get(entry.name) or same.get(entry.name)
+        if entry.name in OPTIONS:
+            self.report(
+                entry.name_span,
+                f"'{entry.name}' is an option of compile",
+                f"cannot be the name of a {what}",
+                "choose another name",
+            )
+            return False
+        if clash is not None:
+            first = Place(clash.name_span, "first declared here", self.source)
+            self.problems.append(
+                Problem(
+                    f"'{entry.name}' is declared twice",
+                    entry.name_span,
+                    self.source,
+                    "sizes and parameters share one space of names",
+                    "rename one of them",
+                    also=(first,),
+                )
+            )
+            return False
+        return True
+
+    def add(self, statement: syntax.AnyStatement) -> None:
+        """Take one statement in."""
+        match statement:
+            case syntax.Sizes():
+                for entry in statement.entries:
+                    if self._declare_value(entry, "size"):
+                        self.sizes[entry.name] = entry
+            case syntax.Params():
+                for entry in statement.entries:
+                    if self._declare_value(entry, "param"):
+                        self.params[entry.name] = entry
+            case syntax.Tensor():
+                if self._declare(statement.name, statement.name_span, "tensor"):
+                    self.tensors[statement.name] = statement
+            case syntax.Pattern():
+                if self._declare(statement.name, statement.name_span, "pattern"):
+                    self.patterns[statement.name] = statement
+            case syntax.Definition() | syntax.Derivative() | syntax.Sample():
+                if self._declare(statement.name, statement.name_span, "definition"):
+                    self.definitions[statement.name] = statement
+            case syntax.Use():
+                if self._declare(statement.alias, statement.alias_span, "alias"):
+                    self.uses[statement.alias] = statement
+            case syntax.Rank():
+                self.rank = statement.rank
+
+
+def scope_of(file: syntax.File, source: Source) -> Scope:
+    """The declarations of a file, clashes among its problems."""
+    scope = Scope(source)
+    for statement in file.statements:
+        scope.add(statement)
+    wires = _wires(scope)
+    for name, entry in scope.params.items():
+        if name in wires:
+            scope.problems.append(
+                Problem(
+                    f"'{name}' is both a parameter and a wire",
+                    entry.name_span,
+                    source,
+                    "sizes of wires and parameters share one space of names",
+                    "rename the parameter",
+                    also=(Place(wires[name], "a wire here", source),),
+                )
+            )
+    return scope
+
+
+def _wires(scope: Scope) -> dict[str, Span]:
+    """The wires of all declared axes, by base name, with a place."""
+    found: dict[str, Span] = {}
+    for statement in (*scope.tensors.values(), *scope.patterns.values(), *scope.definitions.values()):
+        if isinstance(statement, syntax.Derivative | syntax.Sample):
+            continue
+        for index in indices(statement.axes):
+            found.setdefault(index.name.rstrip("'"), index.span)
+    return found
+
+
+def indices(axes: tuple[syntax.Axis, ...]) -> tuple[syntax.Index, ...]:
+    """The wires of axes, groups opened."""
+    return tuple(
+        index
+        for axis in axes
+        for index in (axis.items if isinstance(axis, syntax.Group) else (axis,))
+    )
+
+
+def suggestion(name: str, scope: Scope) -> str:
+    """Help for an unknown name in a product."""
+    return near(name, scope.names()) or "declare it with 'tensor', 'pattern' or a definition"

@@ -1,0 +1,200 @@
+"""Sizes of wires: collecting what must be equal, and solving for what is not known.
+
+While a definition is built, a `SizeTable` gives every wire a symbol and merges those that must be equal. When values come
+(by keyword, by default, by operand), `solve` finds the symbols, and says which size clashes with
+which, or which cannot be known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable, Mapping
+from dataclasses import dataclass, replace
+
+import sympy
+
+from diagrammar.diagram import Diagram, Equality
+from diagrammar.grammar.errors import Problem
+from diagrammar.scalar import Dim, equal, expand, plain, size, substitute, text
+
+
+def base(wire: str) -> str:
+    """The name without primes; wires of one base have one size."""
+    return wire.rstrip("'")
+
+
+class SizeTable:
+    """The sizes of one definition while it is being built (the one mutable thing of the build)."""
+
+    def __init__(self) -> None:
+        self.sizes: dict[str, Dim] = {}
+        self.equalities: list[Equality] = []
+
+    def of(self, wire: str) -> Dim:
+        """The size of a wire; a new symbol for a new base name."""
+        name = base(wire)
+        if name not in self.sizes:
+            self.sizes[name] = size(name)
+        return self.sizes[name]
+
+    def new(self, name: str, avoid: Container[str] = ()) -> Dim:
+        """A symbol of its own, named like `name` where that is free."""
+        while name in self.sizes or name in avoid:
+            name += "_"
+        return self.of(name)
+
+    def equate(self, left: Dim, right: Dim, what: str) -> None:
+        """Record left = right: by putting right for left where left is a free symbol, else as an equality."""
+        if equal(left, right):
+            return
+        for symbol, value in ((left, right), (right, left)):
+            if isinstance(symbol, sympy.Symbol) and not (
+                isinstance(value, sympy.Expr) and symbol in value.free_symbols
+            ):
+                self._put({symbol: value})
+                return
+        self.equalities.append(Equality(left, right, what))
+
+    def _put(self, values: Mapping[sympy.Symbol, Dim]) -> None:
+        self.sizes = {w: substitute(s, values) for w, s in self.sizes.items()}
+        self.equalities = [
+            Equality(substitute(e.left, values), substitute(e.right, values), e.what)
+            for e in self.equalities
+        ]
+
+    def resolve(self, value: Dim) -> Dim:
+        """A size expression in terms of the symbols that are left."""
+        for _ in range(len(self.sizes) + 1):
+            symbols = value.free_symbols if isinstance(value, sympy.Expr) else set()
+            merged = {
+                s: self.sizes[str(s)]
+                for s in symbols
+                if str(s) in self.sizes and self.sizes[str(s)] != s
+            }
+            if not merged:
+                break
+            value = substitute(value, merged)
+        return value
+
+
+def own_symbols(diagram: Diagram) -> Diagram:
+    """The diagram with size symbols called after the first wire that has them, so that equal texts are
+    equal diagrams."""
+    renaming: dict[sympy.Symbol, Dim] = {}
+    taken: set[str] = set()
+    declared = [(w, s) for o in diagram.operands for w, s in o.sizes.items()]
+    wires = [(w, diagram.sizes[w]) for w in diagram.open]
+    inner = [(w, s) for term in diagram.terms for w, s in term.sizes.items()]
+    for wire, extent in [*wires, *inner, *declared]:
+        name = base(wire)
+        if isinstance(extent, sympy.Symbol) and extent not in renaming and name not in taken:
+            renaming[extent] = size(name)
+            taken.add(name)
+    for _, extent in [*wires, *inner, *declared]:
+        symbols = extent.free_symbols if isinstance(extent, sympy.Expr) else ()
+        for symbol in sorted(symbols, key=str):
+            name = str(symbol)
+            if symbol in renaming or name in diagram.parameters:
+                continue
+            while name in taken:
+                name += "_"
+            renaming[symbol] = size(name)
+            taken.add(name)
+    changed = {old: new for old, new in renaming.items() if old != new}
+    return _renamed(diagram, changed) if changed else diagram
+
+
+def _renamed(diagram: Diagram, renaming: Mapping[sympy.Symbol, Dim]) -> Diagram:
+    """Symbols renamed without taking the values for defaults that are now given."""
+    return replace(diagram.substitute(renaming), defaults=diagram.defaults)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A size that is known from somewhere: `expression` = `value`, because of `why`.
+
+    `what` names the thing ("operand 'X', axis 2 (i1)"), `why` the reason in a message ("56 in operand …").
+    """
+
+    expression: Dim
+    value: Dim
+    what: str
+    why: str = ""
+
+
+class Contradiction(Exception):
+    """Two facts about sizes that cannot both hold."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.message)
+        self.problem = problem
+
+
+def solve(facts: Iterable[Known]) -> dict[sympy.Symbol, Dim]:
+    """Values of symbols from facts, each equation with one unknown in its turn.
+
+    Raises Contradiction when a fact cannot hold.
+    """
+    values: dict[sympy.Symbol, Dim] = {}
+    origin: dict[sympy.Symbol, str] = {}
+    pending = list(facts)
+    progress = True
+    while pending and progress:
+        progress, rest = False, []
+        for fact in pending:
+            left, right = substitute(fact.expression, values), substitute(fact.value, values)
+            difference = expand(left - right)
+            symbols = difference.free_symbols if isinstance(difference, sympy.Expr) else set()
+            if not symbols:
+                if difference != 0:
+                    raise Contradiction(_clash(fact, left, right, origin))
+                progress = True
+            elif len(symbols) == 1:
+                symbol = next(iter(symbols))
+                found = _linear_root(difference, symbol)
+                if found is None:
+                    rest.append(fact)
+                    continue
+                if not isinstance(found, int) or found < (1 if symbol.is_positive else 0):
+                    raise Contradiction(_no_size(fact, left, right, symbol, origin))
+                values[symbol], origin[symbol] = found, fact.what
+                progress = True
+            else:
+                rest.append(fact)
+        pending = rest
+    return values
+
+
+def _linear_root(expression: sympy.Expr, symbol: sympy.Symbol) -> Dim | None:
+    """The root of a·x + c, as an integer or a fraction; None if not linear."""
+    slope = expression.coeff(symbol, 1)
+    rest = sympy.expand(expression - slope * symbol)
+    if slope.free_symbols or rest.free_symbols or slope == 0:
+        return None
+    return plain(-rest / slope)
+
+
+def _reasons(expression: Dim, origin: Mapping[sympy.Symbol, str]) -> str:
+    symbols = expression.free_symbols if isinstance(expression, sympy.Expr) else set()
+    reasons = {str(s): origin[s] for s in symbols if s in origin}
+    return "; ".join(f"{name} comes from {why}" for name, why in sorted(reasons.items()))
+
+
+def _clash(fact: Known, left: Dim, right: Dim, origin: Mapping[sympy.Symbol, str]) -> Problem:
+    wanted = text(fact.expression, lambda s: f"{s}")
+    because = _reasons(fact.expression, origin)
+    equals = "" if wanted == str(left) else f" ({wanted})"
+    return Problem(
+        f"{fact.what} has size {right}, but {left}{equals} is needed",
+        help=because or fact.why,
+    )
+
+
+def _no_size(
+    fact: Known, left: Dim, right: Dim, symbol: sympy.Symbol, origin: Mapping[sympy.Symbol, str]
+) -> Problem:
+    wanted = text(left, lambda s: f"|{s}|")
+    because = _reasons(fact.expression, origin)
+    return Problem(
+        f"{fact.what} has size {right}, which no size of '{symbol}' makes equal to {wanted}",
+        help=because or fact.why,
+    )

@@ -1,0 +1,140 @@
+"""From values given by name, by default and by operands to the symbols of a diagram."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import sympy
+
+from diagrammar.diagram import Diagram
+from diagrammar.grammar.errors import Problem, near
+from diagrammar.scalar import Dim, parameter
+from diagrammar.sizes import Contradiction, Known, base, solve
+
+Shape = Sequence[int]
+
+
+def names_of(diagram: Diagram) -> dict[str, list[Dim]]:
+    """What a keyword may name: parameters, and wires by their base name, each with its expressions."""
+    found: dict[str, list[Dim]] = {p: [parameter(p)] for p in diagram.parameters}
+    declared = ((w, s) for o in diagram.operands for w, s in o.sizes.items())
+    for wire, extent in [*diagram.sizes.items(), *declared]:
+        expressions = found.setdefault(base(wire), [])
+        if extent not in expressions:
+            expressions.append(extent)
+    return found
+
+
+def resolve_values(
+    diagram: Diagram, values: Mapping[str, Any]
+) -> tuple[dict[sympy.Symbol, Dim], list[Problem]]:
+    """Symbols fixed by keywords and defaults, and what is wrong with them."""
+    facts, problems = value_facts(diagram, values)
+    if problems:
+        return {}, problems
+    try:
+        return solve(facts), []
+    except Contradiction as clash:
+        return {}, [clash.problem]
+
+
+def value_facts(
+    diagram: Diagram, values: Mapping[str, Any]
+) -> tuple[list[Known], list[Problem]]:
+    """Facts from keywords, and from the defaults that no keyword replaces."""
+    known = names_of(diagram)
+    problems = [_unknown(name, known) for name in values if name not in known]
+    facts: list[Known] = []
+    for name, value in values.items():
+        if name not in known:
+            continue
+        problem = _unfit(name, value, name in diagram.parameters)
+        if problem:
+            problems.append(problem)
+            continue
+        facts += [
+            Known(e, int(value), f"'{name}', given to compile,", f"{name} = {value} was given")
+            for e in known[name]
+        ]
+    for name, value in diagram.defaults.items():
+        if name not in values and name in known:
+            facts += [
+                Known(e, value, f"'{name}' in the file", f"the file fixes {name} = {value}")
+                for e in known[name]
+            ]
+    facts += [Known(e.left, e.right, e.what) for e in diagram.equalities]
+    return facts, problems
+
+
+def _unknown(name: str, known: Mapping[str, Any]) -> Problem:
+    help = near(name, known) or f"there are {', '.join(sorted(known)) or 'none'}"
+    return Problem(f"unknown size or parameter '{name}'", help=help)
+
+
+def _unfit(name: str, value: Any, is_parameter: bool) -> Problem | None:
+    least = 0 if is_parameter else 1
+    try:
+        whole = not isinstance(value, bool) and int(value) == value
+    except (TypeError, ValueError):
+        whole = False
+    if not whole or int(value) < least:
+        return Problem(
+            f"'{name}' must be an integer of at least {least}, not {value!r}",
+            help=f"give it as {name}=3",
+        )
+    return None
+
+
+def shape_facts(
+    diagram: Diagram, shapes: Mapping[str, Shape]
+) -> tuple[list[Known], list[Problem]]:
+    """Facts from the shapes of operands; a wrong number of axes is a problem."""
+    facts: list[Known] = []
+    problems: list[Problem] = []
+    for operand in diagram.operands:
+        shape = shapes[operand.name]
+        shown = ["(" + " ".join(a) + ")" if len(a) != 1 else a[0] for a in operand.axes]
+        if len(shape) != len(operand.axes):
+            problems.append(
+                Problem(
+                    f"operand '{operand.name}' has {len(shape)} axes, not {len(operand.axes)}: "
+                    f"shape {tuple(shape)}",
+                    help=f"its axes are [{', '.join(shown)}]",
+                )
+            )
+            continue
+        for number, (extent, given) in enumerate(zip(operand.shape(), shape, strict=True)):
+            what = f"operand '{operand.name}', axis {number} ({shown[number]}),"
+            facts.append(Known(extent, int(given), what))
+    return facts, problems
+
+
+def missing(diagram: Diagram) -> list[Problem]:
+    """A problem for each size or parameter that is still unknown, with how to give it."""
+    problems = []
+    unknown: dict[str, None] = {}
+    for term in diagram.terms:
+        for extent in term.sizes.values():
+            if isinstance(extent, sympy.Expr):
+                unknown.update(dict.fromkeys(sorted(map(str, extent.free_symbols))))
+        unknown.update(dict.fromkeys(sorted(map(str, term.scalar.free_symbols))))
+    for extent in (e for o in diagram.operands for e in o.sizes.values()):
+        if isinstance(extent, sympy.Expr):
+            unknown.update(dict.fromkeys(sorted(map(str, extent.free_symbols))))
+    for name in unknown:
+        if name in diagram.parameters:
+            problems.append(
+                Problem(
+                    f"parameter '{name}' has no value",
+                    help=f"give it: compile({name}=…), or a default in the file: param {name} = …",
+                )
+            )
+            continue
+        problems.append(
+            Problem(
+                f"the size of wire '{name}' cannot be inferred from the operands",
+                help=f"give it: compile({name}=…), or in the file: size {name} = …",
+            )
+        )
+    return problems
