@@ -1,7 +1,7 @@
 """From a linear program to code or numbers; a backend sees nothing but the program.
 
-`torch` writes source (without importing torch, which only the emitted module needs), `numpy` is the dense
-oracle. Import the one that is wanted: nothing is loaded here.
+`torch` writes source (it does not import torch, only the emitted module does), `numpy` is the dense
+oracle. Import the one that is wanted; nothing is loaded here.
 """
 
 if __name__ != "diagrammar.backends":

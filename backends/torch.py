@@ -1,7 +1,7 @@
 """Programs as readable PyTorch source, and that source as functions.
 
-Emission needs no torch, and the emitted source nothing else: `emit_module` writes a module that runs
-without diagrammar, `load` turns source into functions that tracebacks and `inspect` can read.
+Emission needs no torch, and the emitted source nothing else: `emit_module` writes a module that
+runs without diagrammar; `load` turns source into functions that tracebacks can quote.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ CHECK = '''
 def _check(x: Tensor, name: str, axes: tuple[str, ...], sizes: tuple[int | None, ...]) -> None:
     """Raise ValueError unless the axes of x have these sizes (None: any)."""
     _check_axes(x, name, axes)
-    for axis, (wires, expected) in enumerate(zip(axes, sizes)):
+    for axis, (wires, expected) in enumerate(zip(axes, sizes, strict=True)):
         if expected is not None and x.shape[axis] != expected:
             where = f"{name}: axis {axis} ({wires})"
             raise ValueError(f"{where} has size {x.shape[axis]}, expected {expected}")

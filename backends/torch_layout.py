@@ -142,7 +142,7 @@ class Layout:
         elif len(set(sources)) == 1 and len(inputs) == 2 and len(set(inputs)) == 1:
             self.hints[at] = "gram"
         elif len(sources) == 1 or len({self.hints[v] for v in sources}) == 1:
-            self.hints[at] = self.hints[sources[0]]
+            self.hints[at] = self.hints[sources[0]].lower()
         else:
             self.hints[at] = _joint(self.roots[at])
 

@@ -257,9 +257,10 @@ class _Builder:
 
 
 def _disjoint(op: ops.Fold, shape: Sequence[Dim]) -> bool:
-    """Whether windows certainly share no input."""
+    """Whether windows certainly share no input, and some of the result is theirs."""
     reach = op.dilation * (shape[op.entries] - 1)
-    return scalar.nonnegative(op.stride - reach - 1)
+    apart = scalar.nonnegative(op.stride - reach - 1)
+    return apart and scalar.nonnegative(op.stride * shape[op.windows] - op.padding)
 
 
 def pick(items: Sequence[T], order: Sequence[int]) -> tuple[T, ...]:
@@ -320,9 +321,13 @@ def _join(first: Any, second: Any) -> Any:
             left = [axis for axis in range(rank) if axis not in first.axes]
             return ops.Sum(first.x, tuple(sorted((*first.axes, *pick(left, second.axes)))))
         case ops.Pad(), ops.Pad():
-            sides = zip(first.padding, second.padding, strict=True)
-            pairs_ = [(p, q) for one, two in sides for p, q in zip(one, two, strict=True)]
-            if all(scalar.nonnegative(p) or scalar.nonnegative(-q) for p, q in pairs_):
-                total = [plain(p + q) for p, q in pairs_]
-                return ops.Pad(first.x, tuple(zip(total[::2], total[1::2], strict=True)))
+            sides = list(zip(first.padding, second.padding, strict=True))
+            if all(_one_sign((*p, *q)) for p, q in sides):
+                total = [(plain(p[0] + q[0]), plain(p[1] + q[1])) for p, q in sides]
+                return ops.Pad(first.x, tuple(total))
     return None
+
+
+def _one_sign(numbers: Sequence[Dim]) -> bool:
+    """Whether all pad or all cut, certainly: else more may be cut than there was at first."""
+    return all(map(scalar.nonnegative, numbers)) or all(scalar.nonnegative(-n) for n in numbers)

@@ -1,0 +1,399 @@
+"""Every operation on random sizes, known and symbolic: emitted torch against the interpreter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import sympy
+import torch
+from hand_programs import Builder, condition, window_matrix
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from diagrammar import program as ops
+from diagrammar import scalar
+from diagrammar.backends.numpy import bind, evaluate, integer
+from diagrammar.backends.torch import emit_module, load
+from diagrammar.program import Dim, Program, SizeBinding
+
+
+class Draw:
+    """Draws sizes; a shape-generic case gets symbols, whose values are remembered."""
+
+    def __init__(self, data: st.DataObject, *, symbolic: bool) -> None:
+        self.data, self.symbolic = data, symbolic
+        self.values: dict[str, int] = {}
+
+    def number(self, low: int, high: int) -> int:
+        return self.data.draw(st.integers(low, high))
+
+    def size(self, name: str, low: int, high: int) -> Dim:
+        """The size of a wire."""
+        self.values[name] = self.number(low, high)
+        return scalar.size(name) if self.symbolic else self.values[name]
+
+    def order(self, rank: int) -> tuple[int, ...]:
+        return tuple(self.data.draw(st.permutations(range(rank))))
+
+
+Case = Callable[[Draw, Builder], int]
+CASES: dict[str, Case] = {}
+
+
+def case(write: Case) -> Case:
+    CASES[write.__name__] = write
+    return write
+
+
+def operand(draw: Draw, b: Builder, low: int = 1, rank: int = 3, name: str = "X") -> int:
+    axes = ["n", "c", "i", "j", "l"][:rank]
+    sizes = [draw.size(f"{axis}{name}", low, 6) for axis in axes]
+    return b.operand(name, " ".join(f"{axis}{name}" for axis in axes), *sizes)
+
+
+@case
+def eye(draw: Draw, b: Builder) -> int:
+    x = operand(draw, b)
+    n, m = b.shape(x)[:2]
+    return b.indicator(x, (n, m), ((condition(1, -1),),), "a b")
+
+
+@case
+def pattern(draw: Draw, b: Builder) -> int:
+    x = operand(draw, b)
+    i, o, k = b.shape(x)
+    s, d, p = draw.number(1, 3), draw.number(1, 3), draw.number(0, 3)
+    return b.indicator(x, (i, o, k), ((condition(1, -s, -d, constant=p),),), "i o k'")
+
+
+@case
+def circular(draw: Draw, b: Builder) -> int:
+    x = operand(draw, b)
+    i, o, k = b.shape(x)
+    s, p = draw.number(1, 3), draw.number(0, 3)
+    return b.indicator(x, (i, o, k), ((condition(1, -s, -1, constant=p, modulus=i),),), "i.0 o.0 k")
+
+
+@case
+def window_sums(draw: Draw, b: Builder) -> int:
+    x = operand(draw, b)
+    i, o, k = b.shape(x)
+    conditions = window_matrix(i, o, k, draw.number(1, 3), draw.number(0, 2))
+    return b.indicator(x, (i, k), (conditions,), "iX k")
+
+
+@case
+def mask_of_pieces(draw: Draw, b: Builder) -> int:
+    x = operand(draw, b)
+    low = draw.number(0, 3)
+    pieces = ((condition(-1, constant=low, nonnegative=True),), (condition(1, constant=-low - 2),))
+    return b.indicator(x, b.shape(x)[:1], pieces, "i")
+
+
+@case
+def constant_conditions(draw: Draw, b: Builder) -> int:
+    x = operand(draw, b)
+    n, c, _ = b.shape(x)
+    fits = condition(0, 0, constant=n - draw.number(0, 6), nonnegative=True)
+    return b.indicator(x, (n, c), ((fits,), (condition(0, 0, constant=-1),)))
+
+
+@case
+def joined_axes(draw: Draw, b: Builder) -> int:
+    x = operand(draw, b, rank=4)
+    n, c, i, j = b.shape(x)
+    return b.reshape(x, [(n, c * i, j), (n * c, i * j), (n * c * i * j,)][draw.number(0, 2)])
+
+
+@case
+def split_axes(draw: Draw, b: Builder) -> int:
+    x = operand(draw, b, rank=4)
+    n, c, i, j = b.shape(x)
+    x = b.reshape(x, (n * c, i * j))
+    x = b.scale(x, 2)
+    return b.reshape(x, [(n, c, i * j), (n, c, i, j), (n * c, 1, i, j)][draw.number(0, 2)])
+
+
+@case
+def axes_of_one(draw: Draw, b: Builder) -> int:
+    x = b.scale(operand(draw, b), 3)
+    n, c, i = b.shape(x)
+    x = b.scale(b.reshape(x, (n, c, 1, i)), 3)
+    return b.reshape(x, [(n, c, i), (n, 1, c, 1, i), (n, c, i, 1)][draw.number(0, 2)])
+
+
+@case
+def permuted(draw: Draw, b: Builder) -> int:
+    x = operand(draw, b, rank=5)
+    return b.permute(b.scale(b.permute(x, *draw.order(5)), 5), *draw.order(5))
+
+
+@case
+def permuted_twice(draw: Draw, b: Builder) -> int:
+    x = operand(draw, b, rank=4)
+    return b.permute(b.permute(x, *draw.order(4)), *draw.order(4))
+
+
+@case
+def sliced(draw: Draw, b: Builder) -> int:
+    x = operand(draw, b, low=5)
+    for axis in draw.order(3)[: draw.number(1, 3)]:
+        start, step = draw.number(0, 2), draw.number(1, 3)
+        x = b.slice(x, axis, start, draw.number(0 if step == 1 else 1, 2 if step < 3 else 1), step)
+    return x
+
+
+@case
+def sliced_to_the_end(draw: Draw, b: Builder) -> int:
+    x = operand(draw, b, low=5)
+    start, step, axis = draw.number(0, 2), draw.number(1, 3), draw.number(0, 2)
+    n = b.shape(x)[axis]
+    return b.slice(x, axis, start, scalar.floor_div(n - start - 1, step) + 1, step)
+
+
+@case
+def padded(draw: Draw, b: Builder) -> int:
+    x = operand(draw, b, low=5)
+    for _ in range(draw.number(1, 3)):
+        x = b.pad(x, *[(draw.number(-1, 2), draw.number(-1, 2)) for _ in range(3)])
+        x = b.pad(x, *[(draw.number(0, 1), draw.number(0, 1)) for _ in range(3)])
+    return x
+
+
+@case
+def cut(draw: Draw, b: Builder) -> int:
+    x = operand(draw, b, low=5)
+    return b.pad(x, *[(-draw.number(0, 2), -draw.number(0, 2)) for _ in range(3)])
+
+
+@case
+def windows(draw: Draw, b: Builder) -> int:
+    x = operand(draw, b)
+    x = b.pad(x, (0, 0), (8, 0), (0, 8))
+    for axis in draw.order(3)[:2]:
+        x = b.pad(x, *[(4, 3) if n == axis else (0, 0) for n in range(len(b.shape(x)))])
+        n = b.shape(x)[axis]
+        k, s, d = draw.number(1, 3), draw.number(1, 3), draw.number(1, 3)
+        o = scalar.floor_div(n - d * (k - 1) - 1, s) + 1
+        x = b.window(x, axis, o - draw.number(0, 1), k, s, d)
+    return x
+
+
+@case
+def windows_by_size(draw: Draw, b: Builder) -> int:
+    k, s, d = draw.size("k", 1, 3), draw.size("s", 1, 3), draw.size("d", 1, 3)
+    b.operand("W", "k s d", k, s, d)
+    x = operand(draw, b, rank=2)
+    x = b.pad(x, (0, 0), (6, 6))
+    o = scalar.floor_div(b.shape(x)[1] - d * (k - 1) - 1, s) + 1
+    return b.window(x, 1, o, k, s, d)
+
+
+@case
+def folded(draw: Draw, b: Builder) -> int:
+    x = operand(draw, b, rank=4)
+    o, k = draw.order(4)[:2]
+    size, s, d, p = draw.number(1, 20), draw.number(1, 4), draw.number(1, 3), draw.number(0, 4)
+    return b.fold(x, o, k, size, s, d, p)
+
+
+@case
+def folded_apart(draw: Draw, b: Builder) -> int:
+    x = operand(draw, b, rank=3)
+    k, d = draw.number(1, 3), draw.number(1, 3)
+    w = b.operand("W", "k", k)
+    x = b.einsum("nci,k->nkci", x, w)
+    axis = draw.number(0, 3)
+    o = axis if axis != 1 else 2
+    size = draw.number(1, 40)
+    return b.fold(x, o, 1, size, d * (k - 1) + draw.number(1, 3), d, draw.number(0, 4))
+
+
+@case
+def folded_by_size(draw: Draw, b: Builder) -> int:
+    s, d = draw.size("s", 1, 3), draw.size("d", 1, 3)
+    b.operand("W", "s d", s, d)
+    x = operand(draw, b)
+    return b.fold(x, 1, 2, b.shape(x)[0] * s, s, d, d - 1)
+
+
+@case
+def diagonal(draw: Draw, b: Builder) -> int:
+    n = draw.size("n", 1, 4)
+    axes = draw.order(4)[:2]
+    shape = [n if axis in axes else draw.size(f"m{axis}", 1, 4) for axis in range(4)]
+    x = b.operand("X", "a b c d", *shape)
+    return b.diagonal(x, *axes)
+
+
+@case
+def flipped(draw: Draw, b: Builder) -> int:
+    x = operand(draw, b)
+    for axis in draw.order(3)[: draw.number(1, 3)]:
+        x = b.flip(x, axis)
+    return x
+
+
+@case
+def dilated(draw: Draw, b: Builder) -> int:
+    x = operand(draw, b)
+    return b.dilate(x, draw.number(0, 2), draw.number(1, 3))
+
+
+@case
+def dilated_by_size(draw: Draw, b: Builder) -> int:
+    x = operand(draw, b)
+    return b.dilate(x, 1, b.shape(x)[0])
+
+
+@case
+def expanded(draw: Draw, b: Builder) -> int:
+    x = operand(draw, b)
+    n, c, i = b.shape(x)
+    x = b.reshape(x, (n, 1, c * i))
+    return b.expand(x, *[(n, c, c * i), (2, n, 1, c * i), (i, n, n, c * i)][draw.number(0, 2)])
+
+
+@case
+def summed(draw: Draw, b: Builder) -> int:
+    x = operand(draw, b, rank=5)
+    x = b.sum(x, *sorted(draw.order(5)[: draw.number(0, 3)]))
+    rank = len(b.shape(x))
+    return b.sum(x, *sorted(draw.order(rank)[: draw.number(0, rank)]))
+
+
+@case
+def scaled(draw: Draw, b: Builder) -> int:
+    x = operand(draw, b)
+    n, c, i = map(sympy.sympify, b.shape(x))
+    denominators = [1, 3, -7, n * c, n * scalar.FloorDiv(i + 1, 2), 10**20]
+    numerators = [1, -1, 4, c, 10**20]
+    factor = numerators[draw.number(0, 4)] / sympy.sympify(denominators[draw.number(0, 5)])
+    return b.scale(b.scale(x, factor), -1)
+
+
+@case
+def cast(draw: Draw, b: Builder) -> int:
+    x = operand(draw, b)
+    return b.cast(b.cast(x, "float64"), like=x)
+
+
+@case
+def added(draw: Draw, b: Builder) -> int:
+    x = operand(draw, b)
+    n, _, i = b.shape(x)
+    y = b.operand("Y", "n i", n, i)
+    y = b.reshape(y, (n, 1, i))
+    return b.add(b.scale(x, -1), y, b.scale(x, sympy.Rational(1, 3)), b.scale(y, -2))
+
+
+MATMULS = """
+ab,bc->ac ab,cb->ac ba,bc->ca ba,cb->ac xab,xbc->xac xab,bc->xac ab,xbc->xac xyab,xybc->xyac
+a,a-> ab,b->a b,bc->c abc,cd->bd abx,abx->x abcd,ce->abed xab,yab->xy abc,dbe->acde a,xab->xb
+xab,b->xa xab,xb->xa axb,xbc->xac xkab,kb->xa a,xba->xb xab,xcb->xca
+"""
+PRODUCTS = "a,b->ab a,b->ba ab,ab->ab ab,b->ab b,ab->ab ab,a->ab abc,b->abc ab,->ab ,-> ab,ab->ba"
+OTHERS = "xa,xb->abx xa,xb->xab abc-> abc->ca abc->cab"
+EQUATIONS = f"{MATMULS} {PRODUCTS} {OTHERS}".split()
+
+
+@case
+def contracted(draw: Draw, b: Builder) -> int:
+    left, right = EQUATIONS[draw.number(0, len(EQUATIONS) - 1)].split("->")
+    size = {c: draw.size(c, 1, 4) for c in sorted({*left} - {","})}
+    values = [
+        b.operand(f"X{n}", " ".join(term), *(size[c] for c in term))
+        for n, term in enumerate(left.split(","))
+    ]
+    return b.einsum(f"{left}->{right}", *values)
+
+
+@case
+def contracted_with_itself(draw: Draw, b: Builder) -> int:
+    x = operand(draw, b)
+    n, c, i = b.shape(x)
+    y = b.reshape(x, (n, c * i))
+    return b.einsum(["nc,nd->cd", "nc,mc->nm", "nc,nc->n", "nc,nc->nc"][draw.number(0, 3)], y, y)
+
+
+def convolution_sizes(draw: Draw) -> dict[str, list[int]]:
+    rank = draw.number(1, 3)
+    k, s, p, d = ([draw.number(low, 3 - low) for _ in range(rank)] for low in (1, 1, 0, 1))
+    o = [draw.number(1, 3) for _ in range(rank)]
+    left = [draw.number(0, n - 1) for n in s]
+    sizes = zip(o, s, d, k, p, left, strict=True)
+    i = [s * (o - 1) + d * (k - 1) + 1 + r - 2 * p for o, s, d, k, p, r in sizes]
+    short = [max(1 - n, 0) for n in i]  # at least one input
+    o = [n + e for n, e in zip(o, short, strict=True)]
+    i = [n + e * t for n, e, t in zip(i, short, s, strict=True)]
+    left = [(n + 2 * q - e * (m - 1) - 1) % t for n, q, e, m, t in zip(i, p, d, k, s, strict=True)]
+    return {"k": k, "s": s, "p": p, "d": d, "o": o, "i": i, "left": left}
+
+
+@case
+def native(draw: Draw, b: Builder) -> int:
+    """The three native calls."""
+    sizes = convolution_sizes(draw)
+    n, g, ci, co = (
+        draw.size("n", 1, 3),
+        draw.size("g", 1, 3),
+        draw.size("ci", 1, 3),
+        draw.size("co", 1, 3),
+    )
+    b.operand("G", "g ci co", g, ci, co)
+    i, o, k = sizes["i"], sizes["o"], sizes["k"]
+    rank = len(k)
+    x, w, v = (n, g * ci, *i), (g * co, ci, *k), (n, g * co, *o)
+    options = (tuple(sizes["s"]), tuple(sizes["p"]), tuple(sizes["d"]), g)
+    s, p, d, g = options
+    axes = " ".join(f"s{m}" for m in range(rank))
+    kind = draw.number(0, 2)
+    if kind == 0:
+        inputs = (b.operand("X", f"n g-ci {axes}", *x), b.operand("W", f"g-co ci {axes}", *w))
+        return b.put(ops.Convolution(*inputs, *options), v)
+    if kind == 1:
+        inputs = (b.operand("V", f"n g-co {axes}", *v), b.operand("W", f"g-co ci {axes}", *w))
+        return b.put(ops.TransposedConvolution(*inputs, s, p, tuple(sizes["left"]), d, g), x)
+    inputs = (b.operand("X", f"n g-ci {axes}", *x), b.operand("V", f"n g-co {axes}", *v))
+    return b.put(ops.WeightGradient(*inputs, *options), w)
+
+
+def shaped(program: Program, values: dict[str, int]) -> dict[str, tuple[int, ...]]:
+    return {p.name: tuple(integer(n, values) for n in p.shape) for p in program.parameters}
+
+
+def bound(program: Program) -> Program:
+    """With a binding for every symbol that is an operand's size."""
+    sizes: dict[str, SizeBinding] = {}
+    for p in program.parameters:
+        for axis, n in enumerate(p.shape):
+            if isinstance(n, sympy.Symbol):
+                sizes.setdefault(n.name, SizeBinding(n.name, p.name, axis))
+    return replace(program, sizes=tuple(sizes.values()))
+
+
+@pytest.mark.parametrize("symbolic", [False, True], ids=["known", "symbolic"])
+@pytest.mark.parametrize("name", CASES)
+@settings(max_examples=25, deadline=None)
+@given(data=st.data())
+def test_emitted_torch_agrees_with_the_interpreter(
+    name: str, symbolic: bool, data: st.DataObject
+) -> None:
+    draw, builder = Draw(data, symbolic=symbolic), Builder("f")
+    program = bound(builder.program(CASES[name](draw, builder)))
+    shapes = shaped(program, draw.values)
+    bind(program, shapes)
+    random = np.random.default_rng(0)
+    operands = {name: random.standard_normal(shape) for name, shape in shapes.items()}
+    (expected,) = evaluate(program, operands)
+
+    source = emit_module([program], "A test.")
+    f = load(source, name)["f"]
+    result = f(**{name: torch.from_numpy(x) for name, x in operands.items()}).numpy()
+
+    assert result.shape == expected.shape, source
+    scale = max(1.0, np.abs(expected).max(initial=0.0))
+    assert np.abs(result - expected).max(initial=0.0) <= 1e-12 * scale, source
