@@ -45,8 +45,7 @@ def operation(
         f"unknown operation {quote(kind)}",
         span_of(kind),
         help=near(kind, [*DERIVATIVES, "sample"])
-        or "there are vjp(Y, X), jvp(Y, X), jacobian(Y, X) and sample(Y, i, keep=q); "
-        "what couples wires is declared with 'pattern'",
+        or "there are vjp, jvp, jacobian and sample; what couples wires is a 'pattern'",
     )
 
 

@@ -58,7 +58,7 @@ class _Reading:
 
 
 def read_source(path: str | Path) -> Source:
-    """The text of a file, which is UTF-8. Raises DiagramError if it is not; OSError as `open` does."""
+    """The text of a file, which is UTF-8. Raises DiagramError if not; OSError as `open` does."""
     return decode(Path(path).read_bytes(), str(path))
 
 
@@ -206,12 +206,15 @@ def _pieces(tokens: list[Token]) -> list[list[Token]]:
 
 
 def _split(tokens: list[Token], signs: tuple[str, ...]) -> list[list[Token]]:
-    """The runs of tokens between signs that stand in no brackets."""
+    """The runs of tokens between commas, or between terms, that stand in no brackets."""
+    from diagrammar.grammar.tokens import OPERANDS
+
     runs: list[list[Token]] = [[]]
     depth = 0
     for token in tokens:
         depth += (token.type in ("LEFT", "OPEN")) - (token.type in ("RIGHT", "CLOSE"))
-        if depth <= 0 and token.type in signs:
+        after_value = "PLUS" not in signs or (runs[-1] and runs[-1][-1].type in OPERANDS)
+        if depth <= 0 and token.type in signs and after_value:
             runs.append([])
         else:
             runs[-1].append(token)

@@ -8,6 +8,7 @@ What the order of the tokens may be is the business of `diagram.lark`.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 from lark import Token
@@ -49,11 +50,13 @@ SIGNS: Final = {
 }
 
 # signs that other languages write as one, so that a mistake is marked as a whole
-_GLUED: Final = frozenset({"**", "==", "+=", "-=", "*=", "/=", "->", "=>", "<-", "=<", "<>", "++"})
+_GLUED: Final = frozenset(
+    {"**", "==", "+=", "-=", "*=", "/=", "->", "=>", "<-", "=<", "<>", "++", "!=", "..", "&&", "||"}
+)
 
 STATEMENTS: Final = ("size", "param", "rank", "use", "tensor", "constant", "pattern")
 _KEYWORDS: Final = {word: word.upper() for word in STATEMENTS}
-_OPERANDS: Final = frozenset({"NAME", "NUMBER", "SIZE_OF", "RIGHT", "DOTS"})
+OPERANDS: Final = frozenset({"NAME", "NUMBER", "SIZE_OF", "RIGHT", "CLOSE", "DOTS"})
 
 
 def tokenise(text: str, start: int, stop: int, most: int) -> list[Token]:
@@ -79,20 +82,29 @@ def _word(value: str, before: list[Token]) -> str:
     """The type of a word: keywords are such only where they can stand."""
     if not before:
         return _KEYWORDS.get(value, "NAME")
-    if value == "mod" and before[0].type == "PATTERN" and before[-1].type in _OPERANDS:
+    if value == "mod" and before[0].type == "PATTERN" and before[-1].type in OPERANDS:
         return "MOD"
     if value == "as" and before[0].type == "USE":
         return "AS"
     return "NAME"
 
 
-def glue(tokens: list[Token]) -> list[Token]:
-    """The same tokens with `==`, `**` and their like as single `BAD` ones."""
+def glue(tokens: Sequence[Token]) -> list[Token]:
+    """The same tokens with `==`, `**`, `größe` and their like as single `BAD` ones."""
     glued: list[Token] = []
     for token in tokens:
         last = glued[-1] if glued else None
-        if last is not None and last.end_pos == token.start_pos and last + token in _GLUED:
+        touching = last is not None and last.end_pos == token.start_pos
+        if last is not None and touching and (last + token in _GLUED or _one_name(last, token)):
             glued[-1] = Token("BAD", last + token, last.start_pos, end_pos=token.end_pos)
         else:
             glued.append(token)
     return glued
+
+
+def _one_name(last: Token, token: Token) -> bool:
+    """Whether two tokens are parts of a name that is not all ASCII, such as `größe`."""
+    letters = token[0].isalpha() or token[0] == "_"
+    if last.type == "NAME":
+        return token.type == "BAD" and letters
+    return last.type == "BAD" and last[0].isalpha() and letters

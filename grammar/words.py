@@ -72,7 +72,7 @@ def named(token: Token, role: Role, what: str) -> str:
         f"{quote(token)} cannot name {what}",
         span_of(token),
         help="a name is letters, digits and '_'"
-        + (", with a member of a pack ('i.0') and primes" if role == "wire" else ""),
+        + ("; a member of a pack is written 'i.0'" if role == "wire" else ""),
     )
 
 
