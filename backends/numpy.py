@@ -45,7 +45,8 @@ def bind(program: Program, shapes: Mapping[str, Sequence[int]]) -> dict[str, int
             raise ValueError(f"{p.name}: has {len(shapes[p.name])} axes, expected {len(p.shape)}")
     sizes: dict[str, int] = {}
     for size in program.sizes:
-        sizes[size.name] = shapes[size.operand][size.axis] // integer(size.divisor, sizes)
+        extent = shapes[size.operand][size.axis] - integer(size.offset, sizes)
+        sizes[size.name] = extent // integer(size.divisor, sizes)
     stated = [
         ops.SizeCheck(p.name, axis, expected, p.axes[axis])
         for p in program.parameters

@@ -16,9 +16,9 @@ from diagrammar import scalar
 from diagrammar.backends.torch_helpers import HELPERS
 from diagrammar.backends.torch_layout import Layout, Line, break_line, format_lines
 from diagrammar.backends.torch_lowering import lower
-from diagrammar.backends.torch_names import Scope, checked_name, docstring, one_line
+from diagrammar.backends.torch_names import Scope, atom, checked_name, docstring, one_line
 from diagrammar.backends.torch_operations import Constants, Writer
-from diagrammar.program import Dim, Parameter, Program
+from diagrammar.program import Dim, Parameter, Program, SizeBinding
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ def emit_module(programs: Sequence[Program], header: str, *, checked: bool = Tru
     helpers = [name for name in HELPERS if any(name in f.helpers for f in functions)]
     defined = {name: text for f in functions for name, text in f.constants.items()}
     blocks = [
-        "\n".join(docstring([header], "")) + "\n",
+        *(["\n".join(docstring([header], "")) + "\n"] if header.strip() else []),
         "from __future__ import annotations\n",
         *(["from collections.abc import Callable\n"] if "_indicator" in helpers else []),
         "import torch\nfrom torch import Tensor\n",
@@ -140,7 +140,7 @@ def _head(program: Program, scope: Scope, writer: Writer, *, checked: bool) -> l
 def _expected(program: Program, p: Parameter) -> list[Dim | None]:
     """For each axis, the size that it must have, if it is stated."""
     stated = {c.axis: c.expected for c in program.checks if c.operand == p.name}
-    bound = {s.axis for s in program.sizes if s.operand == p.name and scalar.equal(s.divisor, 1)}
+    bound = {s.axis for s in program.sizes if s.operand == p.name and _is_whole(s)}
     return [stated.get(n, None if n in bound else size) for n, size in enumerate(p.shape)]
 
 
@@ -150,7 +150,7 @@ def _bindings(program: Program, scope: Scope) -> list[Line]:
     ranks = {p.name: len(p.shape) for p in program.parameters}
     whole: dict[str, dict[int, str]] = {}
     for size in program.sizes:
-        if scalar.equal(size.divisor, 1):
+        if _is_whole(size):
             whole.setdefault(size.operand, {}).setdefault(size.axis, scope.sizes[size.name])
     for operand, names in whole.items():
         if len(names) > 1:
@@ -160,13 +160,22 @@ def _bindings(program: Program, scope: Scope) -> list[Line]:
             lines += [Line(f"{n} = {operand}.shape[{axis}]") for axis, n in names.items()]
     for size in program.sizes:
         name = scope.sizes[size.name]
-        if not scalar.equal(size.divisor, 1):
-            divisor = scope.size(size.divisor)
-            divisor = divisor if divisor.isidentifier() or divisor.isdecimal() else f"({divisor})"
-            lines.append(Line(f"{name} = {size.operand}.shape[{size.axis}] // {divisor}"))
+        if not _is_whole(size):
+            extent = f"{size.operand}.shape[{size.axis}]"
+            if not scalar.equal(size.offset, 0):
+                extent = f"{extent} - {atom(scope.size(size.offset))}"
+            if not scalar.equal(size.divisor, 1):
+                extent = extent if scalar.equal(size.offset, 0) else f"({extent})"
+                extent = f"{extent} // {atom(scope.size(size.divisor))}"
+            lines.append(Line(f"{name} = {extent}"))
         elif whole[size.operand][size.axis] != name:  # a second name of the axis
             lines.append(Line(f"{name} = {size.operand}.shape[{size.axis}]"))
     return lines
+
+
+def _is_whole(size: SizeBinding) -> bool:
+    """Whether the size is that of an axis, as it is."""
+    return scalar.equal(size.divisor, 1) and scalar.equal(size.offset, 0)
 
 
 def _quoted(text: str) -> str:

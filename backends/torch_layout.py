@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from diagrammar import program as ops
 from diagrammar.backends.torch_expression import SUM, Code
-from diagrammar.backends.torch_lowering import Flips, Index, Lowered
+from diagrammar.backends.torch_joining import Flips, Index
+from diagrammar.backends.torch_lowering import Lowered
 from diagrammar.backends.torch_names import Scope, one_line, safe_identifier
 from diagrammar.backends.torch_operations import Writer
 from diagrammar.program import Program, Step

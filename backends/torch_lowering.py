@@ -1,50 +1,20 @@
 """A program in the operations that emitted torch code has: everything else is rewritten, no-ops go.
 
-Cuts become indices, an einsum of one value a sum, a disjoint fold and a dilation pads and reshapes;
-neighbours of one kind are joined. What text an operation becomes is not decided here.
+Cuts become indices, an einsum of one value a sum, a disjoint fold and a dilation pads and reshapes.
+What text an operation becomes is not decided here.
 """
 
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, TypeVar
+from typing import Any
 
 from diagrammar import program as ops
 from diagrammar import scalar
+from diagrammar.backends.torch_joining import Flips, Index, Range, joined, needed, pick
 from diagrammar.program import Dim, Program, Step
-from diagrammar.scalar import plain
-
-T = TypeVar("T")
-Range = tuple[Dim, Dim, Dim]  # start, length, step
-
-
-@dataclass(frozen=True, slots=True)
-class Index:
-    """Several slices of one value, one an axis or None."""
-
-    x: int
-    ranges: tuple[Range | None, ...]
-
-    @property
-    def inputs(self) -> tuple[int, ...]:
-        """The one value it works on."""
-        return (self.x,)
-
-
-@dataclass(frozen=True, slots=True)
-class Flips:
-    """Reversed order along `axes`."""
-
-    x: int
-    axes: tuple[int, ...]
-
-    @property
-    def inputs(self) -> tuple[int, ...]:
-        """The one value it works on."""
-        return (self.x,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +33,7 @@ def lower(program: Program) -> Lowered:
         operation = reread(step.operation, value)
         value[at] = builder.put(replace(step, operation=operation))
     results = tuple(value[at] for at in program.results)
-    return Lowered(_joined(_needed(builder.steps, results), results), results)
+    return Lowered(joined(needed(builder.steps, results), results), results)
 
 
 def reread(operation: Any, value: Mapping[int, int]) -> Any:
@@ -220,7 +190,24 @@ class _Builder:
             raise ValueError(f"the torch backend contracts two values a step, not {len(op.values)}")
         if len({label for term in op.terms for label in term}) > 52:
             return self.wide_einsum(op, step)
+        for x, matrix in ((0, 1), (1, 0)):
+            if (at := _mode(op.terms[x], op.terms[matrix], op.out)) is not None:
+                return self.mode_product(op, step, x, at)
         return self.add(op, step.shape, step.axes, step.remark)
+
+    def mode_product(self, op: ops.Einsum, step: Step, x: int, at: int) -> int:
+        """A matrix on one axis: the axes behind it become one, so that no permutation is copied."""
+        shape, axes = self.shape(op.values[x]), self.axes(op.values[x])
+        name, size = f"({' '.join(axes[at + 1 :])})", math.prod(shape[at + 1 :])
+        y = self.reshape(op.values[x], (*shape[: at + 1], size), (*axes[: at + 1], name))
+        label = max(label for term in op.terms for label in term) + 1
+        terms, values = list(op.terms), list(op.values)
+        terms[x], values[x] = (*op.terms[x][: at + 1], label), y
+        out = (*op.out[: at + 1], label)
+        contraction = ops.Einsum(tuple(values), tuple(terms), out)
+        names = (*step.axes[: at + 1], name)
+        y = self.add(contraction, (*step.shape[: at + 1], size), names, step.remark)
+        return self.reshape(y, step.shape, step.axes)
 
     def wide_einsum(self, op: ops.Einsum, step: Step) -> int:
         """With more labels than letters: batch, kept and summed axes joined around one matmul."""
@@ -256,16 +243,23 @@ class _Builder:
         return self.reshape(x, [math.prod(sizes) for sizes in joined], names)
 
 
+def _mode(term: Sequence[int], matrix: Sequence[int], out: Sequence[int]) -> int | None:
+    """The axis of `term` that a matrix replaces where it stands, if two or more axes follow it."""
+    if len(matrix) != 2:
+        return None
+    for old, new in (matrix, matrix[::-1]):
+        if old in term[:-2] and new not in term:
+            at = term.index(old)
+            if tuple(out) == (*term[:at], new, *term[at + 1 :]):
+                return at
+    return None
+
+
 def _disjoint(op: ops.Fold, shape: Sequence[Dim]) -> bool:
     """Whether windows certainly share no input, and some of the result is theirs."""
     reach = op.dilation * (shape[op.entries] - 1)
     apart = scalar.nonnegative(op.stride - reach - 1)
     return apart and scalar.nonnegative(op.stride * shape[op.windows] - op.padding)
-
-
-def pick(items: Sequence[T], order: Sequence[int]) -> tuple[T, ...]:
-    """Items in another order."""
-    return tuple(items[n] for n in order)
 
 
 def same(a: Sequence[Dim], b: Sequence[Dim]) -> bool:
@@ -275,59 +269,3 @@ def same(a: Sequence[Dim], b: Sequence[Dim]) -> bool:
 
 def _opened(axes: Sequence[str], at: int, name: str) -> tuple[str, ...]:
     return (*axes[: at + 1], name, *axes[at + 1 :])
-
-
-def _needed(steps: Sequence[Step], results: Sequence[int]) -> list[Step | None]:
-    """The steps that results depend on."""
-    needed = set(results)
-    for at in reversed(range(len(steps))):
-        if at in needed:
-            needed.update(steps[at].operation.inputs)
-    return [step if at in needed else None for at, step in enumerate(steps)]
-
-
-def _joined(steps: list[Step | None], results: Sequence[int]) -> tuple[Step | None, ...]:
-    """Neighbours of one kind, the first of which nothing else reads, as one step."""
-    uses = Counter(value for step in steps if step for value in step.operation.inputs)
-    uses.update(results)
-    for at, step in enumerate(steps):
-        if step is None or len(step.operation.inputs) != 1:
-            continue
-        (before,) = step.operation.inputs
-        first = steps[before]
-        joined = first and uses[before] == 1 and _join(first.operation, step.operation)
-        if first and joined:
-            remark = "\n".join(filter(None, (first.remark, step.remark)))
-            steps[at], steps[before] = replace(step, operation=joined, remark=remark), None
-    return tuple(steps)
-
-
-def _join(first: Any, second: Any) -> Any:
-    """One operation that does both, or None."""
-    match first, second:
-        case ops.Reshape(), ops.Reshape():
-            return first
-        case ops.Permute(), ops.Permute():
-            return ops.Permute(first.x, pick(first.order, second.order))
-        case Index(), Index():
-            pairs = list(zip(first.ranges, second.ranges, strict=True))
-            if any(a and b for a, b in pairs):
-                return None
-            return Index(first.x, tuple(a or b for a, b in pairs))
-        case Flips(), Flips() if not set(first.axes) & set(second.axes):
-            return Flips(first.x, first.axes + second.axes)
-        case ops.Sum(), ops.Sum():
-            rank = len(first.axes) + len(second.axes) + max(second.axes) + 1
-            left = [axis for axis in range(rank) if axis not in first.axes]
-            return ops.Sum(first.x, tuple(sorted((*first.axes, *pick(left, second.axes)))))
-        case ops.Pad(), ops.Pad():
-            sides = list(zip(first.padding, second.padding, strict=True))
-            if all(_one_sign((*p, *q)) for p, q in sides):
-                total = [(plain(p[0] + q[0]), plain(p[1] + q[1])) for p, q in sides]
-                return ops.Pad(first.x, tuple(total))
-    return None
-
-
-def _one_sign(numbers: Sequence[Dim]) -> bool:
-    """Whether all pad or all cut, certainly: else more may be cut than there was at first."""
-    return all(map(scalar.nonnegative, numbers)) or all(scalar.nonnegative(-n) for n in numbers)

@@ -16,7 +16,8 @@ from diagrammar import scalar
 from diagrammar.backends.torch_einsum import write_einsum
 from diagrammar.backends.torch_expression import ATOM, PRODUCT, SUM, Code, call
 from diagrammar.backends.torch_indicator import write_indicator
-from diagrammar.backends.torch_lowering import Flips, Index, Range, same
+from diagrammar.backends.torch_joining import Flips, Index, Range
+from diagrammar.backends.torch_lowering import same
 from diagrammar.backends.torch_names import Scope, atom, safe_identifier
 from diagrammar.program import Dim, Step
 

@@ -24,8 +24,10 @@ from hand_programs import (
     unfold_matmul,
 )
 
+from diagrammar import scalar
+from diagrammar.backends.numpy import evaluate
 from diagrammar.backends.torch import emit_function, emit_module, load
-from diagrammar.program import Program
+from diagrammar.program import Program, SizeBinding, SizeCheck
 
 GOLDEN = Path(__file__).parent / "golden"
 MODULES: dict[str, list[Program]] = {
@@ -134,6 +136,24 @@ def test_the_average_of_an_empty_batch_is_zero() -> None:
     program = b.program(b.scale(b.sum(x, 0), 1 / size), sizes=symbolic().sizes[:1])
     mean = load(emit_module([program], "x"), "mean")["mean"]
     assert torch.equal(mean(torch.ones(0, 3)), torch.zeros(3))
+
+
+def test_sizes_may_be_part_of_an_axis() -> None:
+    n, m = scalar.size("n"), scalar.size("m")
+    b = Builder("f")
+    x = b.operand("X", "n", n)
+    y = b.operand("Y", "m", n + 2 * m)
+    z = b.einsum("n,nm->m", x, b.reshape(b.slice(y, 0, n, 2 * m), (2, m)))
+    sizes = [SizeBinding("n", "X", 0), SizeBinding("m", "Y", 0, divisor=2, offset=n)]
+    program = b.program(z, sizes=sizes, checks=[SizeCheck("X", 0, 2, "n")])
+    f = load(emit_module([program], "x"), "f")["f"]
+    x_, y_ = np.arange(2.0), np.arange(8.0)
+    (expected,) = evaluate(program, {"X": x_, "Y": y_})
+    np.testing.assert_array_equal(f(torch.from_numpy(x_), torch.from_numpy(y_)), expected)
+    with pytest.raises(ValueError, match=r"^X: axis 0 \(n\) has size 3, expected 2$"):
+        f(torch.ones(3), torch.ones(9))
+    with pytest.raises(ValueError, match=r"^Y: axis 0 \(m\) has size 7, expected 6$"):
+        f(torch.ones(2), torch.ones(7))
 
 
 def test_functions_share_helpers_and_constants() -> None:
