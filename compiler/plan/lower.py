@@ -43,10 +43,8 @@ class Lowering:
         """The scalar goes to the smallest of the two factors and the result."""
         if factor == 1:
             return left, right, factor
-        elements = [
-            product(estimate(s) for s in self.writer.shape(wires))
-            for wires in (left.wires, right.wires, order)
-        ]
+        result = product(estimate(s) for s in self.writer.shape(order))
+        elements = [self._elements(left), self._elements(right), result]
         smallest = min(range(3), key=lambda n: (elements[n], -n))
         if smallest == 0:
             return self.writer.scale(left, factor), right, 1
@@ -71,9 +69,7 @@ class Lowering:
                 made = self._dense(tree.at)
             case Join():
                 left, right = self.value(tree.left), self.value(tree.right)
-                needed = self.needed(tree)
-                both = dict.fromkeys(left.wires + right.wires)
-                return self.writer.einsum(left, right, [w for w in both if w in needed])
+                return self.writer.einsum(left, right, self._order(left, right, self.needed(tree)))
             case Read():
                 made = self._read(tree)
             case Fold():
@@ -83,6 +79,20 @@ class Lowering:
             case Native():
                 return self._native(tree)
         return self.writer.sum(made, self.needed(tree))
+
+    def _order(self, left: Value, right: Value, needed: set[str]) -> list[str]:
+        """The axes of a contraction: those of the larger side, the new ones where the summed ones stood."""
+        large, small = left, right
+        if self._elements(right) > self._elements(left):
+            large, small = right, left
+        new = [w for w in small.wires if w not in large.wires and w in needed]
+        gone = [n for n, w in enumerate(large.wires) if w not in needed]
+        at = gone[0] if gone else len(large.wires)
+        before = [w for w in large.wires[:at] if w in needed]
+        return before + new + [w for w in large.wires[at:] if w in needed]
+
+    def _elements(self, value: Value) -> int:
+        return int(product(estimate(s) for s in self.writer.shape(value.wires)))
 
     def _form(self, at: int) -> ConvForm:
         relation = self.network.tensors[at]
@@ -239,11 +249,8 @@ class Lowering:
         """A value as a library wants it: one axis for each list of wires (none: size one)."""
         flat = [w for axis in axes for w in axis]
         ordered = self.writer.permute(value, flat)
-        shape = [product(self.writer.sizes[w] for w in axis) for axis in axes]
-        if len(axes) == len(flat) and all(len(a) == 1 for a in axes):
-            return ordered.step
         names = [a[0] if len(a) == 1 else f"({' '.join(a)})" for a in axes]
-        return self.writer.step(ops.Reshape(ordered.step), shape, names)
+        return self.writer.group(ordered, axes, names)
 
     def _convolution(
         self, x: Value, w: Value, forms: list[ConvForm], roles: native.Layout

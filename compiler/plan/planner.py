@@ -12,6 +12,7 @@ from diagrammar.diagram import Declared, Diagram, Network, Operand
 from diagrammar.plan.lower import Lowering, indicator
 from diagrammar.plan.search import Options, Search
 from diagrammar.plan.tree import Tree
+from diagrammar.plan.units import without_units
 from diagrammar.plan.writer import Value, Writer
 from diagrammar.relation import Relation
 from diagrammar.scalar import Dim, equal
@@ -38,7 +39,8 @@ def plan(
     writer = _Casting(accumulate) if accumulate else Writer()
     trees: list[tuple[str, Tree, float]] = []
     results = []
-    for diagram in diagrams:
+    for whole in diagrams:
+        diagram = without_units(whole)
         values: list[Value] = []
         for term in diagram.terms:
             if _tensors(term):
@@ -47,7 +49,7 @@ def plan(
                 values.append(Lowering(writer, term, diagram.open).term(best.tree))
             else:
                 values.append(_constant(writer, term, operands))
-        result = _combined(writer, diagram, values, operands)
+        result = _combined(writer, diagram, values, operands, axis_names(whole.axes))
         results.append(writer.uncast(result) if isinstance(writer, _Casting) else result)
     return Planned(_program(name, diagrams, operands, writer, results, doc), tuple(trees))
 
@@ -63,7 +65,8 @@ def dense(name: str, diagrams: Sequence[Diagram], operands: Sequence[Declared]) 
             else _constant(writer, term, operands)
             for term in diagram.terms
         ]
-        results.append(_combined(writer, diagram, values, operands))
+        names = axis_names(diagram.axes)
+        results.append(_combined(writer, diagram, values, operands, names))
     return _program(name, diagrams, operands, writer, results, "")
 
 
@@ -117,7 +120,11 @@ def axis_names(axes: Sequence[Sequence[str]]) -> tuple[str, ...]:
 
 
 def _combined(
-    writer: Writer, diagram: Diagram, values: Sequence[Value], operands: Sequence[Declared]
+    writer: Writer,
+    diagram: Diagram,
+    values: Sequence[Value],
+    operands: Sequence[Declared],
+    names: Sequence[str],
 ) -> int:
     """Terms broadcast to the open wires, added, and their axes grouped."""
     wires, sizes = diagram.open, {w: diagram.sizes[w] for w in diagram.open}
@@ -127,7 +134,7 @@ def _combined(
         if not operands:
             raise ValueError(f"'{diagram.name}' is zero and has no operands")
         zero = ops.Indicator((), _operand_step(writer, operands[0]))
-        return writer.group(Value(writer.step(zero, shape, wires), wires), diagram.axes)
+        return writer.group(Value(writer.step(zero, shape, wires), wires), diagram.axes, names)
     aligned = [_aligned(writer, v, wires, sizes) for v in values]
     if len(aligned) == 1:
         total = aligned[0]
@@ -139,7 +146,7 @@ def _combined(
         total = writer.step(ops.Add(tuple(aligned)), added, wires)
     if not all(map(equal, writer.steps[total].shape, shape)):
         total = writer.step(ops.Expand(total), shape, wires)
-    return writer.group(Value(total, wires), diagram.axes)
+    return writer.group(Value(total, wires), diagram.axes, names)
 
 
 def _aligned(

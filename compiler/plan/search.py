@@ -26,12 +26,17 @@ EXACT = 12
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """The best tree found for a set of tensors: its cost and the wires of its result, as bits."""
+    """The best tree found for a set of tensors: its cost and the wires of its result, as bits.
+
+    Two entries that are `like` each other compute the same numbers, up to names of wires: together they
+    cost what one costs.
+    """
 
     tensors: int
     wires: int
     cost: float
     tree: Tree
+    like: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +93,33 @@ class Search:
         if isinstance(self.network.tensors[at], Operand):
             summed = wires != self.wires[at]
             cost = self.machine.copy(self.elements(wires)) if summed else 0.0
-            return Entry(1 << at, wires, cost, Leaf(at))
+            return Entry(1 << at, wires, cost, Leaf(at), self._likeness(at, wires))
         cost = self.machine.view()
         if at in self.forms and self.forms[at].k is not None:
             cost = self.machine.dense_penalty * self.machine.copy(self.elements(self.wires[at]))
-        return Entry(1 << at, wires, cost, Dense(at))
+        return Entry(1 << at, wires, cost, Dense(at), self._likeness(at, wires))
+
+    def _likeness(self, at: int, wires: int) -> str:
+        """A tensor and what it is read as: equal for two uses that give the same numbers."""
+        tensor = self.network.tensors[at]
+        kept = [bool(self.bit[w] & wires) for w in tensor.wires]
+        if isinstance(tensor, Operand):
+            shape = [len(axis) for axis in tensor.axes]
+            return f"{tensor.name}{shape}{kept}"
+        places = {w: f"w{n}" for n, w in enumerate(tensor.wires)}
+        return f"{tensor.rename(places).pieces}{tensor.view is None}{kept}"
+
+    def _along(self, a: Entry, at: int, how: str) -> str:
+        """How a relation is read along a result, by the place of its wires in the tensors of the result."""
+        ends = []
+        for name in self.network.tensors[at].wires:
+            found = [
+                f"{self.network.tensors[n].wires.index(name)}"
+                for n in range(len(self.wires))
+                if a.tensors >> n & 1 and name in self.network.tensors[n].wires
+            ]
+            ends.append(",".join(found))
+        return f"{how}({a.like};{self._likeness(at, self.wires[at])};{ends})"
 
     def join(self, a: Entry, b: Entry) -> Entry:
         """The contraction of two results."""
@@ -100,8 +127,24 @@ class Search:
         both = a.wires | b.wires
         wires = both & self.needed(tensors)
         moved = self.elements(a.wires) + self.elements(b.wires) + self.elements(wires)
-        cost = a.cost + b.cost + self.machine.contraction(self.elements(both), moved)
-        return Entry(tensors, wires, cost, Join(a.tree, b.tree))
+        once = a.cost if a.like == b.like else a.cost + b.cost
+        cost = once + self.machine.contraction(self.elements(both), moved)
+        shared = [f"{self._ends(a, w)}-{self._ends(b, w)}" for w in self._names(a.wires & b.wires)]
+        like = f"join({a.like};{b.like};{sorted(shared)})"
+        return Entry(tensors, wires, cost, Join(a.tree, b.tree), like)
+
+    def _names(self, wires: int) -> list[str]:
+        return [w for w, bit in self.bit.items() if bit & wires]
+
+    def _ends(self, a: Entry, name: str) -> str:
+        """The places of a wire in the tensors of a result."""
+        tensors = self.network.tensors
+        inside = [n for n in range(len(self.wires)) if a.tensors >> n & 1]
+        return ",".join(
+            f"{place}.{tensors[n].wires.index(name)}"
+            for place, n in enumerate(inside)
+            if name in tensors[n].wires
+        )
 
     def absorb(self, a: Entry, at: int) -> Iterator[Entry]:
         """The ways of reading relation `at` along a result."""
@@ -131,7 +174,7 @@ class Search:
         tensors: int,
         wires: int,
         needed: int,
-        tree: Tree,
+        tree: Read | Fold | Spread,
         form: ConvForm,
         read: bool = False,
     ) -> Entry:
@@ -141,7 +184,8 @@ class Search:
         cost = a.cost + (self.machine.view() if free else self.machine.copy(larger))
         if wires & ~needed:
             cost += self.machine.copy(self.elements(wires))
-        return Entry(tensors, wires & needed, cost, tree)
+        like = self._along(a, tree.at, type(tree).__name__)
+        return Entry(tensors, wires & needed, cost, tree, like)
 
     def native(self, a: Entry, b: Entry) -> Iterator[Entry]:
         """Library calls for two results and all relations between them."""

@@ -116,21 +116,24 @@ class Writer:
         shape = [old[n] for n in rest] + [old[first]]
         return Value(self.step(ops.Diagonal(x.step, first, second), shape, wires), tuple(wires))
 
-    def group(self, x: Value, axes: Sequence[Sequence[str]]) -> int:
+    def group(self, x: Value, axes: Sequence[Sequence[str]], names: Sequence[str]) -> int:
         """Wires in order joined to axes; returns the step."""
         shape = [product(self.sizes[w] for w in axis) for axis in axes]
-        if len(shape) == len(x.wires):
-            return x.step
-        names = [axis[0] if len(axis) == 1 else f"({' '.join(axis)})" for axis in axes]
-        return self.step(ops.Reshape(x.step), shape, names)
+        return self.reshape(x.step, shape, names)
+
+    def reshape(self, step: int, shape: Sequence[Dim], names: Sequence[str]) -> int:
+        """Another shape of the same entries; reshapes of reshapes are one, and none is written for nothing."""
+        made = self.steps[step]
+        while isinstance(made.operation, ops.Reshape):
+            step = made.operation.x
+            made = self.steps[step]
+        if len(shape) == len(made.shape) and all(map(equal, shape, made.shape)):
+            return step
+        return self.step(ops.Reshape(step), shape, names)
 
     def ungroup(self, step: int, wires: Sequence[str]) -> Value:
-        """Axes split into wires; one that is whole stays."""
-        shape = self.shape(wires)
-        old = self.steps[step].shape
-        if len(shape) == len(old) and all(map(equal, shape, old)):
-            return Value(step, tuple(wires))
-        return self.value(ops.Reshape(step), wires)
+        """Axes split into wires."""
+        return Value(self.reshape(step, self.shape(wires), wires), tuple(wires))
 
     def einsum(self, left: Value, right: Value, out: Sequence[str], remark: str = "") -> Value:
         """A pairwise contraction."""
