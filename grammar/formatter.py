@@ -115,13 +115,15 @@ def _pattern(statement: syntax.Pattern) -> list[str]:
         right = [whole] if fits else _filled(f"{value.name}(", words, ")", _INDENT)
     else:
         right = [("+ " if at else "") + _bracket(item) for at, item in enumerate(value)]
+        if len(head) + sum(map(len, right)) + len(right) <= WIDTH:
+            right = [" ".join(right)]
     return _after(head, right)
 
 
 def _definition(statement: syntax.Definition) -> list[str]:
     head = f"{statement.name}{format_axes(statement.axes)} ="
     terms = [_term(term, first=at == 0) for at, term in enumerate(statement.terms)]
-    if len(head) + 1 + sum(map(len, terms)) + len(terms) - 1 <= WIDTH:
+    if len(head) + sum(map(len, terms)) + len(terms) <= WIDTH:
         return [" ".join([head, *terms])]
     lines: list[str] = []
     for term, text in zip(statement.terms, terms, strict=True):

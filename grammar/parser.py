@@ -126,7 +126,7 @@ def _statement(tokens: list[Token], source: Source) -> syntax.AnyStatement | lis
     parsed = _attempt(tokens, source)
     if not isinstance(parsed, Problem):
         return parsed
-    pieces = (_attempt(piece, source) for piece in _pieces(tokens))
+    pieces = (_attempt(piece, source) for piece in _pieces(tokens)[:MAX_PROBLEMS])
     return [piece for piece in pieces if isinstance(piece, Problem)] or [parsed]
 
 
@@ -199,10 +199,21 @@ def _pieces(tokens: list[Token]) -> list[list[Token]]:
         entries = _split(tokens[1:], ("_COMMA",))
         return [[tokens[0], *entry] for entry in entries if entry]
     at = next((at for at, token in enumerate(tokens) if token.type == "EQUALS"), 0)
-    if kind == "NAME" and at > 1:
-        terms = _split(tokens[at + 1 :], ("PLUS", "MINUS"))
-        return [[*tokens[: at + 1], *term] for term in terms if term]
-    return []
+    if kind != "NAME" or at < 2:
+        return []
+    first, *others = _split(tokens[at + 1 :], ("PLUS", "MINUS"))
+    left = [*tokens[:1], *_no_wires(tokens[at]), tokens[at]]
+    return [[*tokens[: at + 1], *first], *([*left, *term] for term in others if term)]
+
+
+def _no_wires(at: Token) -> list[Token]:
+    """The brackets of a left-hand side without wires, which is good for any term."""
+    from lark import Token
+
+    return [
+        Token(kind, sign, at.start_pos, end_pos=at.start_pos)
+        for kind, sign in (("OPEN", "["), ("CLOSE", "]"))
+    ]
 
 
 def _split(tokens: list[Token], signs: tuple[str, ...]) -> list[list[Token]]:

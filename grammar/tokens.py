@@ -84,7 +84,7 @@ def _word(value: str, before: list[Token]) -> str:
         return _KEYWORDS.get(value, "NAME")
     if value == "mod" and before[0].type == "PATTERN" and before[-1].type in OPERANDS:
         return "MOD"
-    if value == "as" and before[0].type == "USE":
+    if value == "as" and before[0].type == "USE" and before[-1].type == "STRING":
         return "AS"
     return "NAME"
 

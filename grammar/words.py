@@ -83,7 +83,8 @@ def number(token: Token) -> int | Decimal:
         if len(digits) <= 19 and int(digits) <= MAX_INTEGER:
             return int(digits)
         raise Mistake("this integer is too large", span_of(token), help="integers are below 2^63")
-    value = Decimal(str(token)) if len(token) <= 400 else Decimal("1e999")
+    power = token.lower().partition("e")[2].lstrip("+-")
+    value = Decimal(str(token)) if len(token) <= 400 and len(power) <= 4 else Decimal("1e999")
     if len(value.as_tuple().digits) > MAX_DIGITS or not -300 <= value.adjusted() <= 300:
         raise Mistake(
             "this decimal number is beyond what can be held exactly",

@@ -1,0 +1,169 @@
+"""Throw broken texts and raw bytes at the language's front end: `python -m tests.grammar.fuzz`.
+
+Every input must end as a syntax tree or as problems that can be shown: no exception, none of the
+parser's own words, not more than a second, no memory kept. What parses without a problem must also
+be the same after formatting.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import os
+import random
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import track
+
+from diagrammar.grammar.errors import DiagramError
+from diagrammar.grammar.formatter import format_file
+from diagrammar.grammar.parser import decode, parse
+from diagrammar.grammar.source import Source
+from tests.grammar import golden
+from tests.grammar.test_broken import FILES, internal_words
+
+PIECES = (
+    "size", "param", "rank", "use", "tensor", "constant", "pattern", "conv", "view", "vjp",
+    "jvp", "jacobian", "sample", "mod", "as", "delta", "ones", "[", "]", "(", ")", "+", "-",
+    "*", "/", "//", "^", "=", ":=", "==", "<", "<=", ">", ">=", ",", "...", "..", ".", "|", "'",
+    '"', "#", "{", "}", ";", ":", "!", "\\", "@", "**", "->", "0", "1", "64", "65", "0.5",
+    "1e-3", "9999999999999999999", "X", "Y[b]", "W[(g co), ci]", "i...", "i.0", "i'", "layer.U",
+    "|b|", "|i...|", "'same'", "((((((((", "))))))))", "[[[[", "------", "\xe9", "\u03bb",
+    "\xd7", "\u2026", "\u2019", "\xb2", "\u5f20", "\u2603", "\xa0", "\u200b", "\u2028",
+    "\ufeff", "\x00", "\x1b", "\r", "\t", "\x0c", "\x0b", "\n", "\n\n", "\n    ", " ",
+    "# why\n", "\n# why\n",
+)  # fmt: skip
+
+
+@dataclass
+class Findings:
+    """What a run has seen."""
+
+    inputs: int = 0
+    parsed: int = 0
+    problems: int = 0
+    slowest: float = 0.0
+    memory_before: int = 0
+    memory_after: int = 0
+
+    def __str__(self) -> str:
+        grown = (self.memory_after - self.memory_before) / 2**20
+        return (
+            f"{self.inputs:,} inputs: {self.parsed:,} without a problem, "
+            f"{self.problems:,} problems in the others, "
+            f"slowest {self.slowest * 1000:.0f} ms of CPU time, "
+            f"memory grown by {grown:.1f} MiB"
+        )
+
+
+def seeds() -> list[str]:
+    """The shipped programs, as often as the broken ones of the tests."""
+    library = resources.files("diagrammar.library").iterdir()
+    shipped = [path.read_text("utf-8") for path in library if path.name.endswith(".tn")]
+    broken = [golden.split(path)[0] for path in FILES]
+    return [*shipped * (len(broken) // len(shipped)), *broken]
+
+
+def mutated(texts: Sequence[str], chance: random.Random) -> bytes:
+    """One input: some lines of a program with a few changes, or bytes."""
+    if chance.random() < 0.05:
+        return chance.randbytes(chance.randrange(200))
+    lines = chance.choice(texts).splitlines(keepends=True)
+    first = chance.randrange(len(lines))
+    text = "".join(lines[first : first + chance.randint(1, 8)])
+    for _ in range(chance.choice([0, 1, 1, 2, 3, 8])):
+        start = chance.randrange(len(text) + 1)
+        stop = min(len(text), start + chance.choice([0, 0, 1, 1, 2, 5, 20]))
+        piece = chance.choice(
+            [
+                "",
+                chance.choice(PIECES),
+                chr(chance.randrange(0x20, 0x7F)),
+                text[start:stop] * 2,
+                chance.choice(texts)[start : start + 30],
+            ]
+        )
+        text = text[:start] + piece + text[stop:]
+    data = text.encode("utf-8", "surrogatepass")
+    if chance.random() < 0.02 and data:
+        at = chance.randrange(len(data))
+        data = data[:at] + chance.randbytes(2) + data[at + 1 :]
+    return data
+
+
+def check(data: bytes, findings: Findings) -> None:
+    """Parse one input and look at all that comes of it; raises if something is wrong."""
+    begin = time.process_time()
+    findings.inputs += 1
+    try:
+        source = decode(data, "fuzz.tn")
+    except DiagramError as error:
+        findings.problems += len(error.errors)
+        return
+    parsed = parse(source)
+    for problem in parsed.problems:
+        assert str(problem)
+        words = internal_words(f"{problem.message} {problem.label} {problem.help}")
+        assert not words, f"{words} in {problem.message!r}"
+    findings.problems += len(parsed.problems)
+    if not parsed.problems:
+        findings.parsed += 1
+        text = format_file(parsed.file)
+        again = parse(Source(text))
+        assert not again.problems, text
+        assert again.file == parsed.file, text
+        assert format_file(again.file) == text
+    taken = time.process_time() - begin
+    assert taken < 1.0, f"{taken:.2f} s"
+    findings.slowest = max(findings.slowest, taken)
+
+
+def memory() -> int:
+    """The bytes that the process holds (Linux), else 0."""
+    gc.collect()
+    status = Path("/proc/self/statm")
+    pages = int(status.read_text().split()[1]) if status.exists() else 0
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def fuzz(inputs: int, seed: int, *, quiet: bool = True) -> Findings:
+    """So many inputs, the same for a seed. Raises RuntimeError with the input that fails."""
+    chance, texts, findings = random.Random(seed), seeds(), Findings()
+    for number in track(range(inputs), "fuzzing", disable=quiet):
+        data = mutated(texts, chance)
+        try:
+            check(data, findings)
+        except Exception as reason:
+            message = f"input {number} of seed {seed}: {data!r}"
+            raise RuntimeError(message) from reason
+        if number == inputs // 5:
+            findings.memory_before = memory()
+    findings.memory_after = memory()
+    return findings
+
+
+def main() -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("files", nargs="*", type=Path, help="check these instead")
+    parser.add_argument("--inputs", type=int, default=200_000)
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    if given.files:
+        findings = Findings()
+        for path in given.files:
+            check(path.read_bytes(), findings)
+    else:
+        findings = fuzz(given.inputs, given.seed, quiet=False)
+    Console().print(str(findings), highlight=False)
+    return 0 if findings.memory_after - findings.memory_before < 16 * 2**20 else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
