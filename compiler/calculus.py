@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
+import sympy
+
 from diagrammar.diagram import Axes, Declared, Diagram, Network, Operand, Tensor
 from diagrammar.merge import merged
 from diagrammar.names import fresh_wire
@@ -33,6 +35,7 @@ def derivative(
     by = next((o for o in diagram.operands if o.name == by.name), by)
     cuts = {"vjp": _vjp, "jvp": _jvp, "jacobian": _jacobian}[kind](diagram, by, direction)
     axes, terms, extra = cuts
+    terms = terms or [_zero(diagram, axes, extra, by)]
     remaining = {t.name for term in terms for t in term.tensors if isinstance(t, Operand)}
     operands = [o for o in diagram.operands if o.name in remaining and o.name != direction]
     operands += [extra] if extra is not None and extra.name in remaining else []
@@ -49,6 +52,18 @@ def derivative(
         doc=doc,
     )
     return merged(own_symbols(result))
+
+
+def _zero(diagram: Diagram, axes: Axes, extra: Declared | None, by: Declared) -> Network:
+    """The zero term of a derivative by an operand that does not occur; it keeps a signature."""
+    kept = (Operand(extra.name, extra.axes),) if extra else ()
+    tensors: tuple[Tensor, ...] = kept or tuple(
+        t for term in diagram.terms[:1] for t in term.tensors if isinstance(t, Operand)
+    )
+    known = {**by.sizes, **diagram.sizes}
+    wires = [w for t in tensors for w in t.wires] + [w for axis in axes for w in axis]
+    sizes = {w: known.get(w, known.get(base(w), 1)) for w in wires}
+    return Network(sympy.Integer(0), tensors, sizes)
 
 
 def _open_sizes(axes: Axes, diagram: Diagram, by: Declared) -> dict[str, Dim]:

@@ -11,7 +11,7 @@ from diagrammar.relation import Relation
 
 
 def merged(diagram: Diagram) -> Diagram:
-    """The diagram with isomorphic terms added and terms of scalar zero left out."""
+    """The diagram with isomorphic terms added."""
     kept: list[Network] = []
     for term in diagram.terms:
         for at, other in enumerate(kept):
@@ -20,8 +20,7 @@ def merged(diagram: Diagram) -> Diagram:
                 break
         else:
             kept.append(term)
-    terms = tuple(t for t in kept if t.scalar != 0)
-    return diagram if terms == diagram.terms else replace(diagram, terms=terms)
+    return diagram if len(kept) == len(diagram.terms) else replace(diagram, terms=tuple(kept))
 
 
 def isomorphic(first: Network, second: Network, open_wires: tuple[str, ...]) -> bool:

@@ -249,11 +249,11 @@ def holds_always(relation: Relation) -> bool:
 def is_empty(piece: Piece, sizes: Sizes) -> bool:
     """Whether a piece certainly holds nowhere: a constant equation, or a form that cannot reach zero."""
     for e in piece.equations:
-        if not e.form.terms and e.modulus is None and isinstance(e.form.constant, int):
-            return True
-        if not e.form.terms and isinstance(e.modulus, int) and isinstance(e.form.constant, int):
-            return e.form.constant % e.modulus != 0
-        if e.modulus is None and (_above_zero(e.form, sizes) or _above_zero(-e.form, sizes)):
+        c, m = e.form.constant, e.modulus
+        if not e.form.terms and isinstance(c, int) and (m is None or isinstance(m, int)):
+            if c != 0 and (m is None or c % m != 0):
+                return True
+        elif m is None and (_above_zero(e.form, sizes) or _above_zero(-e.form, sizes)):
             return True
     return any(_above_zero(-b, sizes) for b in piece.bounds)
 

@@ -42,7 +42,7 @@ def plan(
     for whole in diagrams:
         diagram = without_units(whole)
         values: list[Value] = []
-        for term in diagram.terms:
+        for term in _nonzero(diagram):
             if _tensors(term):
                 best = Search(term, diagram.open, options).best()
                 trees.append((diagram.name, best.tree, best.cost))
@@ -63,11 +63,15 @@ def dense(name: str, diagrams: Sequence[Diagram], operands: Sequence[Declared]) 
             _contracted(writer, diagram, term)
             if _tensors(term)
             else _constant(writer, term, operands)
-            for term in diagram.terms
+            for term in _nonzero(diagram)
         ]
         names = axis_names(diagram.axes)
         results.append(_combined(writer, diagram, values, operands, names))
     return _program(name, diagrams, operands, writer, results, "")
+
+
+def _nonzero(diagram: Diagram) -> list[Network]:
+    return [term for term in diagram.terms if term.scalar != 0]
 
 
 def _tensors(term: Network) -> bool:

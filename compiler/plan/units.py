@@ -32,16 +32,19 @@ def _squeezed(term: Network) -> Network:
     units = _units(term.sizes)
     if not units:
         return term
+    scalar = term.scalar
     tensors: list[Tensor] = []
     for tensor in term.tensors:
         if isinstance(tensor, Operand):
             tensors.append(replace(tensor, axes=_kept(tensor.axes, units)))
             continue
         relation = _at_zero(tensor, units, term)
-        if not holds_always(relation):
+        if not relation.wires and not holds_always(relation):
+            scalar = scalar * 0  # a number by now, and not one
+        elif not holds_always(relation):
             tensors.append(relation)
     sizes = {w: s for w, s in term.sizes.items() if w not in units}
-    return Network(term.scalar, tuple(tensors), sizes)
+    return Network(scalar, tuple(tensors), sizes)
 
 
 def _at_zero(relation: Relation, units: frozenset[str], term: Network) -> Relation:

@@ -72,9 +72,7 @@ def empty_relation(place: Place) -> Match | Miss:
     relation, sizes = place.relation, place.network.sizes
     if not all(is_empty(p, sizes) for p in relation.pieces):
         return Miss("it holds somewhere")
-    everything = tuple(range(len(place.network.tensors)))
-    inner = tuple(w for w in sizes if w not in place.open)
-    edit = Edit(remove=everything, gone=inner, factor=0)
+    edit = Edit(remove=place.site, factor=0)
     return Match(edit, f"{relation.name} holds for no values of its wires")
 
 
