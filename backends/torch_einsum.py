@@ -26,6 +26,12 @@ def write_einsum(op: Einsum, values: tuple[Code, Code], names: Mapping[int, str]
     )
 
 
+def is_matmul(first: Term, second: Term, out: Term) -> bool:
+    """Whether `@` does it, sides perhaps swapped or transposed."""
+    x = Code("x")
+    return bool(_matmul(x, first, x, second, out) or _matmul(x, second, x, first, out))
+
+
 def _einsum(
     a: Code, first: Term, b: Code, second: Term, out: Term, names: Mapping[int, str]
 ) -> Code:

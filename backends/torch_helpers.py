@@ -53,10 +53,10 @@ def _weight_gradient(
     x: Tensor,
     v: Tensor,
     size: tuple[int, ...],
-    stride: tuple[int, ...],
-    padding: tuple[int, ...],
-    dilation: tuple[int, ...],
-    groups: int,
+    stride: int | tuple[int, ...] = 1,
+    padding: int | tuple[int, ...] = 0,
+    dilation: int | tuple[int, ...] = 1,
+    groups: int = 1,
 ) -> Tensor:
     """The gradient, for a weight of this size, of convolving x with it; v is the cotangent."""
     if x.is_complex():  # bilinear, never conjugated
@@ -66,19 +66,14 @@ def _weight_gradient(
             for c in (v.real, v.imag)
         ]
         return torch.complex(parts[0] - parts[3], parts[1] + parts[2])
-    return torch.ops.aten.convolution_backward(
-        v,
-        x,
-        v.new_empty(1).expand(size),  # only its shape is read
-        None,
-        stride,
-        padding,
-        dilation,
-        False,
-        [0] * len(stride),
-        groups,
-        (False, True, False),
-    )[1]
+    stride, padding, dilation = (
+        n if isinstance(n, tuple) else (n,) * (x.ndim - 2) for n in (stride, padding, dilation)
+    )
+    weight = v.new_empty(1).expand(size)  # only its shape is read
+    gradients: list[Tensor] = torch.ops.aten.convolution_backward(
+        v, x, weight, None, stride, padding, dilation, False, (0,), groups, (False, True, False)
+    )
+    return gradients[1]
 '''
 
 HELPERS = {

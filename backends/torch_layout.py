@@ -164,6 +164,8 @@ def _may_join(first: ops.Operation, second: ops.Operation, code: Code) -> bool:
         return (
             isinstance(first, (ops.Scale, ops.Einsum)) and len(code.text) < 30 and code.level > SUM
         )
+    if isinstance(first, ops.Scale):
+        return isinstance(second, (ops.Reshape, ops.Permute)) and len(code.text) < 30
     if isinstance(second, _METHODS):
         if isinstance(first, ops.Window) and not isinstance(second, ops.Window):
             return code.links < 2

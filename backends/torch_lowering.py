@@ -9,10 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from itertools import pairwise
 from typing import Any
 
 from diagrammar import program as ops
 from diagrammar import scalar
+from diagrammar.backends.torch_einsum import is_matmul
 from diagrammar.backends.torch_joining import Flips, Index, Range, joined, needed, pick
 from diagrammar.program import Dim, Program, Step
 
@@ -53,6 +55,8 @@ class _Builder:
 
     def __init__(self) -> None:
         self.steps: list[Step] = []
+        self.operands: dict[str, int] = {}
+        self.reshaped: dict[Step, int] = {}
 
     def add(
         self, operation: Any, shape: Sequence[Dim], axes: Sequence[str], remark: str = ""
@@ -66,6 +70,11 @@ class _Builder:
         if len(op.inputs) == 1 and self.is_nothing(op, step):
             return op.inputs[0]
         match op:
+            case ops.Operand() if op.name in self.operands:
+                return self.operands[op.name]
+            case ops.Operand():
+                at = self.add(op, step.shape, step.axes, step.remark)
+                return self.operands.setdefault(op.name, at)
             case ops.Slice():
                 return self.cut(step, {op.axis: (op.start, op.length, op.step)})
             case ops.Flip():
@@ -125,7 +134,10 @@ class _Builder:
         return self.put(step)
 
     def reshape(self, x: int, shape: Sequence[Dim], axes: Sequence[str]) -> int:
-        return self.put(Step(ops.Reshape(x), tuple(shape), tuple(axes)))
+        step = Step(ops.Reshape(x), tuple(shape), tuple(axes))
+        if step not in self.reshaped:
+            self.reshaped[step] = self.put(step)
+        return self.reshaped[step]
 
     def cut(self, step: Step, ranges: Mapping[int, Range]) -> int:
         every = tuple(ranges.get(axis) for axis in range(len(step.shape)))
@@ -193,6 +205,10 @@ class _Builder:
         for x, matrix in ((0, 1), (1, 0)):
             if (at := _mode(op.terms[x], op.terms[matrix], op.out)) is not None:
                 return self.mode_product(op, step, x, at)
+        (first, second), out = op.terms, op.out
+        heads = [_heads(term, op) for term in (first, second, out)]
+        if not is_matmul(first, second, out) and is_matmul(heads[0], heads[1], heads[2]):
+            return self.grouped(op, step)
         return self.add(op, step.shape, step.axes, step.remark)
 
     def mode_product(self, op: ops.Einsum, step: Step, x: int, at: int) -> int:
@@ -207,6 +223,18 @@ class _Builder:
         contraction = ops.Einsum(tuple(values), tuple(terms), out)
         names = (*step.axes[: at + 1], name)
         y = self.add(contraction, (*step.shape[: at + 1], size), names, step.remark)
+        return self.reshape(y, step.shape, step.axes)
+
+    def grouped(self, op: ops.Einsum, step: Step) -> int:
+        """Axes that are neighbours wherever they stand become one, where that makes a matmul."""
+        values = list(op.values)
+        for n in sorted((0, 1), key=lambda n: -values[n]):  # the last one may share its line
+            shape, axes = _gathered(op.terms[n], op, self.shape(values[n]), self.axes(values[n]))
+            values[n] = self.reshape(values[n], shape, axes)
+        first, second, out = (_heads(term, op) for term in (*op.terms, op.out))
+        shape, axes = _gathered(op.out, op, step.shape, step.axes)
+        contraction = ops.Einsum(tuple(values), (first, second), out)
+        y = self.add(contraction, shape, axes, step.remark)
         return self.reshape(y, step.shape, step.axes)
 
     def wide_einsum(self, op: ops.Einsum, step: Step) -> int:
@@ -253,6 +281,28 @@ def _mode(term: Sequence[int], matrix: Sequence[int], out: Sequence[int]) -> int
             if tuple(out) == (*term[:at], new, *term[at + 1 :]):
                 return at
     return None
+
+
+def _follows(label: int, before: int, op: ops.Einsum) -> bool:
+    """Whether a label stands right behind another one, wherever either stands."""
+    terms = [term for term in (*op.terms, op.out) if label in term or before in term]
+    return all((before, label) in pairwise(term) for term in terms)
+
+
+def _heads(term: Sequence[int], op: ops.Einsum) -> tuple[int, ...]:
+    """The labels of a term, less those that always follow the one before."""
+    pairs = zip((None, *term), term, strict=False)
+    return tuple(n for before, n in pairs if before is None or not _follows(n, before, op))
+
+
+def _gathered(
+    term: Sequence[int], op: ops.Einsum, shape: Sequence[Dim], axes: Sequence[str]
+) -> tuple[list[Dim], list[str]]:
+    """Sizes and names of a value's axes, of which those that follow one another are joined."""
+    starts = [n for n, label in enumerate(term) if label in _heads(term, op)]
+    spans = list(pairwise((*starts, len(term))))
+    names = [f"({' '.join(axes[s:e])})" if e - s > 1 else axes[s] for s, e in spans]
+    return [math.prod(shape[s:e]) for s, e in spans], names
 
 
 def _disjoint(op: ops.Fold, shape: Sequence[Dim]) -> bool:

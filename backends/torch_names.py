@@ -65,7 +65,8 @@ class Scope:
 
     def factor(self, value: Any) -> str:
         """A number as Python writes it."""
-        return scalar.text(self._shielded(sympy.sympify(value)), self._symbol, power="**")
+        text = scalar.text(self._shielded(sympy.sympify(value)), self._symbol, power="**")
+        return re.sub(r"(?<!\*)\*(?!\*)|//?", r" \g<0> ", text)
 
     def _shielded(self, e: sympy.Expr) -> sympy.Expr:
         """Quotients inside products are written, in parentheses, as if they were symbols."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import sympy
 
@@ -95,7 +94,7 @@ class Writer:
         before, after = old[start : len(old) - end], new[start : len(new) - end]
         if len(after) == 1 and len(before) > 1:
             return x.method("flatten", str(start), str(start + len(before) - 1))
-        if len(before) == 1 and len(after) > 1:
+        if len(before) == 1 and len(after) > 1 and not any(scalar.equal(n, 1) for n in after):
             return x.method("unflatten", str(start), self.scope.tuple(after))
         if not before and after == (1,):
             return x.method("unsqueeze", str(start))
@@ -178,6 +177,8 @@ class Writer:
     def _scale(self, op: ops.Scale, step: Step, x: Code) -> Code:
         """Division by the denominator: one rounding, where the reciprocal would take two."""
         factor = sympy.together(scalar.rational(op.factor))
+        if not factor.is_finite and not factor.free_symbols:
+            raise ValueError(f"{op.factor} is no factor")
         n, d = sympy.fraction(factor)
         if n.could_extract_minus_sign() and n.is_Integer:
             n, d = -n, -d
@@ -231,32 +232,21 @@ class Writer:
 
     def _convolution(self, op: ops.Convolution, step: Step, x: Code, weight: Code) -> Code:
         name = f"torch.nn.functional.conv{_dimensions(op)}d"
-        options = [
-            ("stride", op.stride, 1),
-            ("padding", op.padding, 0),
-            ("dilation", op.dilation, 1),
-        ]
-        return call(name, x.text, weight.text, *self._options(options, op.groups))
+        return call(name, x.text, weight.text, *self._options(_geometry(op), op.groups))
 
     def _transposed(self, op: ops.TransposedConvolution, step: Step, x: Code, weight: Code) -> Code:
         name = f"torch.nn.functional.conv_transpose{_dimensions(op)}d"
-        options = [
-            ("stride", op.stride, 1),
-            ("padding", op.padding, 0),
-            ("output_padding", op.output_padding, 0),
-            ("dilation", op.dilation, 1),
-        ]
+        options = _geometry(op)
+        options.insert(2, ("output_padding", op.output_padding, 0))
         return call(name, x.text, weight.text, *self._options(options, op.groups))
 
     def _weight_gradient(self, op: ops.WeightGradient, step: Step, x: Code, v: Code) -> Code:
         _dimensions(op)
-        tuples = [step.shape, op.stride, op.padding, op.dilation]
-        written = [self.scope.tuple(values) for values in tuples]
-        return call(
-            self.helper("_weight_gradient"), x.text, v.text, *written, self.scope.size(op.groups)
-        )
+        options = self._options(_geometry(op), op.groups)
+        size = f"size={self.scope.tuple(step.shape)}"
+        return call(self.helper("_weight_gradient"), x.text, v.text, size, *options)
 
-    def _options(self, options: Sequence[tuple[str, Any, int]], groups: Dim) -> list[str]:
+    def _options(self, options: Sequence[tuple[str, Sequence[Dim], int]], groups: Dim) -> list[str]:
         """Keywords that differ from their defaults; one number where all dimensions agree."""
         written = []
         for name, values, default in options:
@@ -284,6 +274,13 @@ def _agree(a: Sequence[Dim], b: Sequence[Dim]) -> int:
 
 def _axes(axes: Sequence[int]) -> str:
     return str(axes[0]) if len(axes) == 1 else f"({', '.join(map(str, axes))})"
+
+
+def _geometry(
+    op: ops.Convolution | ops.TransposedConvolution | ops.WeightGradient,
+) -> list[tuple[str, Sequence[Dim], int]]:
+    """The options of a convolution: keyword, values and default."""
+    return [("stride", op.stride, 1), ("padding", op.padding, 0), ("dilation", op.dilation, 1)]
 
 
 def _dimensions(op: ops.Convolution | ops.TransposedConvolution | ops.WeightGradient) -> int:

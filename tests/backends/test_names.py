@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from diagrammar import scalar
 from diagrammar.backends.torch import emit_function, emit_module, load
 from diagrammar.backends.torch_names import letters, safe_identifier
-from diagrammar.program import Program, SizeBinding
+from diagrammar.program import Flip, Program, SizeBinding
 
 
 def product(name: str, first: str, second: str, doc: str = "", axis: str = "i") -> Program:
@@ -46,6 +46,17 @@ def test_two_operands_that_differ_in_case() -> None:
     f = load(emit_module([product("f", "X", "x")], "x"), "f")["f"]
     x, y = torch.randn(2, 3), torch.randn(3, 4)
     torch.testing.assert_close(f(X=x, x=y), x.flip(1) @ y.flip(0))
+
+
+def test_an_operand_that_is_read_twice_is_not_overwritten() -> None:
+    b = Builder("f")
+    first = b.operand("x", "i", 3)
+    second = b.put(b.steps[first].operation, (3,), "i")
+    flipped = b.put(Flip(first, 0), (3,), "i")
+    doubled = b.einsum("i,i->i", flipped, b.flip(b.scale(flipped, 2), 0))
+    f = load(emit_module([b.program(b.add(doubled, second))], "x"), "f")["f"]
+    x = torch.tensor([1.0, 2.0, 3.0])
+    torch.testing.assert_close(f(x), x.flip(0) * 2 * x + x)
 
 
 @pytest.mark.parametrize("wire", ["k'", "i.0", "lambda", "X", "torch", "f", "max", "None", "x"])

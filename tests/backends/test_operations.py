@@ -294,7 +294,7 @@ MATMULS = """
 ab,bc->ac ab,cb->ac ba,bc->ca ba,cb->ac xab,xbc->xac xab,bc->xac ab,xbc->xac xyab,xybc->xyac
 a,a-> ab,b->a b,bc->c abc,cd->bd abx,abx->x abcd,ce->abed xab,yab->xy abc,dbe->acde a,xab->xb
 xab,b->xa xab,xb->xa axb,xbc->xac xkab,kb->xa a,xba->xb xab,xcb->xca
-xkab,kl->xlab lk,xkab->xlab kabc,kl->labc
+xkab,kl->xlab lk,xkab->xlab xab,xcd->abcd abx,yx->aby xab,abc->xc xyab,xybac->xyc kabc,kl->labc
 """
 PRODUCTS = "a,b->ab a,b->ba ab,ab->ab ab,b->ab b,ab->ab ab,a->ab abc,b->abc ab,->ab ,-> ab,ab->ba"
 OTHERS = "xa,xb->abx xa,xb->xab abc-> abc->ca abc->cab"

@@ -8,10 +8,12 @@ import re
 import subprocess
 import sys
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+import sympy
 import torch
 from hand_programs import (
     Builder,
@@ -154,6 +156,20 @@ def test_sizes_may_be_part_of_an_axis() -> None:
         f(torch.ones(3), torch.ones(9))
     with pytest.raises(ValueError, match=r"^Y: axis 0 \(m\) has size 7, expected 6$"):
         f(torch.ones(2), torch.ones(7))
+
+
+def test_what_torch_cannot_do_is_refused() -> None:
+    def refused(write: Callable[[Builder, int], int], message: str) -> None:
+        b = Builder("f")
+        x = b.operand("X", "i j", 2, 2)
+        with pytest.raises(ValueError, match=message):
+            emit_function(b.program(write(b, x)), checked=True)
+
+    refused(lambda b, x: b.einsum("ij,jk,kl->il", x, x, x), "two values a step, not 3")
+    refused(lambda b, x: b.einsum("ii,ij->ij", x, x), "a label stands twice")
+    refused(lambda b, x: b.cast(x, "float32; import os"), "unknown dtype")
+    refused(lambda b, x: b.scale(x, sympy.zoo), "zoo is no factor")
+    refused(lambda b, x: b.expand(x, scalar.size("n"), 2, 2), "nothing binds the size 'n'")
 
 
 def test_functions_share_helpers_and_constants() -> None:
