@@ -1,0 +1,251 @@
+"""The commands as typer sees them: arguments, options, help with examples.
+
+Each command imports what it needs when it runs, so that `--help` is quick.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from diagrammar import __version__
+
+if TYPE_CHECKING:
+    from diagrammar.grammar.errors import Problem
+
+app = typer.Typer(
+    name="diagrammar",
+    help="Check, format, show, compile and verify tensor-network diagrams in .tn files.",
+    epilog=(
+        "[bold]Examples[/]\n\n"
+        "diagrammar check conv2d.tn\n\n"
+        "diagrammar show conv2d A_reduce --steps\n\n"
+        "diagrammar compile conv2d.tn -o ops.py"
+    ),
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+class Format(StrEnum):
+    """How a diagram can be shown."""
+
+    text = "text"
+    svg = "svg"
+    html = "html"
+    tikz = "tikz"
+    dot = "dot"
+
+
+def _complete_name(context: typer.Context, incomplete: str) -> list[str]:
+    """Definitions of the file that stands on the command line already."""
+    from diagrammar.cli.inputs import complete_definitions
+
+    file = context.params.get("file")
+    return complete_definitions(file, incomplete) if file and file != "-" else []
+
+
+File = Annotated[
+    str,
+    typer.Argument(
+        metavar="FILE",
+        help="A .tn file, the name of a shipped one (conv2d), or - for standard input.",
+    ),
+]
+Files = Annotated[
+    list[str],
+    typer.Argument(metavar="FILE", help="Files with definitions; - is standard input."),
+]
+Names = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="NAME", help="Definitions; all, if none is named.", autocompletion=_complete_name
+    ),
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="NAME=VALUE", help="A size or parameter: --set k1=3,s=2. May be repeated."
+    ),
+]
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        print(f"diagrammar {__version__}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def _main(
+    context: typer.Context,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Show the version and exit.", callback=_show_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+        raise typer.Exit(2)
+
+
+@app.command(
+    epilog=(
+        "[bold]Examples[/]\n\n"
+        "diagrammar check conv2d.tn\n\n"
+        "diagrammar check *.tn\n\n"
+        "cat conv2d.tn | diagrammar check -"
+    ),
+)
+def check(files: Files) -> None:
+    """Report every error of the files, or a line per definition: operands, summed wires, sizes."""
+    from diagrammar.cli.check import run
+
+    raise typer.Exit(run(files))
+
+
+@app.command(
+    epilog=(
+        "[bold]Examples[/]\n\n"
+        "diagrammar fmt conv2d.tn\n\n"
+        "diagrammar fmt --check *.tn\n\n"
+        "diagrammar fmt - < conv2d.tn"
+    ),
+)
+def fmt(
+    files: Files,
+    check: Annotated[
+        bool,
+        typer.Option(
+            "--check", help="Write nothing; list the files that would change, and exit with 1."
+        ),
+    ] = False,
+) -> None:
+    """Write files in their canonical form, in place. A file with errors stays as it is."""
+    from diagrammar.cli.fmt import run
+
+    raise typer.Exit(run(files, check=check))
+
+
+@app.command(
+    epilog=(
+        "[bold]Examples[/]\n\n"
+        "diagrammar show conv2d A_reduce --steps\n\n"
+        "diagrammar show conv2d Y --set k1=1,k2=1,s=2,p=0 --steps\n\n"
+        "diagrammar show conv2d.tn dW --format svg > dW.svg"
+    ),
+)
+def show(
+    file: File,
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME", help="A definition of the file.", autocompletion=_complete_name
+        ),
+    ],
+    steps: Annotated[bool, typer.Option("--steps", help="Show every rewrite on the way.")] = False,
+    format: Annotated[Format, typer.Option("--format", help="How to show it.")] = Format.text,
+    values: Set = None,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="The diagram as it is written, not simplified.")
+    ] = False,
+) -> None:
+    """Show a diagram, simplified, as text or as a picture."""
+    from diagrammar.cli.show import run
+
+    raise typer.Exit(run(file, name, steps=steps, raw=raw, format=format.value, given=values or ()))
+
+
+@app.command(
+    epilog=(
+        "[bold]Examples[/]\n\n"
+        "diagrammar compile conv2d -o ops.py\n\n"
+        "diagrammar compile conv2d A_reduce -o ops.py --set s=2\n\n"
+        "diagrammar compile conv2d dW -o - --shape X=8,64,56,56 --shape dY=8,128,56,56"
+    ),
+)
+def compile(
+    file: File,
+    names: Names = None,
+    output: Annotated[
+        str,
+        typer.Option(
+            "--output", "-o", metavar="OPS.py", help="The module to write; - is standard output."
+        ),
+    ] = "-",
+    values: Set = None,
+    shape: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--shape",
+            metavar="X=8,64,56,56",
+            help="The shape of an operand; without any, functions take all shapes.",
+        ),
+    ] = None,
+) -> None:
+    """Write a Python module of functions that needs torch only."""
+    from diagrammar.cli.emit import run
+
+    raise typer.Exit(run(file, names or (), output, values or (), shape or ()))
+
+
+@app.command(
+    epilog=(
+        "[bold]Examples[/]\n\n"
+        "diagrammar verify conv2d.tn\n\n"
+        "diagrammar verify conv2d A_expand A_reduce --cases 100\n\n"
+        "diagrammar verify conv2d.tn --seed 7"
+    ),
+)
+def verify(
+    file: File,
+    names: Names = None,
+    cases: Annotated[
+        int, typer.Option("--cases", min=1, help="Random cases for each definition.")
+    ] = 10,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Makes a run repeatable.")] = 0,
+) -> None:
+    """Compare all rewrites and emitted functions with the dense oracle, on random operands."""
+    from diagrammar.cli.prove import run
+
+    raise typer.Exit(run(file, names or (), cases=cases, seed=seed))
+
+
+def run(arguments: list[str]) -> int:
+    """Carry a command line out; the exit status. Mistakes are shown, never raised."""
+    from diagrammar.cli.inputs import Misuse
+    from diagrammar.cli.output import complain
+    from diagrammar.grammar.errors import DiagramError
+
+    command = typer.main.get_command(app)
+    wrong_use: Any = typer.BadParameter.__mro__[1]  # click's UsageError, wherever typer keeps it
+    try:
+        status = command.main(arguments, prog_name="diagrammar", standalone_mode=False)
+    except Misuse as error:
+        complain([error.problem])
+        return 2
+    except DiagramError as error:
+        complain(error.errors)
+        return 1
+    except wrong_use as error:
+        complain([_misuse(error)])
+        return 2
+    except typer.Abort:
+        return 130
+    return int(status or 0)
+
+
+def _misuse(error: Any) -> Problem:
+    """A wrong use of the command line, as typer found it, in our own form."""
+    from diagrammar.grammar.errors import Problem
+
+    message = error.format_message().rstrip(".").replace("Value error, ", "")
+    message, _, suggestion = message.partition(". Did you mean ")
+    place = f" {error.ctx.info_name}" if error.ctx and error.ctx.parent else ""
+    help = f"did you mean {suggestion}" if suggestion else f"see diagrammar{place} --help"
+    return Problem(message[:1].lower() + message[1:], help=help)

@@ -1,0 +1,78 @@
+"""`diagrammar check`: every error of every file, else a line per definition."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from diagrammar.cli.inputs import Misuse, read
+from diagrammar.cli.output import complain, note
+from diagrammar.diagram import Diagram
+from diagrammar.grammar.errors import DiagramError, Problem
+from diagrammar.plan.planner import axis_names
+from diagrammar.scalar import Dim, size, text
+from diagrammar.sizes import base
+from diagrammar.spec import Spec
+from diagrammar.spec import read as read_spec
+from diagrammar.specialise import resolve_values
+
+
+def run(files: Sequence[str]) -> int:
+    """Check files; the exit status."""
+    errors = 0
+    misuse = False
+    for name in dict.fromkeys(files):
+        try:
+            found, lines = check(name)
+        except Misuse as problem:
+            complain([problem.problem])
+            misuse = True
+            continue
+        complain(found)
+        errors += sum(problem.severity == "error" for problem in found)
+        print("".join(f"{line}\n" for line in lines), end="")
+    if errors:
+        note(f"{errors} error{'s' * (errors > 1)}")
+    return 2 if misuse else min(errors, 1)
+
+
+def check(name: str) -> tuple[tuple[Problem, ...], list[str]]:
+    """The problems of a file and, if none is an error, its summary."""
+    try:
+        spec, problems = read_spec(read(name))
+    except DiagramError as error:
+        return error.errors, []
+    if any(problem.severity == "error" for problem in problems):
+        return problems, []
+    diagrams = []
+    clashes: dict[str, Problem] = {}
+    for definition in spec:
+        values, clash = resolve_values(spec[definition], {})
+        clashes.update({str(problem): problem for problem in clash})
+        diagrams.append(spec[definition].substitute(values))
+    if clashes:
+        return (*problems, *clashes.values()), []
+    return problems, _summary(spec, diagrams)
+
+
+def _summary(spec: Spec, diagrams: Sequence[Diagram]) -> list[str]:
+    count = f"{len(diagrams)} definition{'s' * (len(diagrams) != 1)}"
+    rows = [_row(diagram) for diagram in diagrams]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(cell.ljust(n) for cell, n in zip(row, widths, strict=True)) for row in rows]
+    return [f"{spec.source.name}: {count}", *(f"  {line}".rstrip() for line in lines)]
+
+
+def _row(diagram: Diagram) -> tuple[str, str, str, str]:
+    """Name with axes, operands, summed wires, sizes at the file's own values."""
+    head = f"{diagram.name}[{', '.join(axis_names(diagram.axes))}]"
+    summed = dict.fromkeys(w for term in diagram.terms for w in term.inner(diagram.open))
+    sizes: dict[str, Dim] = {}
+    for term in diagram.terms:
+        sizes.update({base(w): s for w, s in term.sizes.items()})
+    stated = [f"{w} = {text(s)}" for w, s in sizes.items() if s != size(w)]
+    return (
+        head,
+        f"of {', '.join(o.name for o in diagram.operands)}" if diagram.operands else "",
+        f"sums {', '.join(summed)}" if summed else "",
+        ", ".join(stated),
+    )

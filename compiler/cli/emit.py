@@ -1,0 +1,187 @@
+"""`diagrammar compile`: a module of functions that needs torch only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any
+
+from diagrammar import __version__
+from diagrammar.cli.inputs import Misuse, chosen, load, settings, shapes
+from diagrammar.cli.output import complain, note, replace_file
+from diagrammar.grammar.errors import DiagramError, Problem, near
+from diagrammar.sizes import Contradiction, solve
+from diagrammar.specialise import names_of, shape_facts, value_facts
+from diagrammar.verify import unbound
+
+if TYPE_CHECKING:
+    from diagrammar.diagram import Diagram
+    from diagrammar.program import Program
+    from diagrammar.spec import Spec
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+def run(
+    file: str, names: Sequence[str], output: str, given: Sequence[str], shape: Sequence[str]
+) -> int:
+    """Write the functions of some definitions, or of all that compile; the exit status."""
+    values, known = settings(given), shapes(shape)
+    spec = load(file)
+    selected = [spec[name] for name in chosen(spec, names)]
+    problems = [*_unknown_values(selected, values), *_unknown_shapes(selected, known)]
+    if problems:
+        raise DiagramError(problems)
+    programs: list[Program] = []
+    left_out: list[tuple[str, DiagramError]] = []
+    for diagram in selected:
+        own = {name: value for name, value in values.items() if name in names_of(diagram)}
+        try:
+            programs.append(_program(diagram, own, known))
+        except DiagramError as problem:
+            left_out.append((diagram.name, problem))
+    if left_out and (names or not programs):
+        raise DiagramError(problem for _, error in left_out for problem in error.errors)
+    for name, error in left_out:
+        complain(_warning(name, problem) for problem in error.errors)
+    _write(output, spec, programs, values, known)
+    return 0
+
+
+def _program(diagram: Diagram, values: Mapping[str, Any], known: Shapes) -> Program:
+    """The program for given shapes; without any, for all. DiagramError says what to pass."""
+    function = diagram.compile(**values)
+    if known:
+        shapes = _all_shapes(diagram, values, known)
+        return _planned(diagram, lambda: function.specialise(**shapes).program)
+    loose = unbound(diagram, values)
+    if loose:
+        sizes = ",".join(f"{name}=…" for name in loose)
+        many = len(loose) > 1
+        raise DiagramError(
+            [
+                Problem(
+                    f"'{diagram.name}' cannot be compiled for all shapes: no operand has the "
+                    f"size{'s' * many} of {_listed(loose)}",
+                    help=f"give {'them' if many else 'it'}: --set {sizes}",
+                )
+            ]
+        )
+    return _planned(diagram, lambda: function.generic().program)
+
+
+def _all_shapes(diagram: Diagram, values: Mapping[str, Any], known: Shapes) -> Shapes:
+    """The shapes of all operands, from those that are given and from sizes."""
+    given = replace(diagram, operands=tuple(o for o in diagram.operands if o.name in known))
+    facts, problems = value_facts(diagram, values)
+    more, wrong = shape_facts(given, known)
+    if problems or wrong:
+        raise DiagramError([*problems, *wrong])
+    try:
+        fixed = diagram.substitute(solve([*facts, *more]))
+    except Contradiction as clash:
+        raise DiagramError([clash.problem]) from None
+    shapes = {o.name: o.shape() for o in fixed.operands}
+    loose = {n: [s for s in sizes if not isinstance(s, int)] for n, sizes in shapes.items()}
+    lacking = [name for name, sizes in loose.items() if sizes]
+    if lacking:
+        unknown = dict.fromkeys(
+            str(symbol)
+            for name in lacking
+            for extent in loose[name]
+            for symbol in sorted(extent.free_symbols, key=str)
+        )
+        many = len(lacking) > 1
+        shown = " ".join(f"--shape {name}=…" for name in lacking)
+        sizes = ",".join(f"{name}=…" for name in unknown)
+        raise DiagramError(
+            [
+                Problem(
+                    f"'{diagram.name}' needs the shape{'s' * many} of {_listed(lacking)}",
+                    help=f"give {shown}, or the sizes that {'they' if many else 'it'} "
+                    f"lack{'s' * (not many)}: --set {sizes}",
+                )
+            ]
+        )
+    return {name: tuple(map(int, sizes)) for name, sizes in shapes.items()}
+
+
+def _planned(diagram: Diagram, make: Callable[[], Program]) -> Program:
+    """A program, and what cannot be planned or named as a problem of the definition."""
+    try:
+        return make()
+    except DiagramError:
+        raise
+    except ValueError as error:
+        raise DiagramError([Problem(f"'{diagram.name}' cannot be compiled: {error}")]) from error
+
+
+def _listed(names: Sequence[str]) -> str:
+    quoted = [f"'{name}'" for name in names]
+    return " and ".join([", ".join(quoted[:-1]), quoted[-1]] if len(quoted) > 1 else quoted)
+
+
+def _warning(name: str, problem: Problem) -> Problem:
+    return Problem(
+        f"{problem.message}; '{name}' is left out", help=problem.help, severity="warning"
+    )
+
+
+def _unknown_values(diagrams: Sequence[Diagram], values: Mapping[str, Any]) -> list[Problem]:
+    """Values that none of the definitions knows."""
+    known = dict.fromkeys(name for diagram in diagrams for name in names_of(diagram))
+    return [
+        Problem(
+            f"--set {name}={value}: unknown size or parameter '{name}'",
+            help=near(name, known) or f"there are {', '.join(known) or 'none'}",
+        )
+        for name, value in values.items()
+        if name not in known
+    ]
+
+
+def _unknown_shapes(diagrams: Sequence[Diagram], known: Shapes) -> list[Problem]:
+    """Shapes of operands that none of the definitions takes."""
+    operands = dict.fromkeys(o.name for diagram in diagrams for o in diagram.operands)
+    return [
+        Problem(
+            f"--shape {name}=…: unknown operand '{name}'",
+            help=near(name, operands) or f"there are {', '.join(operands) or 'none'}",
+        )
+        for name in known
+        if name not in operands
+    ]
+
+
+def _write(
+    output: str, spec: Spec, programs: Sequence[Program], values: Mapping[str, Any], known: Shapes
+) -> None:
+    from diagrammar.backends.torch import emit_module
+
+    try:
+        text = emit_module(programs, _header(spec, values, known))
+    except ValueError as error:
+        raise DiagramError([Problem(f"no module can be written: {error}")]) from error
+    if output == "-":
+        print(text, end="")
+        return
+    if PurePath(output).suffix == ".tn":
+        raise Misuse(f"'{output}' would be overwritten with Python", "name a .py file with -o")
+    replace_file(output, text)
+    note(f"wrote {output}: {', '.join(program.name for program in programs)}")
+
+
+def _header(spec: Spec, values: Mapping[str, Any], known: Shapes) -> str:
+    """What a module says of itself: nothing that changes from run to run."""
+    lines = [
+        f"Functions of {PurePath(spec.source.name).name}, written by diagrammar {__version__}.",
+        "",
+        "They need torch only. To change them, change the definitions and compile again.",
+    ]
+    if values:
+        lines.append(f"Fixed: {', '.join(f'{n} = {v}' for n, v in values.items())}.")
+    if known:
+        fixed = (f"{n} of {' × '.join(map(str, s)) or 'no axes'}" for n, s in known.items())
+        lines.append(f"For operands {', '.join(fixed)}.")
+    return "\n".join(lines)

@@ -1,0 +1,137 @@
+"""What commands are given: files, names of definitions, `--set` and `--shape`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from diagrammar.grammar.errors import DiagramError, Problem, near
+
+if TYPE_CHECKING:
+    from diagrammar.grammar.source import Source
+    from diagrammar.spec import Spec
+
+
+class Misuse(Exception):
+    """A command line that cannot be carried out: exit status 2."""
+
+    def __init__(self, message: str, help: str = "") -> None:
+        super().__init__(message)
+        self.problem = Problem(message, help=help)
+
+
+def read(name: str) -> Source:
+    """The text of a file, of a shipped file (`conv2d`), or of standard input (`-`).
+
+    Raises Misuse when it cannot be read, DiagramError when it is not text.
+    """
+    from diagrammar.grammar.parser import decode, read_source
+
+    if name == "-":
+        return decode(sys.stdin.buffer.read(), "<stdin>")
+    path = Path(name)
+    if not path.is_file() and name in shipped_names():
+        return decode((files("diagrammar.library") / f"{name}.tn").read_bytes(), f"{name}.tn")
+    try:
+        return read_source(path)
+    except FileNotFoundError:
+        raise Misuse(f"no file '{name}'", _other_file(path)) from None
+    except IsADirectoryError:
+        inside = sorted(entry.name for entry in path.glob("*.tn"))
+        way = f"name the files in it: {path / inside[0]}" if inside else "name a .tn file"
+        raise Misuse(f"'{name}' is a directory", way) from None
+    except (OSError, ValueError) as error:
+        if isinstance(error, DiagramError):
+            raise
+        raise Misuse(f"cannot read '{name}': {reason(error)}") from None
+
+
+def reason(error: Exception) -> str:
+    """What the system says, in lower case and without numbers and paths."""
+    return ((error.strerror if isinstance(error, OSError) else None) or str(error)).lower()
+
+
+def shipped_names() -> tuple[str, ...]:
+    """The names of shipped files, without `.tn`."""
+    from diagrammar.library import names
+
+    return names()
+
+
+def _other_file(path: Path) -> str:
+    """A file of nearly that name, or the shipped ones."""
+    if path.suffix == ".tn" and path.stem in shipped_names():
+        return f"a file of this name is shipped: write '{path.stem}'"
+    try:
+        beside = [str(path.with_name(entry.name)) for entry in path.parent.glob("*.tn")]
+    except (OSError, ValueError):
+        beside = []
+    candidates = [*beside, *shipped_names()]
+    return near(str(path), candidates) or f"the shipped files are {', '.join(shipped_names())}"
+
+
+def load(name: str) -> Spec:
+    """The definitions of a file. Raises Misuse if unreadable, DiagramError with its errors."""
+    from diagrammar.spec import parse_source
+
+    return parse_source(read(name))
+
+
+def chosen(spec: Spec, names: Sequence[str]) -> tuple[str, ...]:
+    """These names, or all when there are none. Raises Misuse for a name that the file lacks."""
+    for name in names:
+        if name not in list(spec):
+            way = near(name, spec) or f"it defines {', '.join(spec) or 'nothing'}"
+            raise Misuse(f"'{spec.source.name}' has no definition '{name}'", way)
+    return tuple(dict.fromkeys(names)) or tuple(spec)
+
+
+def settings(given: Iterable[str]) -> dict[str, Any]:
+    """`k1=3,k2=5` as values by name; whether a name is known, the compiler says."""
+    found: dict[str, Any] = {}
+    for entry in (part for text in given for part in text.split(",")):
+        name, equals, value = (part.strip() for part in entry.partition("="))
+        if not equals or not name or not value:
+            raise Misuse(f"--set takes NAME=VALUE, not '{entry}'", "write it as --set k1=3")
+        if name in found:
+            raise Misuse(f"--set gives '{name}' twice", "give it once")
+        found[name] = _number(value)
+    return found
+
+
+def _number(text: str) -> int | str:
+    try:
+        return int(text)
+    except ValueError:
+        return text
+
+
+def shapes(given: Iterable[str]) -> dict[str, tuple[int, ...]]:
+    """`X=8,64,56,56` as the shape of an operand by its name."""
+    found: dict[str, tuple[int, ...]] = {}
+    for text in given:
+        name, equals, value = (part.strip() for part in text.partition("="))
+        sizes = [_number(part) for part in value.replace("x", ",").split(",") if part.strip()]
+        if not equals or not name or not all(isinstance(n, int) and n >= 0 for n in sizes):
+            way = "write it as --shape X=8,64,56,56"
+            raise Misuse(f"--shape takes NAME=SIZE,SIZE,…, not '{text}'", way)
+        if name in found:
+            raise Misuse(f"--shape gives '{name}' twice", "give it once")
+        found[name] = tuple(n for n in sizes if isinstance(n, int))
+    return found
+
+
+def complete_definitions(name: str, incomplete: str) -> list[str]:
+    """For the shell: the definitions of a file that begin so; none if it cannot be read."""
+    from diagrammar.grammar import syntax
+    from diagrammar.grammar.parser import parse
+
+    try:
+        statements = parse(read(name)).file.statements
+    except (Misuse, DiagramError):
+        return []
+    kinds = (syntax.Definition, syntax.Derivative, syntax.Sample)
+    return [s.name for s in statements if isinstance(s, kinds) and s.name.startswith(incomplete)]
