@@ -37,9 +37,9 @@ def _print(diagram: Diagram, trace: Trace | None, format: str) -> None:
         print(picture, end="" if picture.endswith("\n") else "\n")
         return
     if trace is not None:
-        print(str(trace.start))
+        print(str(trace.start), end="")
         print_changes(f"\n{trace}\n")
-    print(str(diagram))
+    print(str(diagram), end="")
 
 
 def _render(drawn: Diagram | Trace, format: str) -> str:
