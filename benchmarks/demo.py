@@ -53,7 +53,7 @@ def result(layer: Layer, op: Operation, clock: Clock, out: Path) -> Result:
     ours = function(**{name: exact[name] for name in op.operands})
     error = relative_error(ours, op.expected(h, exact))
     given = operations.operands(layer, TIME_BATCH, torch.float32)
-    values = [given[name] for name in op.operands]
+    values = [given[operand.name] for operand in function.operands]
     ways = baselines.ways(op.name, h, given)
     times = clock.times({"ours": lambda: function(*values), **ways})
     best = min(ways, key=times.__getitem__)

@@ -116,7 +116,7 @@ def _family(layer: Layer) -> tuple[object, ...]:
     depthwise = layer.groups == layer.in_channels and layer.groups > 1
     grouped = "depthwise" if depthwise else "grouped" if layer.groups > 1 else "one group"
     pointwise = layer.kernel_size == (1, 1)
-    return layer.kind, grouped, pointwise, max(layer.stride) > 1, layer.unequal
+    return layer.kind, grouped, pointwise, max(layer.stride), layer.unequal
 
 
 def _extent(layer: Layer) -> tuple[int, str]:

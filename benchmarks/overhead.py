@@ -35,6 +35,8 @@ SHAPES = {
     "dY": (8, 64, 56, 56),
 }
 
+COMPILED = ("Y", "dX", "A_expand", "A_reduce")
+
 IMPORT = """
 from time import perf_counter
 start = perf_counter()
@@ -79,17 +81,22 @@ class Cost:
 def printed(script: str, *arguments: str) -> float:
     """The seconds that a script prints, run in a fresh process."""
     command = [sys.executable, "-c", script, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return float(done.stdout)
+    return float(_run(command))
 
 
 def whole(*arguments: str) -> float:
     """The wall time of a `diagrammar` command as a process."""
     start = perf_counter()
-    subprocess.run(
-        [sys.executable, "-m", "diagrammar", *arguments], capture_output=True, check=True
-    )
+    _run([sys.executable, "-m", "diagrammar", *arguments])
     return perf_counter() - start
+
+
+def _run(command: list[str]) -> str:
+    """What a process prints; its error output, if it fails."""
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(done.stderr or done.stdout)
+    return done.stdout
 
 
 def processes() -> dict[str, tuple[float, Callable[[], float]]]:
@@ -102,7 +109,7 @@ def processes() -> dict[str, tuple[float, Callable[[], float]]]:
         "import diagrammar": (0.15, lambda: printed(IMPORT)),
         "diagrammar check conv2d.tn": (1.0, lambda: whole("check", FILE)),
     }
-    for name in ("Y", "dW", "dX", "tY", "U", "A_expand", "A_reduce"):
+    for name in COMPILED:
         found[f"text to emitted {name}"] = (0.15, compiling(name))
     return found
 
@@ -158,7 +165,7 @@ def sheet(found: list[Cost], runs: int) -> Sheet:
 
 
 def main(
-    runs: Annotated[int, typer.Option(help="Fresh processes for each measurement.")] = 9,
+    runs: Annotated[int, typer.Option(help="Fresh processes for each measurement.")] = 7,
     save: Annotated[bool, typer.Option(help="Write results/overhead.md and .json.")] = False,
 ) -> None:
     """Measure imports, compilation, `diagrammar check` and the cost of a warm call.
