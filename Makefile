@@ -12,6 +12,7 @@ PYTHON ?= $(shell for name in $(NAMES); do "$$name" -c '$(NEW_ENOUGH)' 2>/dev/nu
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+QUIETLY = > $(VENV)/install.log 2>&1 || { cat $(VENV)/install.log; exit 1; }
 EDITABLE := --config-settings editable_mode=strict --editable
 STAMP := $(VENV)/.installed
 CHECKED := backends benchmarks compiler grammar tests
@@ -37,12 +38,12 @@ lint:
 # A strict editable install links file by file, so it sees a new file only when it is made again; a second.
 install: $(STAMP)
 	@rm -rf build
-	@$(PIP) --no-deps --no-build-isolation $(EDITABLE) . 2> $(VENV)/install.log || { cat $(VENV)/install.log; exit 1; }
+	@$(PIP) --no-deps --no-build-isolation $(EDITABLE) . $(QUIETLY)
 
 $(STAMP): pyproject.toml constraints.txt | $(BIN)/python
 	@echo "installing into $(VENV): the first time, this loads torch and takes minutes"
 	@rm -rf build
-	@$(PIP) --constraint constraints.txt $(EDITABLE) '.[dev]'
+	@$(PIP) --constraint constraints.txt $(EDITABLE) '.[dev]' $(QUIETLY)
 	@touch $@
 
 # Some systems ship venv without its pip: then pip installs itself there.

@@ -6,6 +6,7 @@ Exit status: 0 when all is well, 1 when a file or a definition is wrong, 2 when 
 from __future__ import annotations
 
 import gc
+import io
 import sys
 from collections.abc import Sequence
 
@@ -17,6 +18,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # A process this short has little garbage: looking for it while sympy is imported and again at
     # the end would take a third of `diagrammar check`.
     gc.set_threshold(1_000_000)
+    for stream in (sys.stdout, sys.stderr):  # laws have Π and ⌊ in them, whatever the locale
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8")
     try:
         return _run(sys.argv[1:])
     finally:

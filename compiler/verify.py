@@ -32,6 +32,7 @@ TOLERANCE: Final = 1e-10
 
 ATTEMPTS: Final = 400
 LARGEST_TENSOR: Final = 20_000
+NO_OPERANDS: Final = "skipped: it has no operands"
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Progress = Callable[[str], None]
@@ -65,8 +66,8 @@ class Verdict:
 
     @property
     def ok(self) -> bool:
-        """Whether something was compared, and all of it agreed."""
-        return not self.mismatches and not self.skipped
+        """Whether all agreed; a definition for which no sizes were found is not ok."""
+        return not self.mismatches and self.skipped in ("", NO_OPERANDS)
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """Whether every definition was compared and agreed."""
+        """Whether every definition is ok."""
         return all(verdict.ok for verdict in self.verdicts)
 
     def rows(self) -> Iterator[tuple[str, ...]]:
@@ -153,7 +154,7 @@ class _Tally:
             self.functions,
             self.largest_error,
             tuple(self.mismatches),
-            "" if self.cases else (self.unfit or "no case was asked for"),
+            "" if self.cases else self.unfit,
         )
 
     def compare(self, expected: Array, value: Array, what: str, values: Mapping[str, int]) -> None:
@@ -177,11 +178,11 @@ def _case(
     diagram: Diagram, random: np.random.Generator, tally: _Tally, *, own_values: bool
 ) -> None:
     if not diagram.operands:
-        tally.unfit = "skipped: it has no operands"
+        tally.unfit = NO_OPERANDS
         return
     found = random_sizes(diagram, random, own_values=own_values)
     if found is None:
-        tally.unfit = "skipped: no small sizes fit it"
+        tally.unfit = "no small sizes fit it"
         return
     values, symbols = found
     tally.cases += 1

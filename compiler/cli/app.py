@@ -5,6 +5,8 @@ Each command imports what it needs when it runs, so that `--help` is quick.
 
 from __future__ import annotations
 
+import os
+import sys
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -226,6 +228,7 @@ def run(arguments: list[str]) -> int:
     wrong_use: Any = typer.BadParameter.__mro__[1]  # click's UsageError, wherever typer keeps it
     try:
         status = command.main(arguments, prog_name="diagrammar", standalone_mode=False)
+        sys.stdout.flush()
     except Misuse as error:
         complain([error.problem])
         return 2
@@ -237,15 +240,23 @@ def run(arguments: list[str]) -> int:
         return 2
     except typer.Abort:
         return 130
+    except BrokenPipeError:  # the reader, `head` say, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     return int(status or 0)
 
 
 def _misuse(error: Any) -> Problem:
     """A wrong use of the command line, as typer found it, in our own form."""
-    from diagrammar.grammar.errors import Problem
+    from diagrammar.grammar.errors import Problem, near
 
-    message = error.format_message().rstrip(".").replace("Value error, ", "")
-    message, _, suggestion = message.partition(". Did you mean ")
     place = f" {error.ctx.info_name}" if error.ctx and error.ctx.parent else ""
-    help = f"did you mean {suggestion}" if suggestion else f"see diagrammar{place} --help"
+    option = getattr(error, "option_name", "")
+    if option:
+        message, suggestion = f"no option '{option}'", near(option, error.possibilities or ())
+    else:
+        message = error.format_message().rstrip(".").replace("Value error, ", "")
+        message, _, suggestion = message.partition(". Did you mean ")
+        suggestion = suggestion and f"did you mean {suggestion}"
+    help = suggestion or f"see diagrammar{place} --help"
     return Problem(message[:1].lower() + message[1:], help=help)

@@ -134,7 +134,7 @@ def _unknown_values(diagrams: Sequence[Diagram], values: Mapping[str, Any]) -> l
     return [
         Problem(
             f"--set {name}={value}: unknown size or parameter '{name}'",
-            help=near(name, known) or f"there are {', '.join(known) or 'none'}",
+            help=near(name, known) or f"there are {', '.join(sorted(known)) or 'none'}",
         )
         for name, value in values.items()
         if name not in known

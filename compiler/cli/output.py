@@ -69,6 +69,9 @@ def replace_file(path: str, text: str) -> None:
     Raises Misuse when that cannot be done.
     """
     target = Path(os.path.realpath(path))
+    if target.exists() and not target.is_file():  # a device or a pipe, say
+        _write_into(path, text)
+        return
     try:
         handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     except OSError as error:
@@ -86,6 +89,13 @@ def replace_file(path: str, text: str) -> None:
         if isinstance(error, OSError):
             raise Misuse(f"cannot write '{path}': {reason(error)}") from None
         raise
+
+
+def _write_into(path: str, text: str) -> None:
+    try:
+        Path(path).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise Misuse(f"cannot write '{path}': {reason(error)}") from None
 
 
 def _umask() -> int:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from diagrammar.cli.inputs import chosen, load
 from diagrammar.cli.output import note
 from diagrammar.spec import Spec
-from diagrammar.verify import Report, verify
+from diagrammar.verify import Mismatch, Report, verify
 
 
 def run(file: str, names: Sequence[str], *, cases: int, seed: int) -> int:
@@ -17,10 +17,11 @@ def run(file: str, names: Sequence[str], *, cases: int, seed: int) -> int:
     selected = chosen(spec, names)
     report = _with_progress(spec, selected, cases, seed)
     print(report)
-    for mismatch in report.mismatches[:10]:
-        note(f"\nmismatch: {mismatch}")
-    if len(report.mismatches) > 10:
-        note(f"\nand {len(report.mismatches) - 10} more mismatches")
+    kinds: dict[tuple[str, str], list[Mismatch]] = {}
+    for mismatch in report.mismatches:
+        kinds.setdefault((mismatch.definition, mismatch.what), []).append(mismatch)
+    for first, *others in kinds.values():
+        note(f"\nmismatch: {first}" + f"\n  and {len(others)} more like it" * bool(others))
     return 0 if report.ok else 1
 
 
