@@ -1,1 +1,33 @@
-"""Drawing a diagram: its layout, and what is made of it."""
+"""Drawing diagrams and derivations: one layout, and what is made of it.
+
+    render(diagram, "svg"), render(diagram.simplify().trace, "html"), …
+
+Nothing heavy is imported until something is drawn.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from diagrammar.diagram import Diagram
+    from diagrammar.pipeline import Simplified, Trace
+
+FORMATS = ("text", "svg", "html", "tikz", "dot")
+
+
+def render(what: Diagram | Simplified | Trace, format: str = "text", **options: Any) -> str:
+    """A diagram or a derivation in one of the formats text, svg, html, tikz, dot.
+
+    Of a derivation all steps are drawn, unless `steps` says otherwise: "all", "ends" (before and
+    after), "last" or the number of one (0 is the start). `sizes=True` adds the sizes of wires,
+    `thickness=True` (svg, tikz) draws them as thick as they are large; html takes `plan` and
+    `source`, texts to show beside. Raises ValueError for an unknown format, TypeError for an option
+    that the format does not have.
+    """
+    from diagrammar.draw import formats
+
+    if format not in FORMATS:
+        raise ValueError(f"no format '{format}'; there are {', '.join(FORMATS)}")
+    draw = getattr(formats, format)
+    return str(draw(what, **options))

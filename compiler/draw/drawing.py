@@ -1,0 +1,138 @@
+"""From a story to its pictures: terms set beside each other with their signs and factors, and
+sketched."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from diagrammar.draw.labels import negative, scalar, text_width
+from diagrammar.draw.picture import Picture
+from diagrammar.draw.shapes import Box, Point
+from diagrammar.draw.sketch import Sketch
+from diagrammar.draw.story import Frame, Story, TermFrame
+from diagrammar.draw.tags import Tag, tag_size
+from diagrammar.draw.terms import PlacedTerm, place_term
+
+MARGIN = 14.0
+_ROW = 1150.0
+"""Terms that would make a row wider than this begin a new one."""
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """A term in the sum: its place, and the widths of its sign and factor."""
+
+    term: PlacedTerm
+    found: tuple[TermFrame | None, ...]
+    sign: float
+    factor: float
+
+    @property
+    def width(self) -> float:
+        return self.sign + self.factor + self.term.box.width
+
+
+def pictures(story: Story, *, sizes: bool, spread: float) -> tuple[Picture, ...]:
+    """A picture for each frame. `spread` stretches all distances."""
+    entries = _entries(story, sizes, spread)
+    offsets, width, height = _rows(entries)
+    moved = [
+        _Entry(_moved(e.term, *offset), e.found, e.sign, e.factor)
+        for e, offset in zip(entries, offsets, strict=True)
+    ]
+    return tuple(
+        _picture(at, frame, story.frames[at - 1] if at else None, moved, (width, height), sizes)
+        for at, frame in enumerate(story.frames)
+    )
+
+
+def _entries(story: Story, sizes: bool, spread: float) -> list[_Entry]:
+    entries = []
+    for number, start in enumerate(story.frames[0].terms):
+        found = tuple(frame.term(start.term) for frame in story.frames)
+        placed = place_term(story.frames, found, sizes=sizes, spread=spread)
+        pairs = list(zip(story.frames, found, strict=True))
+        factor = max(text_width(_factor(frame, term)) for frame, term in pairs)
+        signed = number > 0 or any(_sign(frame, term) for frame, term in pairs)
+        entries.append(_Entry(placed, found, 26.0 * signed, factor + 8.0 * (factor > 0)))
+    return entries
+
+
+def _moved(term: PlacedTerm, dx: float, dy: float) -> PlacedTerm:
+    parts = tuple(part.moved(dx, dy) for part in term.parts)
+    return PlacedTerm(parts, term.box.moved(dx, dy), term.axis + dy)
+
+
+def _factor(frame: Frame, term: TermFrame | None) -> str:
+    return "" if term is None else scalar(term.network, frame.diagram)
+
+
+def _sign(frame: Frame, term: TermFrame | None) -> str:
+    if term is None:
+        return ""
+    return "−" if negative(term.network) else "" if frame.terms[0] is term else "+"
+
+
+def _rows(entries: Sequence[_Entry]) -> tuple[list[Point], float, float]:
+    """Terms side by side, in rows of a readable width: how far each moves, and the size of all."""
+    rows: list[list[_Entry]] = [[]]
+    x = 0.0
+    for entry in entries:
+        if rows[-1] and x + entry.width > _ROW:
+            rows.append([])
+            x = 0.0
+        rows[-1].append(entry)
+        x += entry.width + 10
+    offsets: list[Point] = []
+    y, wide = MARGIN, 60.0
+    for row in rows:
+        above = max((e.term.axis - e.term.box.top for e in row), default=12.0)
+        below = max((e.term.box.bottom - e.term.axis for e in row), default=12.0)
+        above, below = max(above, 9.0), max(below, 9.0)
+        x = MARGIN
+        for entry in row:
+            x += entry.sign + entry.factor
+            offsets.append((x - entry.term.box.left, y + above - entry.term.axis))
+            x += entry.term.box.width + 10
+        wide = max(wide, x - 10 + MARGIN)
+        y += above + below + 24
+    return offsets, wide, y - 24 + MARGIN
+
+
+def _picture(
+    at: int,
+    frame: Frame,
+    before: Frame | None,
+    entries: Sequence[_Entry],
+    size: Point,
+    sizes: bool,
+) -> Picture:
+    sketch = Sketch(sizes)
+    for entry in entries:
+        now = entry.found[at]
+        for part in entry.term.parts:
+            there = part.wirings[at]
+            if before is not None:
+                sketch.ghosts(part.place, entry.found[at - 1], frame.gone)
+            if there is not None and now is not None:
+                sketch.nodes_of(part.place, now, frame.touched)
+                sketch.wires_of(part.place, there, now, part.routed(at, now))
+        if now is not None:
+            _front(sketch, frame, now, entry)
+    if not frame.terms:
+        box = Box.around(size[0] / 2, size[1] / 2, *tag_size("0"))
+        sketch.tags.append(Tag("0", box, "scalar"))
+    return sketch.picture(frame.diagram, *size)
+
+
+def _front(sketch: Sketch, frame: Frame, term: TermFrame, entry: _Entry) -> None:
+    """What stands in front of a term: its sign and its factor."""
+    x, y = entry.term.box.left, entry.term.axis
+    text, sign = _factor(frame, term), _sign(frame, term)
+    if text:
+        w, h = tag_size(text)
+        sketch.tags.append(Tag(text, Box(x - 8 - w, y - h / 2, x - 8, y + h / 2), "scalar"))
+    if sign:
+        box = Box.around(x - entry.factor - entry.sign / 2, y, *tag_size(sign))
+        sketch.tags.append(Tag(sign, box, "sign"))

@@ -1,0 +1,208 @@
+"""Where things stand in a picture, once for all steps of a derivation.
+
+Sizes of nodes come from their captions (the largest of all steps), columns from `columns`, heights
+from `order`. How wires run between is in `routes`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from diagrammar.draw.columns import Columns, Parts, Side, columns
+from diagrammar.draw.labels import FONT, SMALL, Caption, group, text_width
+from diagrammar.draw.order import Grid, arrange
+from diagrammar.draw.shapes import Box, hull
+from diagrammar.draw.wiring import Dot, Link
+
+PORT = 11.0
+"""Least distance of wires at a node."""
+LEG = 18.0
+"""Length of an open wire outside."""
+BAR = 5.0
+"""Width of the bar where a bundle is tied."""
+
+
+@dataclass(frozen=True)
+class Spot:
+    """A thing's place: its box, and for an end outside on which side it is."""
+
+    key: str
+    box: Box
+    column: int
+    side: Side | None = None
+    round: bool = False
+
+    @property
+    def x(self) -> float:
+        """Centre."""
+        return self.box.centre[0]
+
+    @property
+    def y(self) -> float:
+        """Centre."""
+        return self.box.centre[1]
+
+    def shrunk(self, size: float) -> Spot:
+        """The spot with a small box around its centre."""
+        return replace(self, box=Box.around(self.x, self.y, size, size))
+
+
+@dataclass(frozen=True)
+class Stand:
+    """The places of a connected part: spots by key, the grid with its lanes, each column's x
+    range."""
+
+    spots: Mapping[str, Spot]
+    grid: Grid
+    ranges: tuple[tuple[float, float], ...]
+    sides: Mapping[str, Side]
+    shift: float = 0.0
+
+    @property
+    def box(self) -> Box:
+        """Around all spots."""
+        return hull(s.box for s in self.spots.values())
+
+    def gap(self, column: int) -> float:
+        """The middle of the gap to the right of a column."""
+        if column + 1 < len(self.ranges):
+            return (self.ranges[column][1] + self.ranges[column + 1][0]) / 2
+        return self.ranges[column][1] + 26.0
+
+    def lane(self, link: Link, column: int) -> float | None:
+        """Where a link passes a column, if a lane is kept for it."""
+        y = self.grid.lane(link, column)
+        return None if y is None else y + self.shift
+
+    def moved(self, dx: float, dy: float) -> Stand:
+        """All of it elsewhere."""
+        spots = {k: replace(s, box=s.box.moved(dx, dy)) for k, s in self.spots.items()}
+        ranges = tuple((a + dx, b + dx) for a, b in self.ranges)
+        return Stand(spots, self.grid, ranges, self.sides, self.shift + dy)
+
+
+def stand(
+    parts: Parts,
+    captions: Mapping[str, Sequence[Caption]],
+    reserved: Sequence[Link],
+    labels: Mapping[str, str],
+    spread: float,
+) -> Stand:
+    """Place a connected part. `reserved` are the links of its first step, `labels` the wires'
+    texts."""
+    placed = columns(parts)
+    busy = _busy(parts.links, placed)
+    sizes: dict[str, tuple[float, float]] = {}
+    circles = set()
+    for key in placed.column:
+        if key in captions:
+            width, height, circle = _node_size(captions[key], busy.get(key, 0))
+            sizes[key] = (width, height)
+            if circle:
+                circles.add(key)
+        elif key in parts.dots:
+            sizes[key] = _dot_size(parts.dots[key])
+        else:
+            sizes[key] = _end_size(parts.ends[key], labels)
+    grid = arrange(placed.column, sizes, parts.links, reserved, spread)
+    ranges = _ranges(grid, parts.links, placed, labels, spread)
+    spots = {}
+    for number, column in enumerate(grid.columns):
+        left, right = ranges[number]
+        for cell in column:
+            if cell.is_lane:
+                continue
+            side = placed.side.get(cell.key)
+            x = (left + right) / 2
+            if side is not None:
+                x = right - cell.width / 2 if side == "left" else left + cell.width / 2
+            box = Box.around(x, cell.y, cell.width, cell.height)
+            spots[cell.key] = Spot(cell.key, box, number, side, cell.key in circles)
+    return Stand(spots, grid, ranges, placed.side)
+
+
+def _busy(links: Sequence[Link], placed: Columns) -> dict[str, int]:
+    """How many wires leave each thing on its busier side."""
+    count: dict[tuple[str, bool], int] = {}
+    for link in links:
+        a, b = placed.column.get(link.a), placed.column.get(link.b)
+        if a is None or b is None:
+            continue
+        for key, right in ((link.a, b > a), (link.b, a > b)):
+            count[key, right] = count.get((key, right), 0) + 1
+    busy: dict[str, int] = {}
+    for (key, _), number in count.items():
+        busy[key] = max(busy.get(key, 0), number)
+    return busy
+
+
+def _node_size(captions: Sequence[Caption], busy: int) -> tuple[float, float, bool]:
+    """Width, height, and whether it is a circle."""
+    ports = max(0, busy - 1) * PORT
+    if all(c.kind == "delta" for c in captions):
+        return 10.0, 10.0, False
+    width = max(_caption_width(c) for c in captions)
+    lines = max(len(c.lines) for c in captions)
+    if captions[0].kind in ("operand", "constant"):
+        if width <= 30:
+            across = max(40.0, width + 14, ports / 0.8)
+            return across, across, True
+        return width + 24, max(36.0, ports + 14), False
+    return width + 14, max(24.0 if lines < 2 else 37.0, ports + 12), False
+
+
+def _caption_width(caption: Caption) -> float:
+    fonts = [FONT + 2] + [SMALL] * len(caption.lines)
+    return max(
+        (text_width(line, font) for line, font in zip(caption.lines, fonts, strict=False)),
+        default=0.0,
+    )
+
+
+def _dot_size(kind: Dot) -> tuple[float, float]:
+    return (8.0, 8.0) if kind != "loop" else (1.0, 1.0)
+
+
+def end_label(axis: tuple[str, ...], labels: Mapping[str, str]) -> str:
+    """The text at the end of an open axis."""
+    return labels.get(axis[0], axis[0]) if len(axis) == 1 else group(axis)
+
+
+def _end_size(axis: tuple[str, ...], labels: Mapping[str, str]) -> tuple[float, float]:
+    width = LEG + 5 + text_width(end_label(axis, labels))
+    if len(axis) == 1:
+        return width, 18.0
+    return width + BAR, max(20.0, 12.0 * (len(axis) - 1) + 12.0)
+
+
+def _ranges(
+    grid: Grid,
+    links: Sequence[Link],
+    placed: Columns,
+    labels: Mapping[str, str],
+    spread: float,
+) -> tuple[tuple[float, float], ...]:
+    """The x range of each column; gaps hold the labels of the wires that only they have room
+    for."""
+    need = [0.0] * len(grid.columns)
+    for link in links:
+        a, b = placed.column.get(link.a), placed.column.get(link.b)
+        if a is not None and b is not None and abs(a - b) == 1:
+            left = min(a, b)
+            need[left] = max(need[left], text_width(labels.get(link.wire, link.wire)))
+    ranges: list[tuple[float, float]] = []
+    x = 0.0
+    for number, column in enumerate(grid.columns):
+        width = max((c.width for c in column), default=0.0)
+        ranges.append((x, x + width))
+        thin = any(_thin(grid.columns[n]) for n in (number, number + 1) if n < len(grid.columns))
+        gap = max(30.0, 0.8 * need[number] + 12) if thin else max(48.0, need[number] + 20)
+        x += width + gap * spread
+    return tuple(ranges)
+
+
+def _thin(column: Sequence[object]) -> bool:
+    """Whether a column has dots, lanes and ends only."""
+    keys = [str(getattr(c, "key", "")) for c in column]
+    return all(k.startswith(("w:", "lane", "o:")) for k in keys)

@@ -1,0 +1,335 @@
+"""How wires run in one step of a picture: from node to node, through lanes, outside.
+
+A wire leaves a node sideways, passes each column between at a free height, and runs on smoothly.
+Ends above or below go straight up or down where nothing stands in the way, else by the next gap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from diagrammar.draw.order import LANE
+from diagrammar.draw.place import Spot, Stand
+from diagrammar.draw.shapes import Box, Knot
+from diagrammar.draw.wiring import Link, Wiring
+
+Face = Literal["left", "right", "top", "bottom"]
+Stop = tuple[float, float, bool]
+"""Where an open wire stops, and whether that is above."""
+
+
+@dataclass(frozen=True)
+class Route:
+    """A stretch of a wire and the knots it runs through."""
+
+    link: Link
+    knots: tuple[Knot, ...]
+
+
+@dataclass(frozen=True)
+class Tie:
+    """A short bar across the wires of one axis of an operand."""
+
+    x: float
+    top: float
+    bottom: float
+
+
+@dataclass(frozen=True)
+class Routed:
+    """The routes of a step, the ends above and below with where they stop, and the ties of axes."""
+
+    routes: tuple[Route, ...]
+    stops: Mapping[str, Stop]
+    ties: tuple[Tie, ...]
+
+
+@dataclass
+class _Hook:
+    """One end of a link: at which face of what; `toward` sorts the wires of a face."""
+
+    key: str
+    face: Face
+    toward: float
+    at: Knot | None = None
+
+
+@dataclass
+class _Path:
+    link: Link
+    start: _Hook
+    middle: list[Knot]
+    end: _Hook | None
+    stop: Knot | None = None
+    stub: float | None = None
+
+
+@dataclass
+class _Router:
+    place: Stand
+    wiring: Wiring
+    spots: Mapping[str, Spot]
+    groups: Mapping[str, Sequence[tuple[str, ...]]]
+    frame: Box
+    used: dict[int, list[float]] = field(default_factory=dict)
+    gaps: dict[int, int] = field(default_factory=dict)
+    above: dict[tuple[str, str], int] = field(default_factory=dict)
+
+    # -- paths -------------------------------------------------------------------------------------
+
+    def path(self, link: Link) -> _Path:
+        a, b = link.a, link.b
+        for key, other in ((a, b), (b, a)):
+            if self.wiring.dots.get(key) == "sum":
+                return self._stub(link, other)
+            if key in self.place.sides and key not in self.spots:
+                return self._upright(link, other)
+        one, two = self.spots[a], self.spots[b]
+        if one.column == two.column:
+            return self._same_column(link, one, two)
+        if one.column > two.column:
+            one, two = two, one
+        middle = self._passes(link, one, two)
+        first = middle[0].y if middle else two.y
+        last = middle[-1].y if middle else one.y
+        return _Path(link, _Hook(one.key, "right", first), middle, _Hook(two.key, "left", last))
+
+    def _passes(self, link: Link, one: Spot, two: Spot) -> list[Knot]:
+        """Through each column between, at its lane or the free height nearest to a straight
+        line."""
+        knots: list[Knot] = []
+        y = one.y
+        for column in range(one.column + 1, two.column):
+            left, right = self.place.ranges[column]
+            reserved = self.place.lane(link, column)
+            if reserved is None:
+                share = (column - one.column) / (two.column - one.column)
+                y = self._free(column, y if knots else one.y + share * (two.y - one.y))
+            else:
+                y = reserved
+            self.used.setdefault(column, []).append(y)
+            if right - left < 12:
+                knots.append(Knot((left + right) / 2, y, "h"))
+            else:
+                knots += [Knot(left, y, "h"), Knot(right, y, "h")]
+        return knots
+
+    def _free(self, column: int, wish: float) -> float:
+        boxes = [s.box for s in self.spots.values() if s.column == column]
+        taken = self.used.get(column, [])
+        tries = [wish]
+        for box in boxes:
+            tries += [box.top - 9, box.bottom + 9]
+        tries += [y + n * LANE for y in taken for n in (-1, 1)]
+        good = [
+            y
+            for y in tries
+            if all(not box.top - 6 < y < box.bottom + 6 for box in boxes)
+            and all(abs(y - other) >= LANE - 4 for other in taken)
+        ]
+        return min(good, key=lambda y: (round(abs(y - wish), 6), y), default=wish)
+
+    def _same_column(self, link: Link, one: Spot, two: Spot) -> _Path:
+        if one.y > two.y:
+            one, two = two, one
+        x = (one.x + two.x) / 2
+        blocked = any(
+            s.column == one.column and one.y < s.y < two.y and s.box.left < x < s.box.right
+            for s in self.spots.values()
+        )
+        if not blocked and abs(one.x - two.x) < 1:
+            return _Path(link, _Hook(one.key, "bottom", x), [], _Hook(two.key, "top", x))
+        bow = Knot(self._lane_x(one.column), (one.y + two.y) / 2, "v")
+        return _Path(link, _Hook(one.key, "right", two.y), [bow], _Hook(two.key, "right", one.y))
+
+    def _lane_x(self, column: int) -> float:
+        """A free x in the gap to the right of a column: its middle, then beside it."""
+        number = self.gaps.get(column, 0)
+        self.gaps[column] = number + 1
+        side = -1.0 if number % 2 else 1.0
+        return self.place.gap(column) + side * ((number + 1) // 2) * 9.0
+
+    def _stub(self, link: Link, key: str) -> _Path:
+        """A summed end: a short way inwards."""
+        spot = self.spots[key]
+        last = len(self.place.ranges) - 1
+        face: Face = "right" if spot.column <= last / 2 else "left"
+        return _Path(
+            link, _Hook(key, face, spot.y), [], None, stub=26.0 if face == "right" else -26.0
+        )
+
+    def _upright(self, link: Link, key: str) -> _Path:
+        """To an end above or below: whichever way crosses less, above if in doubt."""
+        spot = self.spots[key]
+        up = self._in_the_way(spot, up=True) <= self._in_the_way(spot, up=False)
+        face: Face = "top" if up else "bottom"
+        y = self.frame.top if up else self.frame.bottom
+        if self._in_the_way(spot, up=up) >= 10:
+            x = self._lane_x(spot.column)
+            turn = Knot(x, spot.y + (-14 if up else 14), "v")
+            return _Path(link, _Hook(key, "right", y), [turn], None, Knot(x, y, "v"))
+        count = self.above.get((key, face), 0)
+        self.above[key, face] = count + 1
+        return _Path(link, _Hook(key, face, spot.x + count), [], None, Knot(spot.x, y, "v"))
+
+    def _in_the_way(self, spot: Spot, *, up: bool) -> int:
+        """What a wire straight up or down from something meets: 10 for a node, 1 for a lane."""
+        count = 0
+        for cell in self.place.grid.columns[spot.column]:
+            y = cell.y + self.place.shift
+            if cell.key == spot.key or (y < spot.y) != up:
+                continue
+            other = self.spots.get(cell.key)
+            if other is None:
+                count += len(cell.links)
+            elif other.box.left - 4 < spot.x < other.box.right + 4:
+                count += 10
+        return count
+
+    # -- ports -------------------------------------------------------------------------------------
+
+    def hook_up(self, paths: Sequence[_Path]) -> list[Tie]:
+        """Give each hook its port; return the ties of axes whose wires leave side by side."""
+        faces: dict[tuple[str, Face], list[tuple[_Hook, str]]] = {}
+        for path in paths:
+            for hook in (path.start, path.end):
+                if hook is not None:
+                    faces.setdefault((hook.key, hook.face), []).append((hook, path.link.wire))
+        ties: list[Tie] = []
+        for (key, face), hooks in faces.items():
+            hooks.sort(key=lambda pair: round(pair[0].toward, 3))
+            spot = self.spots[key]
+            for number, (hook, _) in enumerate(hooks):
+                hook.at = _port(spot, face, number, len(hooks))
+            if face in ("left", "right"):
+                ties += self._ties(key, face, hooks)
+        return ties
+
+    def _ties(self, key: str, face: Face, hooks: Sequence[tuple[_Hook, str]]) -> list[Tie]:
+        wires = [wire for _, wire in hooks]
+        found = []
+        for axis in self.groups.get(key, ()):
+            at = sorted(n for n, wire in enumerate(wires) if wire in axis)
+            if len(at) == len(axis) > 1 and at[-1] - at[0] == len(at) - 1:
+                ends = [hooks[n][0].at for n in at]
+                points = [knot for knot in ends if knot is not None]
+                edge = (max if face == "right" else min)(k.x for k in points)
+                x = edge + (5 if face == "right" else -5)
+                found.append(Tie(x, points[0].y - 2.5, points[-1].y + 2.5))
+        return found
+
+    def run(self, path: _Path) -> Route:
+        start = path.start.at
+        assert start is not None
+        if path.stub is not None:
+            return Route(path.link, (start, Knot(start.x + path.stub, start.y, "h")))
+        if path.stop is not None:
+            stop = path.stop if path.middle else Knot(start.x, path.stop.y, "v")
+            return Route(path.link, (start, *path.middle, stop))
+        assert path.end is not None
+        assert path.end.at is not None
+        return Route(path.link, _straightened((start, *path.middle, path.end.at)))
+
+
+def _straightened(knots: tuple[Knot, ...]) -> tuple[Knot, ...]:
+    """Small steps between an end and the lanes next to it taken out."""
+    out = list(knots)
+    for order in (range(1, len(out) - 1), range(len(out) - 2, 0, -1)):
+        back = -1 if order.step > 0 else 1
+        for n in order:
+            end = out[n + back]
+            if out[n].flow == end.flow == "h" and abs(out[n].y - end.y) < 5:
+                out[n] = replace(out[n], y=end.y)
+            else:
+                break
+    return tuple(out)
+
+
+def _port(spot: Spot, face: Face, number: int, count: int) -> Knot:
+    """Where wire `number` of `count` leaves a face, spread around its middle."""
+    box = spot.box
+    upright = face in ("left", "right")
+    length = box.height if upright else box.width
+    if min(box.width, box.height) < 12 and spot.side is None:
+        return Knot(spot.x, spot.y, "h" if upright else "v")  # a dot
+    room = (0.84 if spot.round else 1.0) * length - (0 if spot.round else 10)
+    step = min(LANE if upright else 24.0, room / (count - 1)) if count > 1 else 0.0
+    if spot.side is not None:
+        step = min(12.0, step)
+    off = step * (number - (count - 1) / 2)
+    reach = (box.width if upright else box.height) / 2
+    if spot.round:
+        reach = max(reach**2 - off**2, 1.0) ** 0.5
+    if face in ("left", "top"):
+        reach = -reach
+    return (
+        Knot(spot.x + reach, spot.y + off, "h")
+        if upright
+        else Knot(spot.x + off, spot.y + reach, "v")
+    )
+
+
+def routes(
+    place: Stand,
+    wiring: Wiring,
+    groups: Mapping[str, Sequence[tuple[str, ...]]],
+    small: Collection[str],
+    widths: Mapping[str, float],
+    spread: float,
+) -> Routed:
+    """The routes of one step; `groups` are the axes of each operand, `small` the deltas, `widths`
+    those of the names of open wires."""
+    present = {k for link in wiring.links for k in (link.a, link.b)} | set(groups)
+    spots = {k: s.shrunk(10.0) if k in small else s for k, s in place.spots.items() if k in present}
+    router = _Router(place, wiring, spots, groups, _frame(place, spread))
+    paths = [router.path(link) for link in wiring.links if _known(link, place, wiring)]
+    ties = router.hook_up(paths)
+    found: list[Route] = []
+    stops: dict[str, Stop] = {}
+    for path in paths:
+        route = router.run(path)
+        if path.stop is not None:
+            key = path.link.other(path.start.key)
+            stop = _staggered(
+                route.knots[-1], route.knots[0].y, widths.get(key, 0.0), stops, widths
+            )
+            stops[key] = stop
+            route = Route(route.link, (*route.knots[:-1], Knot(stop[0], stop[1], "v")))
+        found.append(route)
+    return Routed(tuple(found), stops, tuple(ties))
+
+
+def _frame(place: Stand, spread: float) -> Box:
+    """The lines above and below a part at which upright wires stop."""
+    box = place.box
+    lanes = [c.y + place.shift for column in place.grid.columns for c in column if c.is_lane]
+    margin = 30.0 * max(1.0, spread)
+    return Box(
+        box.left, min([box.top, *lanes]) - margin, box.right, max([box.bottom, *lanes]) + margin
+    )
+
+
+def _staggered(
+    end: Knot, start: float, width: float, stops: Mapping[str, Stop], widths: Mapping[str, float]
+) -> Stop:
+    """Where an upright wire stops: further out if the name of another stands in the way."""
+    x, y, up = end.x, end.y, end.y < start
+    near = [
+        stop
+        for key, stop in stops.items()
+        if stop[2] == up and abs(stop[0] - x) < (width + widths.get(key, 0.0)) / 2 + 6
+    ]
+    taken = {round(stop[1]) for stop in near}
+    while round(y) in taken:
+        y += -17.0 if up else 17.0
+    return x, y, up
+
+
+def _known(link: Link, place: Stand, wiring: Wiring) -> bool:
+    """Whether both ends of a link belong to this part."""
+    known = place.spots.keys() | place.sides.keys()
+    return all(k in known or wiring.dots.get(k) == "sum" for k in (link.a, link.b)) and (
+        link.a in place.spots or link.b in place.spots
+    )

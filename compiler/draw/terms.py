@@ -1,0 +1,173 @@
+"""A term of a sum in its place: its connected parts, stacked, the same in every step."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from diagrammar.diagram import Operand
+from diagrammar.draw.columns import Parts
+from diagrammar.draw.labels import Caption, caption, text_width, value
+from diagrammar.draw.place import Stand, end_label, stand
+from diagrammar.draw.routes import Routed, Stop, routes
+from diagrammar.draw.shapes import Box, hull
+from diagrammar.draw.story import Frame, TermFrame
+from diagrammar.draw.tags import tag_size
+from diagrammar.draw.wiring import Link, Wiring, components, wiring
+
+_BETWEEN = 22.0
+"""Between parts of a term that nothing connects."""
+
+
+@dataclass(frozen=True)
+class PlacedPart:
+    """A connected part in its place, with its wiring in each frame (None where there is none)."""
+
+    place: Stand
+    wirings: tuple[Wiring | None, ...]
+    widths: Mapping[str, float]
+    spread: float
+
+    def moved(self, dx: float, dy: float) -> PlacedPart:
+        """The part elsewhere."""
+        return replace(self, place=self.place.moved(dx, dy))
+
+    def routed(self, at: int, term: TermFrame) -> Routed:
+        """How its wires run in frame `at`."""
+        there = self.wirings[at]
+        assert there is not None
+        groups = {
+            key: tensor.axes if isinstance(tensor, Operand) else ()
+            for key, tensor in zip(term.keys, term.network.tensors, strict=True)
+            if key in self.place.spots
+        }
+        return routes(self.place, there, groups, deltas(term), self.widths, self.spread)
+
+    def extent(self, found: Sequence[TermFrame | None]) -> Box:
+        """Around everything that it draws in any frame."""
+        boxes = [self.place.box]
+        for at, (there, term) in enumerate(zip(self.wirings, found, strict=True)):
+            if there is None or term is None:
+                continue
+            routed = self.routed(at, term)
+            for route in routed.routes:
+                boxes += [Box.around(k.x, k.y, 8, 8) for k in route.knots]
+            boxes += [upright_box(there.ends[k], stop) for k, stop in routed.stops.items()]
+        return hull(boxes)
+
+
+@dataclass(frozen=True)
+class PlacedTerm:
+    """All parts of a term; `axis` is the height of its middle, where its sign and factor stand."""
+
+    parts: tuple[PlacedPart, ...]
+    box: Box
+    axis: float
+
+
+def place_term(
+    frames: Sequence[Frame], found: Sequence[TermFrame | None], *, sizes: bool, spread: float
+) -> PlacedTerm:
+    """Place a term, which `found` has in each frame (None where it is gone)."""
+    wirings = [
+        None if term is None else wiring(term.network, term.keys, frame.diagram.axes)
+        for term, frame in zip(found, frames, strict=True)
+    ]
+    captions = _captions(found)
+    labels = _labels(found) if sizes else {}
+    parts: list[PlacedPart] = []
+    boxes: list[Box] = []
+    for inside, union, reserved in _unions(captions, wirings):
+        place = stand(union, captions, reserved, labels, spread)
+        widths = {k: text_width(end_label(axis, labels)) for k, axis in union.ends.items()}
+        there = tuple(_restricted(w, inside) for w in wirings)
+        part = PlacedPart(place, there, widths, spread)
+        box = part.extent(found)
+        if boxes:
+            below = hull(boxes)
+            dx, dy = below.centre[0] - box.centre[0], below.bottom + _BETWEEN - box.top
+            part, box = part.moved(dx, dy), box.moved(dx, dy)
+        parts.append(part)
+        boxes.append(box)
+    axis = parts[0].place.box.centre[1] if parts else 0.0
+    return PlacedTerm(tuple(parts), hull(boxes), axis)
+
+
+def _unions(
+    captions: Mapping[str, Sequence[Caption]], wirings: Sequence[Wiring | None]
+) -> list[tuple[Collection[str], Parts, list[Link]]]:
+    """The connected parts over all frames: keys, what is in them, and the links of the first
+    frame."""
+    there = [w for w in wirings if w is not None]
+    links = list(dict.fromkeys(link for w in there for link in w.links))
+    first = set(there[0].links) if there else set()
+    dots = {key: kind for w in reversed(there) for key, kind in w.dots.items()}
+    ends = {key: axis for w in there for key, axis in w.ends.items()}
+    unions: list[tuple[Collection[str], Parts, list[Link]]] = []
+    for keys in components([*captions, *dots, *ends], links):
+        inside = frozenset(keys)
+        tensors = [k for k in keys if k in captions]
+        own = tuple(link for link in links if link.a in inside)
+        if not own and not tensors:
+            continue
+        parts = Parts(
+            tuple(k for k in tensors if captions[k][0].kind in ("operand", "constant")),
+            tuple(k for k in tensors if captions[k][0].kind not in ("operand", "constant")),
+            {k: dots[k] for k in keys if k in dots},
+            {k: ends[k] for k in keys if k in ends},
+            own,
+        )
+        unions.append((inside, parts, [link for link in own if link in first] or list(own)))
+    return unions
+
+
+def deltas(term: TermFrame) -> frozenset[str]:
+    """The keys of the tensors that are deltas, drawn as dots."""
+    sizes = term.network.sizes
+    return frozenset(
+        key
+        for key, tensor in zip(term.keys, term.network.tensors, strict=True)
+        if caption(tensor, sizes).kind == "delta"
+    )
+
+
+def upright_box(axis: tuple[str, ...], stop: Stop, small: str = "") -> Box:
+    """The box of the name of an open wire that stops above (True) or below."""
+    x, y, up = stop
+    width, height = tag_size(end_label(axis, {}), small)
+    return Box.around(x, y + (-1 if up else 1) * (height / 2 + 2), width, height)
+
+
+def _captions(found: Sequence[TermFrame | None]) -> dict[str, list[Caption]]:
+    """Every caption that a tensor has in some frame."""
+    captions: dict[str, list[Caption]] = {}
+    for term in found:
+        if term is None:
+            continue
+        for key, tensor in zip(term.keys, term.network.tensors, strict=True):
+            about = caption(tensor, term.network.sizes)
+            own = captions.setdefault(key, [])
+            if about not in own:
+                own.append(about)
+    return captions
+
+
+def _labels(found: Sequence[TermFrame | None]) -> dict[str, str]:
+    """Each wire with its size, as far as the width goes."""
+    return {
+        wire: f"{wire} {value(extent)}"
+        for term in found
+        if term is not None
+        for wire, extent in term.network.sizes.items()
+    }
+
+
+def _restricted(there: Wiring | None, inside: Collection[str]) -> Wiring | None:
+    """The wiring of one part; None where there is none."""
+    if there is None:
+        return None
+    return Wiring(
+        tuple(link for link in there.links if link.a in inside),
+        {k: kind for k, kind in there.dots.items() if k in inside},
+        {k: axis for k, axis in there.ends.items() if k in inside},
+    )

@@ -1,0 +1,44 @@
+"""Pictures in words: what a screen reader says, and the headings of steps."""
+
+from __future__ import annotations
+
+from diagrammar.diagram import Diagram
+from diagrammar.draw.labels import caption, group, negative, scalar
+from diagrammar.draw.story import Frame
+
+
+def signature(diagram: Diagram) -> str:
+    """The name with its axes: Y[b, (g co), o1, o2]."""
+    axes = ", ".join(group(axis) for axis in diagram.axes)
+    return f"{diagram.name}[{axes}]" if axes else diagram.name
+
+
+def description(diagram: Diagram) -> str:
+    """The whole diagram in sentences: tensors and wires of each term."""
+    terms = []
+    for term in diagram.terms:
+        factor = scalar(term, diagram)
+        head = ("minus " if negative(term) else "") + (f"{factor} times " if factor else "")
+        tensors = [caption(t, term.sizes).title for t in term.tensors]
+        summed = ", ".join(term.inner(diagram.open))
+        over = f", summed over {summed}" if summed else ""
+        terms.append(f"{head}{'; '.join(tensors) or 'one'}{over}")
+    return f"{signature(diagram)} is " + (". Plus: ".join(terms) or "zero") + "."
+
+
+def heading(number: int, frame: Frame) -> tuple[str, str]:
+    """What led to frame `number`: a title, and the reason."""
+    if number == 0:
+        return "start", ""
+    if frame.step is None:
+        return f"{number}. like terms merged", ""
+    where = ", ".join(frame.step.at)
+    return (
+        f"{number}. {frame.step.rule.name} at {where}: {law(frame)}",
+        f"because {frame.step.because}",
+    )
+
+
+def law(frame: Frame) -> str:
+    """The law of the step that led to a frame, on one line."""
+    return "" if frame.step is None else " ".join(frame.step.rule.law.split())
