@@ -167,6 +167,14 @@ class _Run:
         )
         return out
 
+    def place(self, op: ops.Place, shape: tuple[int, ...]) -> Array:
+        out = np.zeros(shape, self.kind)
+        x = self.values[op.x]
+        for index in np.ndindex(x.shape):
+            at = zip(self.sizes_of(op.start), self.sizes_of(op.step), index, strict=True)
+            out[tuple(a + s * n for a, s, n in at)] = x[index]
+        return out
+
     def expand(self, op: ops.Expand, shape: tuple[int, ...]) -> Array:
         return np.broadcast_to(self.values[op.x], shape)
 
@@ -294,6 +302,7 @@ _METHODS: dict[type, Callable[[_Run, Any, tuple[int, ...]], Array]] = {
     ops.Pad: _Run.pad,
     ops.Window: _Run.window,
     ops.Fold: _Run.fold,
+    ops.Place: _Run.place,
     ops.Diagonal: _Run.diagonal,
     ops.Flip: _Run.flip,
     ops.Dilate: _Run.dilate,

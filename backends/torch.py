@@ -99,9 +99,10 @@ def _documentation(program: Program, scope: Scope) -> list[str]:
         lines += [f"    {p.name}: {_layout(p.axes, p.shape, scope)}" for p in program.parameters]
         lines.append("")
     lines.append("Returns:")
-    for name, value in zip(program.result_names, program.results, strict=True):
+    for at, (name, value) in enumerate(zip(program.result_names, program.results, strict=True)):
         step = program.steps[value]
-        lines.append(f"    {one_line(name)}: {_layout(step.axes, step.shape, scope)}")
+        axes = program.result_axes[at] if program.result_axes else step.axes
+        lines.append(f"    {one_line(name)}: {_layout(axes, step.shape, scope)}")
     if program.facts:
         lines += [
             "",

@@ -42,6 +42,15 @@ def _fold(u: Tensor, size: int, stride: int, dilation: int, padding: int) -> Ten
     return padded[..., padding : padding + size]
 '''
 
+PLACE = '''
+def _place(x: Tensor, size: tuple[int, ...], step: tuple[int, ...], start: tuple[int, ...]) -> Tensor:
+    """Zeros with x at every step-th index from start, along each axis."""
+    out = x.new_zeros(size)
+    at = zip(start, step, x.shape, strict=True)
+    out[tuple(slice(a, a + max(s * (n - 1) + 1, 0), s) for a, s, n in at)] = x
+    return out
+'''
+
 CAST = '''
 def _cast(x: Tensor, dtype: torch.dtype) -> Tensor:
     """x in this dtype; a complex x in the complex dtype of this precision."""
@@ -81,6 +90,7 @@ HELPERS = {
     "_check": CHECK,
     "_indicator": INDICATOR,
     "_fold": FOLD,
+    "_place": PLACE,
     "_cast": CAST,
     "_weight_gradient": WEIGHT_GRADIENT,
 }

@@ -80,7 +80,7 @@ class Layout:
 
     def _assign(self, at: int, step: Step, code: Code) -> Code:
         """A line that puts the value into a variable."""
-        name = self.scope.fresh(self.hints[at], lambda name: self._is_free(name, at))
+        name = self.scope.fresh(self.hints[at] or "value", lambda name: self._is_free(name, at))
         self.holder[name] = at
         self.lines.append(Line(f"{name} = {code.text}", self._comment(at), tuple(self.remarks)))
         self.remarks.clear()
@@ -116,7 +116,8 @@ class Layout:
         reader = self.steps[self.last[at]]
         if reader is None or not isinstance(reader.operation, ops.Einsum) or len(code.text) > 30:
             return False
-        self.last[op.like] = max(self.last[op.like], self.last[at])  # its dtype is read there
+        if op.like is not None:  # its dtype is read there
+            self.last[op.like] = max(self.last[op.like], self.last[at])
         return True
 
     def _is_operand(self, at: int) -> bool:

@@ -68,23 +68,21 @@ class Writer:
         self.helpers.add(name)
         return name
 
-    def _indicator(self, op: ops.Indicator, step: Step, like: Code) -> Code:
-        if not step.shape:
-            raise ValueError("an indicator needs an axis")
+    def _indicator(self, op: ops.Indicator, step: Step, like: Code | None = None) -> Code:
         written = write_indicator(op, step, self.scope)
         if isinstance(written, bool):
-            return Code(
-                f"{like}.new_{'ones' if written else 'zeros'}({self.scope.tuple(step.shape)})"
-            )
+            number, size = "ones" if written else "zeros", self.scope.tuple(step.shape)
+            return Code(f"torch.{number}({size})" if like is None else f"{like}.new_{number}({size})")
         if written.helper:
             self.helper(written.helper)
         if not all(_is_known(op, size) for size in step.shape):
-            return Code(written.inline(like.text), word=written.word)
+            text = written.constant() if like is None else written.inline(like.text)
+            return Code(text, word=written.word)
         axes = "_".join(safe_identifier(axis) for axis in step.axes)
         hint = f"_{written.word}_{axes}".upper()
         name = self.constants.name(written.constant(), hint, self.scope.taken)
         self.used[name] = written.constant()
-        return Code(f"{name}.to({like})", word=written.word)
+        return Code(name if like is None else f"{name}.to({like})", word=written.word)
 
     def _reshape(self, op: ops.Reshape, step: Step, x: Code) -> Code:
         """`flatten`, `unflatten`, `unsqueeze` or `squeeze` where it is one of them."""
@@ -161,6 +159,12 @@ class Writer:
         options = {"stride": op.stride, "dilation": op.dilation, "padding": op.padding}
         written = [f"{name}={self.scope.size(value)}" for name, value in options.items()]
         return call(self.helper("_fold"), x.text, f"size={self.scope.size(op.size)}", *written)
+
+    def _place(self, op: ops.Place, step: Step, x: Code) -> Code:
+        numbers = [f"({', '.join(map(self.scope.size, n))},)" for n in (op.step, op.start)]
+        size = self.scope.tuple(step.shape)
+        written = [n.replace(",)", ")") if len(step.shape) > 1 else n for n in numbers]
+        return call(self.helper("_place"), x.text, size, f"step={written[0]}", f"start={written[1]}")
 
     def _diagonal(self, op: ops.Diagonal, step: Step, x: Code) -> Code:
         return x.method("diagonal", "0", str(op.first), str(op.second))
@@ -297,6 +301,7 @@ _METHODS: dict[type, Callable[..., Code]] = {
     ops.Pad: Writer._pad,
     ops.Window: Writer._window,
     ops.Fold: Writer._fold,
+    ops.Place: Writer._place,
     ops.Diagonal: Writer._diagonal,
     Flips: Writer._flips,
     ops.Expand: Writer._expand,

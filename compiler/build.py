@@ -503,7 +503,7 @@ class DefinitionBuilder:
             terms=tuple(done),
             operands=operands,
             sizes={**{w: resolve(self.table.of(w)) for w in open_wires}, **sizes},
-            parameters=tuple(p for p in self.scope.params if p in self.parameters),
+            parameters=tuple(dict.fromkeys([*self.scope.params, *self.parameters])),
             equalities=self._equalities(),
             doc="\n".join(self.node.doc),
         )
@@ -530,7 +530,7 @@ class DefinitionBuilder:
         found: dict[str, Any] = {}
         wires = {base(w) for w in diagram.sizes} | {w for o in diagram.operands for w in o.sizes}
         entries = [e for n, e in self.scope.sizes.items() if n in wires and not e.definite]
-        entries += [e for n, e in self.scope.params.items() if n in self.parameters]
+        entries += self.scope.params.values()
         for entry in entries:
             if entry.value is None:
                 continue

@@ -176,7 +176,11 @@ def diagram_file(diagram: Diagram) -> syntax.File:
         if isinstance(s, sympy.Expr) and not s.is_Symbol
     }
     scalars = _Writer(writer.parameters, formulas)
-    terms = tuple(_term(term, scalars, patterns) for term in diagram.terms)
+    loose = _loose(diagram)
+    terms = tuple(
+        _term(term, scalars, patterns, loose if number == 0 else ())
+        for number, term in enumerate(diagram.terms)
+    )
     definition = syntax.Definition(
         diagram.name,
         axes_syntax(diagram.axes),
@@ -255,8 +259,19 @@ class _Patterns:
         return self._names[key]
 
 
-def _term(term: Network, writer: _Writer, patterns: _Patterns) -> syntax.Product:
+def _loose(diagram: Diagram) -> tuple[str, ...]:
+    """Open wires that no tensor has: `ones[…]` says that they are there."""
+    used = {w for term in diagram.terms for t in term.tensors for w in t.wires}
+    return tuple(w for w in diagram.open if w not in used)
+
+
+def _term(
+    term: Network, writer: _Writer, patterns: _Patterns, loose: tuple[str, ...]
+) -> syntax.Product:
     factors = _scalar_factors(term, writer)
+    if loose:
+        ones = syntax.Reference("ones", tuple(syntax.Index(w) for w in loose))
+        factors.append(syntax.Factor(ones))
     for tensor in term.tensors:
         name = tensor.name
         if isinstance(tensor, Relation):

@@ -291,7 +291,7 @@ class _Loading:
     """The emitted function, loaded (and torch imported) when it is first called."""
 
     def __init__(self, backend: Any, source: str, name: str) -> None:
-        self._load = lambda: backend.load(source, f"<diagrammar {name}>")[name]
+        self._load = lambda: backend.load(source, name)[name]
 
     @cached_property
     def function(self) -> Callable[..., Any]:

@@ -43,15 +43,16 @@ class LinearCondition:
 @dataclass(frozen=True, slots=True)
 class Indicator:
     """A dense 0/1 tensor over index ranges: the sum over `pieces` (disjoint) of where all their
-    conditions hold. Known at compile time when its sizes are integers. dtype and device as value `like`."""
+    conditions hold. Known at compile time when its sizes are integers. dtype and device are those of value
+    `like`, the backend's defaults if that is None (a program without operands)."""
 
     pieces: tuple[tuple[LinearCondition, ...], ...]
-    like: int
+    like: int | None
 
     @property
     def inputs(self) -> tuple[int, ...]:
         """The value whose dtype and device it takes."""
-        return (self.like,)
+        return () if self.like is None else (self.like,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +145,17 @@ class Dilate(_Unary):
 
     axis: int
     step: Dim
+
+
+@dataclass(frozen=True, slots=True)
+class Place(_Unary):
+    """Zeros of the step's shape with x at every `step`-th index from `start`, a number an axis each.
+
+    The transpose of slicing; all of x must fit.
+    """
+
+    start: tuple[Dim, ...]
+    step: tuple[Dim, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,6 +284,7 @@ Operation = (
     | Diagonal
     | Flip
     | Dilate
+    | Place
     | Expand
     | Sum
     | Scale
@@ -326,7 +339,10 @@ class SizeCheck:
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A function of operands: its steps, and which values are returned."""
+    """A function of operands: its steps, and which values are returned.
+
+    `result_axes` names the axes of each result in full, where its step has lost some of their wires.
+    """
 
     name: str
     parameters: tuple[Parameter, ...]
@@ -337,6 +353,7 @@ class Program:
     sizes: tuple[SizeBinding, ...] = ()
     checks: tuple[SizeCheck, ...] = ()
     facts: Mapping[str, str] = field(default_factory=dict)
+    result_axes: tuple[tuple[str, ...], ...] = ()
 
     def last_use(self) -> tuple[int, ...]:
         """For each value, the step that reads it last (its own if none; past the end for results)."""

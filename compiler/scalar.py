@@ -84,11 +84,12 @@ def expand(value: Dim) -> Dim:
     return value if isinstance(value, int) else plain(sympy.expand(value))
 
 
-def substitute(value: Dim, values: Mapping[Symbol, Dim]) -> Dim:
-    """The value with symbols replaced."""
-    if isinstance(value, int) or not (value.free_symbols & values.keys()):
+def substitute(value: Dim, values: Mapping[Any, Dim]) -> Dim:
+    """The value with symbols (or whole expressions) replaced."""
+    if isinstance(value, int) or not values:
         return value
-    return plain(value.xreplace({k: sympy.sympify(v) for k, v in values.items()}).doit())
+    replaced = value.xreplace({k: sympy.sympify(v) for k, v in values.items()})
+    return value if replaced is value else plain(replaced.doit())
 
 
 def equal(a: Dim, b: Dim) -> bool:

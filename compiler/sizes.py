@@ -76,9 +76,27 @@ class SizeTable:
         return value
 
 
+def _without_hidden(diagram: Diagram) -> Diagram:
+    """Sizes whose formula speaks of wires that are gone (the input of a convolution, say) made plain."""
+    declared = ((w, s) for o in diagram.operands for w, s in o.sizes.items())
+    extents = [*diagram.sizes.items(), *declared]
+    plain_ones = {s for _, s in extents if isinstance(s, sympy.Symbol)}
+    formulas: dict[sympy.Expr, Dim] = {}
+    for wire, extent in extents:
+        if isinstance(extent, int) or extent.is_Symbol or extent in formulas:
+            continue
+        symbols = {s for s in extent.free_symbols if str(s) not in diagram.parameters}
+        if symbols and not symbols <= plain_ones:
+            formulas[extent] = size(f"{base(wire)}?")
+    if not formulas:
+        return diagram
+    return replace(diagram.substitute(formulas), defaults=diagram.defaults)
+
+
 def own_symbols(diagram: Diagram) -> Diagram:
     """The diagram with size symbols called after the first wire that has them, so that equal texts are
-    equal diagrams."""
+    equal diagrams. A formula of sizes that the diagram no longer has becomes a symbol itself."""
+    diagram = _without_hidden(diagram)
     renaming: dict[sympy.Symbol, Dim] = {}
     taken: set[str] = set()
     declared = [(w, s) for o in diagram.operands for w, s in o.sizes.items()]

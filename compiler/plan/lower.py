@@ -176,7 +176,10 @@ class Lowering:
         return stand_in
 
     def _fold(self, tree: Fold) -> Value:
-        value, form = self.value(tree.child), self._form(tree.at)
+        form = self._form(tree.at)
+        if self._is_placing(form, []):
+            return self._place(tree)
+        value = self.value(tree.child)
         if form.k is None:
             return self._placed(value, form)
         wires = [w for w in value.wires if w not in (form.o, form.k)] + [form.i]
@@ -185,8 +188,34 @@ class Lowering:
         )
         return self.writer.value(operation, wires)
 
+    def _place(self, tree: Fold) -> Value:
+        """i = S·o − P without a kernel, for a chain of relations at once: entries apart among zeros."""
+        chain: list[ConvForm] = []
+        child: Tree = tree
+        while isinstance(child, Fold) and self._is_placing(self._form(child.at), chain):
+            chain.append(self._form(child.at))
+            child = child.child
+        value = self.value(child)
+        start: list[Dim] = [0] * len(value.wires)
+        step: list[Dim] = [1] * len(value.wires)
+        wires, places = list(value.wires), {f.o: f for f in chain}
+        for axis, wire in enumerate(value.wires):
+            if wire in places:
+                form = places[wire]
+                start[axis], step[axis], wires[axis] = expand(-form.P), form.S, form.i
+        return self.writer.value(ops.Place(value.step, tuple(start), tuple(step)), wires)
+
+    @staticmethod
+    def _is_placing(form: ConvForm, chain: list[ConvForm]) -> bool:
+        """Whether every o has its place in i, and none of it is placed again by the chain so far."""
+        return (
+            form.k is None
+            and form.relation.view is not None
+            and all(form.i != other.o for other in chain)
+        )
+
     def _placed(self, value: Value, form: ConvForm) -> Value:
-        """i = S·o − P without a kernel: entries apart, zeros between and around."""
+        """i = S·o − P without a kernel, some of it outside: zeros between, then padded and cropped."""
         wide = self._dilated(value, form.o, form.S, form.O)
         before = expand(-form.P)
         after = expand(form.I - before - form.S * (form.O - 1) - 1)
@@ -349,7 +378,7 @@ def reading_pad(form: ConvForm) -> tuple[Dim, Dim]:
     return form.P, right
 
 
-def indicator(relation: Relation, like: int) -> ops.Indicator:
+def indicator(relation: Relation, like: int | None) -> ops.Indicator:
     """The dense array of a relation over its wires."""
 
     def condition(form: Linear, modulus: Dim | None, nonnegative: bool) -> ops.LinearCondition:

@@ -98,11 +98,9 @@ def _contracted(writer: Writer, diagram: Diagram, term: Network) -> Value:
 
 
 def _constant(writer: Writer, term: Network, operands: Sequence[Declared]) -> Value:
-    """A term without operands: its relations times a number, as the first operand's dtype."""
-    if not operands:
-        raise ValueError("a diagram without operands has no dtype; give it one")
+    """A term without operands: its relations times a number, as the first operand's dtype (or the default)."""
     writer.sizes = dict(term.sizes)
-    like = _operand_step(writer, operands[0])
+    like = _operand_step(writer, operands[0]) if operands else None
     relations = [t for t in term.tensors if isinstance(t, Relation)]
     if not relations:
         return writer.scale(writer.value(ops.Indicator(((),), like), ()), term.scalar)
@@ -135,9 +133,8 @@ def _combined(
     writer.sizes = {**sizes}
     shape = tuple(sizes[w] for w in wires)
     if not values:
-        if not operands:
-            raise ValueError(f"'{diagram.name}' is zero and has no operands")
-        zero = ops.Indicator((), _operand_step(writer, operands[0]))
+        like = _operand_step(writer, operands[0]) if operands else None
+        zero = ops.Indicator((), like)
         return writer.group(Value(writer.step(zero, shape, wires), wires), diagram.axes, names)
     aligned = [_aligned(writer, v, wires, sizes) for v in values]
     if len(aligned) == 1:
@@ -213,6 +210,7 @@ def _program(
         steps=tuple(writer.steps),
         results=tuple(results),
         result_names=tuple(d.name for d in diagrams),
+        result_axes=tuple(axis_names(d.axes) for d in diagrams),
         doc=doc,
         sizes=sizes,
         checks=_checks(operands, sizes),
