@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import os
 import re
@@ -16,7 +17,6 @@ from pathlib import Path
 import pytest
 
 import diagrammar as dg
-from diagrammar import draw
 from diagrammar.__main__ import main
 from diagrammar.cli import inputs
 from diagrammar.cli.app import app
@@ -99,8 +99,6 @@ def test_help_ends_with_examples(run: Run, command: str) -> None:
 
 @pytest.mark.parametrize("line", [line for command in COMMANDS for line in examples(command)])
 def test_examples_run(run: Run, monkeypatch: pytest.MonkeyPatch, line: str) -> None:
-    if "--format svg" in line and not hasattr(draw, "render"):
-        pytest.skip("no pictures yet")
     stdin = io.TextIOWrapper(io.BytesIO(GOOD.encode()))
     monkeypatch.setattr(sys, "stdin", stdin)
     command = line.partition("diagrammar ")[2]
@@ -328,6 +326,21 @@ def test_show_steps_prints_the_derivation(run: Run) -> None:
     )
     assert result.out == f"{start}\n{trace}\n\n{end}"
     assert "1. pointwise at P1:" in trace
+
+
+@pytest.mark.parametrize(("format", "start"), [("svg", "<svg "), ("dot", "graph "), ("tikz", "")])
+def test_show_draws(run: Run, format: str, start: str) -> None:
+    if not hasattr(importlib.import_module("diagrammar.draw.formats"), format):
+        assert run(f"show good.tn Y --format {format}") == Result(
+            2,
+            "",
+            f"error: format '{format}' is not in this version\n  = help: use --format text\n\n",
+        )
+        return
+    result = run(f"show good.tn Y --format {format}")
+    assert result.status == 0
+    assert result.out.startswith(start)
+    assert result.out.endswith("\n")
 
 
 def test_show_speaks_of_options_in_help(run: Run) -> None:

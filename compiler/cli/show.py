@@ -44,10 +44,11 @@ def _print(diagram: Diagram, trace: Trace | None, format: str) -> None:
 
 def _render(drawn: Diagram | Trace, format: str) -> str:
     try:
-        render = import_module("diagrammar.draw").render
-    except (ImportError, AttributeError):
-        raise Misuse(f"format '{format}' is not in this version", "use --format text") from None
-    try:
-        return str(render(drawn, format))
-    except ValueError as error:
-        raise Misuse(f"format '{format}' cannot be drawn: {error}", "use --format text") from None
+        formats = import_module("diagrammar.draw.formats")
+    except ImportError:
+        formats = None
+    if not hasattr(formats, format):
+        raise Misuse(f"format '{format}' is not in this version", "use --format text")
+    from diagrammar.draw import render
+
+    return render(drawn, format)
