@@ -206,11 +206,13 @@ def _sizes(diagram: Diagram, writer: _Writer, formulas: set[str]) -> list[syntax
     """Defaults, sizes that are neither plain symbols nor given by a pattern's formula, parameters."""
     extents: dict[str, Dim] = {}
     declared = ((w, s) for o in diagram.operands for w, s in o.sizes.items())
-    for wire, extent in [*diagram.sizes.items(), *declared]:
+    for wire, extent in [*declared, *diagram.sizes.items()]:
         extents.setdefault(base(wire), extent)
+    stated = {base(w) for o in diagram.operands for w in o.sizes}
+    order = [n for n in extents if n in stated] + sorted(n for n in extents if n not in stated)
     definite = tuple(
         syntax.Assignment(name, writer.scalar(extent), definite=True)
-        for name, extent in extents.items()
+        for name, extent in ((n, extents[n]) for n in order)
         if str(extent) != name and name not in formulas
     )
     given = tuple(

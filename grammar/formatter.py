@@ -168,20 +168,20 @@ def _filled(
 
 def _term(term: syntax.Product, *, first: bool) -> str:
     """A product with the sign that it needs as the first or a later term."""
-    return "".join(
-        part if part.startswith("/") or at == 0 else f" {part}"
-        for at, part in enumerate(_factors(term, first=first))
-    )
+    return " ".join(_factors(term, first=first))
 
 
 def _factors(term: syntax.Product, *, first: bool) -> list[str]:
-    """The factors with the signs before them; `/` is written close to its factor."""
+    """The factors with the signs before them; a divisor stands with what it divides."""
     sign = ("-" if term.negative else "") if first else ("- " if term.negative else "+ ")
     parts: list[str] = []
     for at, factor in enumerate(term.factors):
         value = factor.value
         text = _factor(value)
-        parts.append(sign + text if at == 0 else f"/{text}" if factor.divides else f"* {text}")
+        if factor.divides and at > 0:
+            parts[-1] += f"/{text}"
+        else:
+            parts.append(sign + text if at == 0 else f"* {text}")
     return parts
 
 

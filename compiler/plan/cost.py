@@ -12,14 +12,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What a step costs: seconds a multiplication, a byte, a call."""
+    """What a step costs: seconds a multiplication, a byte, a call.
+
+    A dense I×O×K pattern costs `dense_pattern` seconds: it is the last resort, never a choice.
+    """
 
     multiplication: float = 1 / 3.0e10
     byte: float = 1 / 6.0e9
     call: float = 4e-6
     itemsize: int = 4
-    native_efficiency: float = 1.0
-    dense_penalty: float = 1e3
+    dense_pattern: float = 1e6
 
     def contraction(self, multiplications: int, elements: int) -> float:
         """A pairwise contraction that reads and writes `elements` in all."""
@@ -37,10 +39,10 @@ class Machine:
         """Something that moves nothing."""
         return self.call
 
-    def native(self, multiplications: int, elements: int) -> float:
-        """A library convolution."""
+    def native(self, multiplications: int, elements: int, efficiency: float = 1.0) -> float:
+        """A library convolution, at a part of the machine's speed."""
         return (
-            multiplications * self.multiplication / self.native_efficiency
+            multiplications * self.multiplication / efficiency
             + elements * self.itemsize * self.byte
             + 2 * self.call
         )

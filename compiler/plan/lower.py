@@ -30,7 +30,7 @@ class Lowering:
         have = {w for t in self.network.tensors for w in t.wires}
         order = [w for w in self.open if w in have]
         if isinstance(tree, Join):
-            left, right = self.value(tree.left), self.value(tree.right)
+            left, right = self._ready(tree)
             left, right, factor = self._scaled_early(left, right, order, factor)
             value = self.writer.einsum(left, right, order)
         else:
@@ -45,6 +45,8 @@ class Lowering:
             return left, right, factor
         result = product(estimate(s) for s in self.writer.shape(order))
         elements = [self._elements(left), self._elements(right), result]
+        if left.step == right.step and 8 * elements[0] > result:
+            return left, right, factor  # scaling one side of a Gram product would make a second copy
         smallest = min(range(3), key=lambda n: (elements[n], -n))
         if smallest == 0:
             return self.writer.scale(left, factor), right, 1
@@ -68,7 +70,7 @@ class Lowering:
             case Dense():
                 made = self._dense(tree.at)
             case Join():
-                left, right = self.value(tree.left), self.value(tree.right)
+                left, right = self._ready(tree)
                 return self.writer.einsum(left, right, self._order(left, right, self.needed(tree)))
             case Read():
                 made = self._read(tree)
@@ -79,6 +81,33 @@ class Lowering:
             case Native():
                 return self._native(tree)
         return self.writer.sum(made, self.needed(tree))
+
+    def _ready(self, tree: Join) -> tuple[Value, Value]:
+        """The two sides of a contraction; those of a Gram product of windows are copied once, as a matrix."""
+        left, right = self.value(tree.left), self.value(tree.right)
+        if left.step != right.step or not isinstance(
+            self.writer.steps[left.step].operation, ops.Window
+        ):
+            return left, right
+        needed = self.needed(tree)
+        same = [a == b for a, b in zip(left.wires, right.wires, strict=True)]
+        batch = [n for n, alike in enumerate(same) if alike and left.wires[n] in needed]
+        rows = [n for n, alike in enumerate(same) if not alike]
+        summed = [n for n, alike in enumerate(same) if alike and left.wires[n] not in needed]
+        if not summed or set(left.wires) & {right.wires[n] for n in rows}:
+            return left, right
+        order = [*batch, *rows, *summed]
+        return self._copied(left, order), self._copied(right, order)
+
+    def _copied(self, value: Value, order: Sequence[int]) -> Value:
+        """A view written out with its axes in this order."""
+        wires = [value.wires[n] for n in order]
+        moved = self.writer.permute(value, wires)
+        names = [f"({' '.join(wires)})"]
+        flat = self.writer.step(
+            ops.Reshape(moved.step), [product(self.writer.shape(wires))], names
+        )
+        return self.writer.value(ops.Reshape(flat), wires)
 
     def _order(self, left: Value, right: Value, needed: set[str]) -> list[str]:
         """The axes of a contraction: those of the larger side, the new ones where the summed ones stood."""

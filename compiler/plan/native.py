@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from diagrammar.plan.tree import Native, NativeKind
+from diagrammar.plan.tree import Native, NativeKind, Read, Spread, Tree, walk
 from diagrammar.relation import ConvForm
 from diagrammar.scalar import expand
 
@@ -55,10 +55,29 @@ def recognise(search: Search, a: Entry, b: Entry, between: Sequence[int]) -> Ent
     # nothing is multiplied along i: it is fixed by o and k
     swept = search.elements((left.wires | right.wires | result) & ~_inputs(search, forms))
     moved = search.elements(left.wires) + search.elements(right.wires) + search.elements(wires)
-    cost = a.cost + b.cost + search.machine.native(swept, moved)
+    efficiency = _efficiency(search, kind, left, right, needed)
+    cost = a.cost + b.cost + search.machine.native(swept, moved, efficiency)
     from diagrammar.plan.search import Entry
 
     return Entry(tensors, wires, cost, Native(kind, left.tree, right.tree, tuple(between)))
+
+
+def _efficiency(
+    search: Search, kind: NativeKind, left: Entry, right: Entry, needed: int
+) -> float:
+    """Weight gradients of unfolded data: libraries are built for neither groups nor thousands of channels."""
+    sides = _unfolds(left.tree) + _unfolds(right.tree)
+    if kind != "weight gradient" or sides == 0:
+        return 1.0
+    if sides == 2:
+        return 0.02
+    grouped = search.elements(left.wires & right.wires & needed) > 1
+    channels = search.elements(right.wires & ~left.wires & needed)
+    return 0.05 if grouped else 1.0 if channels <= 2048 else 0.1
+
+
+def _unfolds(tree: Tree) -> bool:
+    return any(isinstance(node, Read | Spread) for node in walk(tree))
 
 
 def _role(search: Search, a: Entry, b: Entry, at: int) -> tuple[str, str] | None:

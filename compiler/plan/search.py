@@ -96,7 +96,7 @@ class Search:
             return Entry(1 << at, wires, cost, Leaf(at), self._likeness(at, wires))
         cost = self.machine.view()
         if at in self.forms and self.forms[at].k is not None:
-            cost = self.machine.dense_penalty * self.machine.copy(self.elements(self.wires[at]))
+            cost = self.machine.dense_pattern
         return Entry(1 << at, wires, cost, Dense(at), self._likeness(at, wires))
 
     def _likeness(self, at: int, wires: int) -> str:

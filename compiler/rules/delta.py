@@ -167,6 +167,8 @@ def functional_dependence(place: Place) -> Match | Miss:
         return Miss("their equations differ")
     if not equal(sizes[a], sizes[b]):
         return Miss(f"sizes {text(sizes[a])} and {text(sizes[b])} differ")
+    if len(first.wires) == 2 and first.pieces[0].equations and a == _head(first):
+        return Miss(f"{a} is read by a step, which each side does for itself")
     if not _fixes(first, a):
         return Miss(f"the other wires do not fix {a}")
     shared = ", ".join(w for w in first.wires if w != a)
@@ -178,6 +180,13 @@ def functional_dependence(place: Place) -> Match | Miss:
     if lost == a:
         return Match(Edit(remove=place.site[:1], merge={a: kept}), because)
     return Match(Edit(remove=place.site[1:], merge={b: kept}), because)
+
+
+def _head(relation: Relation) -> str:
+    """The wire that a step reads: i of i = S·o − P, with S > 1."""
+    form = relation.pieces[0].equations[0].form.coefficients
+    stepped = [w for w, c in form.items() if not equal(c, 1) and not equal(c, -1)]
+    return next((w for w in relation.wires if stepped and w not in stepped), "")
 
 
 def _fixes(relation: Relation, wire: str) -> bool:
