@@ -240,6 +240,11 @@ class Diagram:
 
         return diagram_text(self)
 
+    def _repr_svg_(self) -> str:
+        from diagrammar.draw import render
+
+        return render(self, "svg")
+
     def simplify(self, **values: Any) -> Simplified:
         """Rewrite by the standard pipeline, at the given sizes and parameters (defaults for the rest).
 

@@ -6,8 +6,10 @@ on and keeps every diagram in between.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, overload
 
 from diagrammar.diagram import Diagram
@@ -65,6 +67,21 @@ class Trace(Sequence[Step]):
         from diagrammar.draw.steps import trace_text
 
         return trace_text(self)
+
+    def to_html(self, path: str | os.PathLike[str], *, plan: str = "", source: str = "") -> Path:
+        """Write the report of this derivation, one file that needs no network, and return the path.
+
+        `plan` and `source` are texts to show in it. Raises OSError if it cannot be written.
+        """
+        from diagrammar.draw import render
+        from diagrammar.draw.files import write
+
+        return write(path, render(self, "html", plan=plan, source=source))
+
+    def _repr_html_(self) -> str:
+        from diagrammar.draw import render
+
+        return render(self, "svg")
 
 
 @dataclass(frozen=True)

@@ -1,27 +1,24 @@
-"""The formats of `render`, one function each: which pictures of a derivation they show, and with
-what options."""
+"""The formats of `render`, one function each, with the options that each has."""
 
 from __future__ import annotations
 
-from typing import Literal
-
 from diagrammar.diagram import Diagram
+from diagrammar.draw import dot as as_dot
+from diagrammar.draw import html as as_html
 from diagrammar.draw import svg as as_svg
 from diagrammar.draw import text as as_text
-from diagrammar.draw.layout import Layout, layout
+from diagrammar.draw import tikz as as_tikz
+from diagrammar.draw.layout import layout
+from diagrammar.draw.scenes import Steps, scenes
 from diagrammar.pipeline import Simplified, Trace
 
 What = Diagram | Simplified | Trace
-Steps = int | Literal["all", "ends", "last"]
 
 
 def text(what: What, *, steps: Steps = "all", sizes: bool = False) -> str:
     """For terminals."""
-    laid = layout(what, sizes=sizes)
-    numbers = chosen(laid, steps)
-    if len(numbers) == 1:
-        return as_text.picture_text(laid.pictures[numbers[0]])
-    return as_text.film_text(laid, numbers)
+    shown = scenes(layout(what, sizes=sizes), steps)
+    return as_text.picture_text(shown[0].picture) if len(shown) == 1 else as_text.film_text(shown)
 
 
 def svg(
@@ -33,21 +30,40 @@ def svg(
     background: bool = True,
 ) -> str:
     """One SVG file."""
+    shown = scenes(layout(what, sizes=sizes), steps)
+    if len(shown) == 1:
+        return as_svg.svg(shown[0].picture, thickness=thickness, background=background)
+    return as_svg.film(shown, thickness=thickness, background=background)
+
+
+def tikz(
+    what: What,
+    *,
+    steps: Steps = "all",
+    sizes: bool = False,
+    thickness: bool = False,
+    width: float = as_tikz.WIDTH,
+    standalone: bool = False,
+) -> str:
+    """TikZ: a picture, or a figure of several."""
+    shown = scenes(layout(what, sizes=sizes), steps)
+    return as_tikz.tikz(shown, thickness=thickness, width=width, standalone=standalone)
+
+
+def dot(what: What, *, steps: Steps = "last", sizes: bool = False) -> str:
+    """DOT, the last step unless told otherwise."""
+    laid = layout(what)
+    return as_dot.dot(laid, scenes(laid, steps), sizes=sizes)
+
+
+def html(
+    what: What,
+    *,
+    sizes: bool = False,
+    thickness: bool = False,
+    plan: str = "",
+    source: str = "",
+) -> str:
+    """A report of all steps as one HTML file."""
     laid = layout(what, sizes=sizes)
-    numbers = chosen(laid, steps)
-    if len(numbers) == 1:
-        picture = laid.pictures[numbers[0]]
-        return as_svg.svg(picture, thickness=thickness, background=background)
-    return as_svg.film(laid, numbers, thickness=thickness, background=background)
-
-
-def chosen(laid: Layout, steps: Steps) -> list[int]:
-    """The numbers of the pictures that are wanted. Raises ValueError for steps that there are
-    not."""
-    last = len(laid.pictures) - 1
-    named = {"all": list(range(last + 1)), "ends": sorted({0, last}), "last": [last]}
-    if isinstance(steps, int) and -last - 1 <= steps <= last:
-        return [steps % (last + 1)]
-    if not isinstance(steps, str) or steps not in named:
-        raise ValueError(f"no steps {steps!r}; there are 0 to {last}, 'all', 'ends' and 'last'")
-    return named[steps]
+    return as_html.report(laid, thickness=thickness, plan=plan, source=source)

@@ -39,10 +39,11 @@ def text_width(text: str, font: float = FONT) -> float:
 
 @dataclass(frozen=True)
 class Caption:
-    """How a tensor is called: its kind, the lines in its node, and a sentence for screen
-    readers."""
+    """How a tensor is called: its kind and name, the lines in its node, a sentence that says it
+    all."""
 
     kind: Kind
+    name: str
     lines: tuple[str, ...]
     title: str
 
@@ -52,13 +53,14 @@ def caption(tensor: Tensor, sizes: Sizes) -> Caption:
     if isinstance(tensor, Operand):
         kind: Kind = "constant" if tensor.constant else "operand"
         axes = ", ".join(group(axis) for axis in tensor.axes)
-        return Caption(kind, (tensor.name,), f"{kind} {tensor.name}[{axes}]")
+        return Caption(kind, tensor.name, (tensor.name,), f"{kind} {tensor.name}[{axes}]")
     kind, line = _relation(tensor, sizes)
     says = f"{tensor.name}[{', '.join(tensor.wires)}] = {conditions(tensor)}"
     if kind == "delta":
-        return Caption(kind, (), f"delta {says}")
+        return Caption(kind, tensor.name, (), f"delta {says}")
     lines = (tensor.name, line) if line else (tensor.name,)
-    return Caption(kind, lines, f"{'index relation' if kind == 'relation' else kind} {says}")
+    said = "index relation" if kind == "relation" else kind
+    return Caption(kind, tensor.name, lines, f"{said} {says}")
 
 
 def _relation(relation: Relation, sizes: Sizes) -> tuple[Kind, str]:

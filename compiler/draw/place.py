@@ -43,6 +43,11 @@ class Spot:
         """Centre."""
         return self.box.centre[1]
 
+    @property
+    def is_dot(self) -> bool:
+        """Whether wires meet in its middle."""
+        return self.side is None and min(self.box.width, self.box.height) < 12
+
     def shrunk(self, size: float) -> Spot:
         """The spot with a small box around its centre."""
         return replace(self, box=Box.around(self.x, self.y, size, size))

@@ -230,7 +230,20 @@ class _Router:
             return Route(path.link, (start, *path.middle, stop))
         assert path.end is not None
         assert path.end.at is not None
+        if not path.middle:
+            return Route(path.link, self._level(path, start, path.end.at))
         return Route(path.link, _straightened((start, *path.middle, path.end.at)))
+
+    def _level(self, path: _Path, start: Knot, end: Knot) -> tuple[Knot, Knot]:
+        """Two ports nearly at one height brought to one height; a dot stays where it is."""
+        assert path.end is not None
+        if start.flow != "h" or abs(start.y - end.y) >= 5:
+            return start, end
+        if not self.spots[path.end.key].is_dot:
+            return start, replace(end, y=start.y)
+        if not self.spots[path.start.key].is_dot:
+            return replace(start, y=end.y), end
+        return start, end
 
 
 def _straightened(knots: tuple[Knot, ...]) -> tuple[Knot, ...]:
@@ -252,7 +265,7 @@ def _port(spot: Spot, face: Face, number: int, count: int) -> Knot:
     box = spot.box
     upright = face in ("left", "right")
     length = box.height if upright else box.width
-    if min(box.width, box.height) < 12 and spot.side is None:
+    if spot.is_dot:
         return Knot(spot.x, spot.y, "h" if upright else "v")  # a dot
     room = (0.84 if spot.round else 1.0) * length - (0 if spot.round else 10)
     step = min(LANE if upright else 24.0, room / (count - 1)) if count > 1 else 0.0

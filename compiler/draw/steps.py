@@ -6,24 +6,26 @@ from difflib import unified_diff
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from diagrammar.diagram import Diagram
     from diagrammar.pipeline import Step, Trace
+
+
+def changed_lines(before: Diagram, after: Diagram) -> list[str]:
+    """The lines of a diagram's text that differ from another's, each with `-` or `+` in front."""
+    old, new = str(before).splitlines(), str(after).splitlines()
+    found = list(unified_diff(old, new, lineterm="", n=0))[2:]
+    return [f"{line[0]} {line[1:]}".rstrip() for line in found if not line.startswith("@@")]
 
 
 def step_text(step: Step) -> str:
     """One step: rule and law, why it holds, and the changed lines of the diagram's text."""
-    before, after = (str(d).splitlines() for d in (step.before, step.after))
-    changed = [
-        line
-        for line in list(unified_diff(before, after, lineterm="", n=0))[2:]
-        if not line.startswith("@@")
-    ]
     where = ", ".join(step.at)
     head = [f"{step.rule.name} at {where}:  {step.rule.law}", f"  because {step.because}"]
-    return "\n".join(head + [f"  {line[0]} {line[1:]}".rstrip() for line in changed])
+    return "\n".join(head + [f"  {line}" for line in changed_lines(step.before, step.after)])
 
 
 def trace_text(trace: Trace) -> str:
-    """All steps, numbered."""
-    if not trace:
+    """All steps, numbered; a sentence when there is none."""
+    if not len(trace):
         return "nothing to simplify"
-    return "\n\n".join(f"{n}. {step_text(step)}" for n, step in enumerate(trace, start=1))
+    return "\n\n".join(f"{n}. {step_text(step)}" for n, step in enumerate(trace, 1))

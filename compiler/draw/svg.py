@@ -12,47 +12,45 @@ from html import escape
 from math import log2
 
 from diagrammar.draw.labels import text_width, value
-from diagrammar.draw.layout import Layout
 from diagrammar.draw.picture import Bundle, Mark, Node, Picture, Wire
+from diagrammar.draw.scenes import Scene
 from diagrammar.draw.shapes import Box, Curve, is_straight
 from diagrammar.draw.style import STYLE
 from diagrammar.draw.tags import Tag
-from diagrammar.draw.words import description, heading, signature
+from diagrammar.draw.words import description, signature
 
 
 def svg(picture: Picture, *, thickness: bool = False, background: bool = True) -> str:
     """One picture as a file. `thickness`: wires as thick as their (known) size is large."""
-    return _file(
-        picture.width, picture.height, signature(picture.diagram), description(picture.diagram),
-        body(picture, thickness=thickness), background,
-    )  # fmt: skip
+    title, says = signature(picture.diagram), description(picture.diagram)
+    inside = body(picture, thickness=thickness)
+    return _file(picture.width, picture.height, title, says, inside, background)
 
 
-def film(
-    layout: Layout, numbers: Sequence[int], *, thickness: bool = False, background: bool = True
-) -> str:
+def drawing(picture: Picture, *, thickness: bool = False) -> str:
+    """One picture for a page that has the style sheet already."""
+    title, says = signature(picture.diagram), description(picture.diagram)
+    inside = body(picture, thickness=thickness)
+    return f"{_head(picture.width, picture.height, title, says)}{inside}\n</svg>"
+
+
+def film(shown: Sequence[Scene], *, thickness: bool = False, background: bool = True) -> str:
     """Several steps of a derivation below each other, each under its law."""
     parts: list[str] = []
+    width = max(420.0, *(scene.picture.width for scene in shown))
     y = 10.0
-    width = layout.pictures[0].width
-    for number in numbers:
-        title, because = heading(number, layout.story.frames[number])
-        for line, style in ((title, "dg-head"), (because, "dg-head dg-small")):
-            for piece in _wrapped(line, max(width, 420.0) - 28):
+    for scene in shown:
+        for line, style in ((scene.title, "dg-head"), (scene.because, "dg-head dg-small")):
+            for piece in _wrapped(line, width - 28):
                 y += 17
                 parts.append(_text(piece, style, 14.0, y))
-        picture = layout.pictures[number]
-        parts.append(
-            f'<g transform="translate(0 {_n(y + 4)})">\n{body(picture, thickness=thickness)}\n</g>'
-        )
-        y += picture.height + 14
-    start = layout.pictures[numbers[0]].diagram
-    says = " ".join(
-        f"{heading(n, layout.story.frames[n])[0]}: {description(layout.pictures[n].diagram)}"
-        for n in numbers
-    )
-    title = f"derivation of {signature(start)}"
-    return _file(max(width, 420.0), y, title, says, "\n".join(parts), background)
+        inside = body(scene.picture, thickness=thickness)
+        x = (width - scene.picture.width) / 2
+        parts.append(f'<g transform="translate({_n(x)} {_n(y + 4)})">\n{inside}\n</g>')
+        y += scene.picture.height + 14
+    says = " ".join(f"{scene.title}: {description(scene.picture.diagram)}" for scene in shown)
+    title = f"derivation of {signature(shown[0].picture.diagram)}"
+    return _file(width, y, title, says, "\n".join(parts), background)
 
 
 def _wrapped(line: str, width: float) -> list[str]:
@@ -67,11 +65,15 @@ def _wrapped(line: str, width: float) -> list[str]:
 
 def _file(width: float, height: float, title: str, says: str, inside: str, background: bool) -> str:
     paper = '<rect class="dg-paper" width="100%" height="100%" rx="6"/>\n' if background else ""
+    head = _head(width, height, title, says)
+    return f"{head}<style>{STYLE}</style>\n{paper}{inside}\n</svg>\n"
+
+
+def _head(width: float, height: float, title: str, says: str) -> str:
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" class="dg" role="img" '
-        f'width="{_n(width)}" height="{_n(height)}" viewBox="0 0 {_n(width)} {_n(height)}">\n'
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="dg" role="img" width="{_n(width)}" '
+        f'height="{_n(height)}" viewBox="0 0 {_n(width)} {_n(height)}">\n'
         f"<title>{escape(title)}</title>\n<desc>{escape(says)}</desc>\n"
-        f"<style>{STYLE}</style>\n{paper}{inside}\n</svg>\n"
     )
 
 
@@ -119,7 +121,8 @@ def _bundle(bundle: Bundle) -> str:
 def _node(node: Node) -> str:
     state = " dg-gone" if node.gone else " dg-touched" if node.touched else ""
     return (
-        f'<g class="dg-node{state}" data-node="{escape(node.key)}">'
+        f'<g class="dg-node{state}" data-node="{escape(node.key)}" '
+        f'data-name="{escape(node.caption.name)}">'
         f"<title>{escape(node.caption.title)}</title>{_shape(node)}{_lines(node)}</g>"
     )
 

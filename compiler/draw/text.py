@@ -11,11 +11,10 @@ import itertools
 from collections.abc import Collection, Sequence
 
 from diagrammar.draw.canvas import Canvas, Cell
-from diagrammar.draw.layout import Layout
 from diagrammar.draw.picture import Node, Picture, Wire
+from diagrammar.draw.scenes import Scene
 from diagrammar.draw.shapes import Knot
 from diagrammar.draw.tags import Tag
-from diagrammar.draw.words import heading
 
 _COLUMN, _ROW = 7.0, 10.0
 """A character cell, in px of the layout."""
@@ -33,13 +32,12 @@ def picture_text(picture: Picture) -> str:
     return str(_Terminal(picture).draw())
 
 
-def film_text(layout: Layout, numbers: Sequence[int]) -> str:
+def film_text(shown: Sequence[Scene]) -> str:
     """Several steps below each other, each under its law."""
     parts = []
-    for number in numbers:
-        title, because = heading(number, layout.story.frames[number])
-        head = [title, f"   {because}"] if because else [title]
-        parts.append("\n".join([*head, "", picture_text(layout.pictures[number])]))
+    for scene in shown:
+        head = [scene.title, f"   {scene.because}"] if scene.because else [scene.title]
+        parts.append("\n".join([*head, "", picture_text(scene.picture)]))
     return "\n\n".join(parts)
 
 

@@ -1,4 +1,4 @@
-"""Pictures in words: what a screen reader says, and the headings of steps."""
+"""Pictures in words: what a screen reader says."""
 
 from __future__ import annotations
 
@@ -24,19 +24,6 @@ def description(diagram: Diagram) -> str:
         over = f", summed over {summed}" if summed else ""
         terms.append(f"{head}{'; '.join(tensors) or 'one'}{over}")
     return f"{signature(diagram)} is " + (". Plus: ".join(terms) or "zero") + "."
-
-
-def heading(number: int, frame: Frame) -> tuple[str, str]:
-    """What led to frame `number`: a title, and the reason."""
-    if number == 0:
-        return "start", ""
-    if frame.step is None:
-        return f"{number}. like terms merged", ""
-    where = ", ".join(frame.step.at)
-    return (
-        f"{number}. {frame.step.rule.name} at {where}: {law(frame)}",
-        f"because {frame.step.because}",
-    )
 
 
 def law(frame: Frame) -> str:

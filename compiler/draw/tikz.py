@@ -1,0 +1,140 @@
+"""Pictures as TikZ that needs the package `tikz` and nothing else; a derivation as a figure.
+
+Shapes are those of the SVG; fills are greys, so that it prints. Coordinates are px, set to 0.75 pt
+or to what fits the width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import log2
+
+from diagrammar.draw import latex
+from diagrammar.draw.picture import Node, Picture, Wire
+from diagrammar.draw.scenes import Scene
+from diagrammar.draw.shapes import Point
+from diagrammar.draw.tags import Tag
+from diagrammar.draw.words import signature
+
+WIDTH = 397.0
+"""A text width in pt (5.5 inches)."""
+_PX = 0.75
+_STYLES = {
+    "operand": "fill=black!4",
+    "constant": "double, fill=black!4",
+    "window": "densely dashed, fill=black!10",
+    "view": "rounded corners=3pt, fill=black!10",
+}
+_DOCUMENT = r"""\documentclass{article}
+\usepackage[margin=2cm]{geometry}
+\usepackage{tikz}
+\pagestyle{empty}
+\begin{document}
+\centering
+%s\end{document}
+"""
+
+
+def tikz(
+    shown: Sequence[Scene],
+    *,
+    thickness: bool = False,
+    width: float = WIDTH,
+    standalone: bool = False,
+) -> str:
+    """One `tikzpicture`, or a `figure` with one a step. `width` is what they may fill, in pt;
+    `standalone` makes it a whole document."""
+    pictures = [_picture(scene.picture, thickness, width) for scene in shown]
+    text = pictures[0]
+    if len(shown) > 1:
+        parts = []
+        for scene, picture in zip(shown, pictures, strict=True):
+            says = latex.prose(scene.title)
+            if scene.because:
+                says += f" --- {latex.prose(scene.because)}"
+            parts.append(f"{{\\footnotesize {says}}}\\par\\smallskip\n{picture}\\par\\medskip\n")
+        title = latex.prose(signature(shown[0].picture.diagram))
+        caption = f"\\caption{{Derivation of {title}.}}\n"
+        text = "\\begin{figure}\n\\centering\n" + "".join(parts) + caption + "\\end{figure}\n"
+    return _DOCUMENT % text if standalone else text
+
+
+def _picture(picture: Picture, thickness: bool, width: float) -> str:
+    scale = min(1.0, width / (picture.width * _PX))
+    fit = f", scale={scale:.3f}, transform shape" if scale < 1 else ""
+    lines = [
+        rf"\begin{{tikzpicture}}[x={_PX}pt, y=-{_PX}pt, line width=0.5pt{fit}]",
+        *(_wire(wire, thickness) for wire in picture.wires),
+    ]
+    for tie in picture.ties:
+        lines.append(
+            rf"\draw[line width=0.8pt] {_at((tie.x, tie.top))} -- {_at((tie.x, tie.bottom))};"
+        )
+    for bundle in picture.bundles:
+        bar = bundle.bar
+        y = (bar.top + bar.bottom) / 2
+        lines.append(
+            rf"\draw[line width=1.4pt] {_at((bar.x, bar.top))} -- {_at((bar.x, bar.bottom))} "
+            rf"{_at((bar.x, y))} -- {_at((bundle.outer, y))};"
+        )
+    lines += [_node(node) for node in picture.nodes if not node.gone]
+    for mark in picture.marks:
+        if mark.kind == "copy":
+            lines.append(rf"\fill {_at((mark.x, mark.y))} circle[radius=1.5pt];")
+        else:
+            lines.append(rf"\draw[fill=white] {_at((mark.x, mark.y))} circle[radius=1.6pt];")
+    lines += [_tag(tag) for tag in picture.tags]
+    return "\n".join([*lines, r"\end{tikzpicture}", ""])
+
+
+def _wire(wire: Wire, thickness: bool) -> str:
+    style = ""
+    if thickness and isinstance(wire.extent, int):
+        style = f"[line width={0.3 + 0.2 * log2(max(1, wire.extent)):.2f}pt]"
+    runs = []
+    for run in wire.curves:
+        path = _at(run[0][0])
+        for _, b, c, d in run:
+            path += f" .. controls {_at(b)} and {_at(c)} .. {_at(d)}"
+        runs.append(path)
+    return rf"\draw{style} {' '.join(runs)};"
+
+
+def _node(node: Node) -> str:
+    box, about = node.box, node.caption
+    if about.kind == "delta":
+        return rf"\fill {_at(box.centre)} circle[radius={'3pt' if node.touched else '2.2pt'}];"
+    touched = ", line width=1.3pt" if node.touched else ""
+    style = _STYLES.get(about.kind, "fill=black!10")
+    size = f"minimum width={box.width * _PX:.1f}pt, minimum height={box.height * _PX:.1f}pt"
+    if about.kind in ("operand", "constant"):
+        corners = f"rounded corners={min(18.0, box.height / 2) * _PX:.1f}pt"
+        style = f"{'circle' if node.round else corners}, {style}"
+        size = f"minimum size={box.width * _PX:.1f}pt" if node.round else size
+    lines = [f"${latex.formula(about.lines[0])}$"]
+    lines += [rf"{{\tiny ${_facts(line)}$}}" for line in about.lines[1:]]
+    text = r"\\[-2pt]".join(lines)
+    options = f"draw, {style}, inner sep=0pt, align=center, {size}{touched}"
+    return rf"\node[{options}] at {_at(box.centre)} {{{text}}};"
+
+
+def _facts(line: str) -> str:
+    """Hyper-parameters side by side, or words."""
+    if "=" in line or "≥" in line:
+        return latex.formula(line).replace(" ", r"\;")
+    return rf"\mbox{{{latex.prose(line)}}}"
+
+
+def _tag(tag: Tag) -> str:
+    if tag.kind in ("wire", "open"):
+        axis = tuple(tag.text.strip("()").split())
+        text = f"${latex.group(axis)}$"
+    else:
+        text = f"${latex.formula(tag.text)}$"
+    if tag.small:
+        text += rf"{{\tiny\,${latex.formula(tag.small)}$}}"
+    return rf"\node[inner sep=0pt, font=\small] at {_at(tag.box.centre)} {{{text}}};"
+
+
+def _at(point: Point) -> str:
+    return f"({point[0]:.1f},{point[1]:.1f})"
