@@ -304,11 +304,15 @@ class DefinitionBuilder:
             if len(used) == len(own):
                 sizes.update({o: self.table.of(u) for u, o in zip(used, own, strict=True)})
                 continue
-            sizes.update({o: self.table.new(o) for o in own})
+            sizes.update({o: self._axis_size(o) for o in own})
             left = product(self.table.of(w) for w in used)
             self.table.equate(left, product(sizes[o] for o in own), f"axis {number} of '{node.name}'")
         self._state(Declared(node.name, declared.axes, sizes, declared.constant))
         return Network(sympy.Integer(1), (operand,), {w: self.table.of(w) for w in operand.wires})
+
+    def _axis_size(self, name: str) -> Dim:
+        """The size of an axis' own wire: that of the wire so called, unless one is written here."""
+        return self.table.new(name) if name in self.visible else self.table.of(name)
 
     def _state(self, operand: Declared) -> None:
         """Note an operand with the sizes that one use of it shows; two uses must agree."""

@@ -206,7 +206,7 @@ def _sizes(diagram: Diagram, writer: _Writer, formulas: set[str]) -> list[syntax
     """Defaults, sizes that are neither plain symbols nor given by a pattern's formula, parameters."""
     extents: dict[str, Dim] = {}
     declared = ((w, s) for o in diagram.operands for w, s in o.sizes.items())
-    for wire, extent in [*declared, *diagram.sizes.items()]:
+    for wire, extent in [*diagram.sizes.items(), *declared]:  # a wire comes before an axis' name
         extents.setdefault(base(wire), extent)
     stated = {base(w) for o in diagram.operands for w in o.sizes}
     order = [n for n in extents if n in stated] + sorted(n for n in extents if n not in stated)
