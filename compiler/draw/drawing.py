@@ -4,11 +4,11 @@ sketched."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from diagrammar.draw.labels import negative, scalar, text_width
 from diagrammar.draw.picture import Picture
-from diagrammar.draw.shapes import Box, Point
+from diagrammar.draw.shapes import Box, Point, hull
 from diagrammar.draw.sketch import Sketch
 from diagrammar.draw.story import Frame, Story, TermFrame
 from diagrammar.draw.tags import Tag, tag_size
@@ -32,17 +32,35 @@ class _Entry:
     def width(self) -> float:
         return self.sign + self.factor + self.term.box.width
 
+    def moved(self, dx: float, dy: float) -> _Entry:
+        parts = tuple(part.moved(dx, dy) for part in self.term.parts)
+        term = PlacedTerm(parts, self.term.box.moved(dx, dy), self.term.axis + dy)
+        return replace(self, term=term)
+
 
 def pictures(story: Story, *, sizes: bool, spread: float) -> tuple[Picture, ...]:
     """A picture for each frame. `spread` stretches all distances."""
     entries = _entries(story, sizes, spread)
     offsets, width, height = _rows(entries)
-    moved = [
-        _Entry(_moved(e.term, *offset), e.found, e.sign, e.factor)
-        for e, offset in zip(entries, offsets, strict=True)
-    ]
+    entries = [entry.moved(*offset) for entry, offset in zip(entries, offsets, strict=True)]
+    found = _pictures(story, entries, (width, height), sizes)
+    paper = Box(0.0, 0.0, width, height)
+    inked = hull([paper, *(_margined(tag.box) for p in found for tag in p.tags)])
+    if inked == paper:
+        return found
+    entries = [entry.moved(-inked.left, -inked.top) for entry in entries]
+    return _pictures(story, entries, (inked.width, inked.height), sizes)
+
+
+def _margined(box: Box) -> Box:
+    return Box(box.left - 6, box.top - 6, box.right + 6, box.bottom + 6)
+
+
+def _pictures(
+    story: Story, entries: Sequence[_Entry], size: Point, sizes: bool
+) -> tuple[Picture, ...]:
     return tuple(
-        _picture(at, frame, story.frames[at - 1] if at else None, moved, (width, height), sizes)
+        _picture(at, frame, story.frames[at - 1] if at else None, entries, size, sizes)
         for at, frame in enumerate(story.frames)
     )
 
@@ -57,11 +75,6 @@ def _entries(story: Story, sizes: bool, spread: float) -> list[_Entry]:
         signed = number > 0 or any(_sign(frame, term) for frame, term in pairs)
         entries.append(_Entry(placed, found, 26.0 * signed, factor + 8.0 * (factor > 0)))
     return entries
-
-
-def _moved(term: PlacedTerm, dx: float, dy: float) -> PlacedTerm:
-    parts = tuple(part.moved(dx, dy) for part in term.parts)
-    return PlacedTerm(parts, term.box.moved(dx, dy), term.axis + dy)
 
 
 def _factor(frame: Frame, term: TermFrame | None) -> str:

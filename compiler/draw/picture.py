@@ -18,13 +18,13 @@ from diagrammar.scalar import Dim
 
 @dataclass(frozen=True)
 class Node:
-    """A tensor in a picture. `round`: drawn as a circle; `touched`: changed by the step; `gone`:
-    taken away by it, shown as a ghost."""
+    """A tensor in a picture. `corner`: the radius of its corners; `touched`: changed by the step;
+    `gone`: taken away by it, shown as a ghost."""
 
     key: str
     caption: Caption
     box: Box
-    round: bool
+    corner: float
     touched: bool = False
     gone: bool = False
 

@@ -25,13 +25,14 @@ BAR = 5.0
 
 @dataclass(frozen=True)
 class Spot:
-    """A thing's place: its box, and for an end outside on which side it is."""
+    """A thing's place: its box with the radius of its corners; for an end outside, on which
+    side."""
 
     key: str
     box: Box
     column: int
     side: Side | None = None
-    round: bool = False
+    corner: float = 0.0
 
     @property
     def x(self) -> float:
@@ -50,7 +51,7 @@ class Spot:
 
     def shrunk(self, size: float) -> Spot:
         """The spot with a small box around its centre."""
-        return replace(self, box=Box.around(self.x, self.y, size, size))
+        return replace(self, box=Box.around(self.x, self.y, size, size), corner=0.0)
 
 
 @dataclass(frozen=True)
@@ -99,13 +100,11 @@ def stand(
     placed = columns(parts)
     busy = _busy(parts.links, placed)
     sizes: dict[str, tuple[float, float]] = {}
-    circles = set()
+    corners: dict[str, float] = {}
     for key in placed.column:
         if key in captions:
-            width, height, circle = _node_size(captions[key], busy.get(key, 0))
+            width, height, corners[key] = _node_size(captions[key], busy.get(key, 0))
             sizes[key] = (width, height)
-            if circle:
-                circles.add(key)
         elif key in parts.dots:
             sizes[key] = _dot_size(parts.dots[key])
         else:
@@ -123,7 +122,7 @@ def stand(
             if side is not None:
                 x = right - cell.width / 2 if side == "left" else left + cell.width / 2
             box = Box.around(x, cell.y, cell.width, cell.height)
-            spots[cell.key] = Spot(cell.key, box, number, side, cell.key in circles)
+            spots[cell.key] = Spot(cell.key, box, number, side, corners.get(cell.key, 0.0))
     return Stand(spots, grid, ranges, placed.side)
 
 
@@ -142,19 +141,19 @@ def _busy(links: Sequence[Link], placed: Columns) -> dict[str, int]:
     return busy
 
 
-def _node_size(captions: Sequence[Caption], busy: int) -> tuple[float, float, bool]:
-    """Width, height, and whether it is a circle."""
+def _node_size(captions: Sequence[Caption], busy: int) -> tuple[float, float, float]:
+    """Width, height, and the radius of the corners."""
     ports = max(0, busy - 1) * PORT
     if all(c.kind == "delta" for c in captions):
-        return 10.0, 10.0, False
+        return 10.0, 10.0, 0.0
     width = max(_caption_width(c) for c in captions)
     lines = max(len(c.lines) for c in captions)
     if captions[0].kind in ("operand", "constant"):
         if width <= 30:
             across = max(40.0, width + 14, ports / 0.8)
-            return across, across, True
-        return width + 24, max(36.0, ports + 14), False
-    return width + 14, max(24.0 if lines < 2 else 37.0, ports + 12), False
+            return across, across, across / 2
+        return width + 24, max(36.0, ports + 14), 18.0
+    return width + 14, max(24.0 if lines < 2 else 37.0, ports + 12), 0.0
 
 
 def _caption_width(caption: Caption) -> float:

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
 
 from diagrammar.draw.order import LANE
 from diagrammar.draw.place import Spot, Stand
+from diagrammar.draw.ports import Face, nearly_level, port, slid, straightened
 from diagrammar.draw.shapes import Box, Knot
 from diagrammar.draw.wiring import Link, Wiring
 
-Face = Literal["left", "right", "top", "bottom"]
 Stop = tuple[float, float, bool]
 """Where an open wire stops, and whether that is above."""
 
@@ -155,10 +154,22 @@ class _Router:
         """A summed end: a short way inwards."""
         spot = self.spots[key]
         last = len(self.place.ranges) - 1
-        face: Face = "right" if spot.column <= last / 2 else "left"
+        inner = spot.column <= last / 2
+        right = 2 * self._busy(spot, right=True) - inner <= 2 * self._busy(spot, right=False)
+        face: Face = "right" if right else "left"
         return _Path(
             link, _Hook(key, face, spot.y), [], None, stub=26.0 if face == "right" else -26.0
         )
+
+    def _busy(self, spot: Spot, *, right: bool) -> int:
+        """How many wires leave something to the right, or to the left."""
+        others = [
+            self.spots.get(link.other(spot.key))
+            for link in self.wiring.links
+            if spot.key in (link.a, link.b)
+        ]
+        columns = [s.column for s in others if s is not None]
+        return sum(c > spot.column if right else c < spot.column for c in columns)
 
     def _upright(self, link: Link, key: str) -> _Path:
         """To an end above or below: whichever way crosses less, above if in doubt."""
@@ -202,7 +213,9 @@ class _Router:
             hooks.sort(key=lambda pair: round(pair[0].toward, 3))
             spot = self.spots[key]
             for number, (hook, _) in enumerate(hooks):
-                hook.at = _port(spot, face, number, len(hooks))
+                hook.at = port(spot, face, number, len(hooks))
+                if self.wiring.dots.get(key) == "loop":
+                    hook.at = replace(hook.at, flow="v")
             if face in ("left", "right"):
                 ties += self._ties(key, face, hooks)
         return ties
@@ -232,56 +245,21 @@ class _Router:
         assert path.end.at is not None
         if not path.middle:
             return Route(path.link, self._level(path, start, path.end.at))
-        return Route(path.link, _straightened((start, *path.middle, path.end.at)))
+        return Route(path.link, straightened((start, *path.middle, path.end.at)))
 
     def _level(self, path: _Path, start: Knot, end: Knot) -> tuple[Knot, Knot]:
-        """Two ports nearly at one height brought to one height; a dot stays where it is."""
+        """Two ports nearly at one height brought to one height, where one of them may move."""
         assert path.end is not None
-        if start.flow != "h" or abs(start.y - end.y) >= 5:
-            return start, end
-        if not self.spots[path.end.key].is_dot:
-            return start, replace(end, y=start.y)
-        if not self.spots[path.start.key].is_dot:
-            return replace(start, y=end.y), end
+        if nearly_level(start, end):
+            if self._can_slide(path.end.key):
+                return start, slid(self.spots[path.end.key], path.end.face, end, start.y)
+            if self._can_slide(path.start.key):
+                return slid(self.spots[path.start.key], path.start.face, start, end.y), end
         return start, end
 
-
-def _straightened(knots: tuple[Knot, ...]) -> tuple[Knot, ...]:
-    """Small steps between an end and the lanes next to it taken out."""
-    out = list(knots)
-    for order in (range(1, len(out) - 1), range(len(out) - 2, 0, -1)):
-        back = -1 if order.step > 0 else 1
-        for n in order:
-            end = out[n + back]
-            if out[n].flow == end.flow == "h" and abs(out[n].y - end.y) < 5:
-                out[n] = replace(out[n], y=end.y)
-            else:
-                break
-    return tuple(out)
-
-
-def _port(spot: Spot, face: Face, number: int, count: int) -> Knot:
-    """Where wire `number` of `count` leaves a face, spread around its middle."""
-    box = spot.box
-    upright = face in ("left", "right")
-    length = box.height if upright else box.width
-    if spot.is_dot:
-        return Knot(spot.x, spot.y, "h" if upright else "v")  # a dot
-    room = (0.84 if spot.round else 1.0) * length - (0 if spot.round else 10)
-    step = min(LANE if upright else 24.0, room / (count - 1)) if count > 1 else 0.0
-    if spot.side is not None:
-        step = min(12.0, step)
-    off = step * (number - (count - 1) / 2)
-    reach = (box.width if upright else box.height) / 2
-    if spot.round:
-        reach = max(reach**2 - off**2, 1.0) ** 0.5
-    if face in ("left", "top"):
-        reach = -reach
-    return (
-        Knot(spot.x + reach, spot.y + off, "h")
-        if upright
-        else Knot(spot.x + off, spot.y + reach, "v")
-    )
+    def _can_slide(self, key: str) -> bool:
+        """Whether a port may move along its face: not at dots, nor where a single wire ends."""
+        return not self.spots[key].is_dot and len(self.wiring.ends.get(key, ("", ""))) > 1
 
 
 def routes(

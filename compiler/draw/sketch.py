@@ -35,7 +35,7 @@ class Sketch:
             if spot is not None:
                 about = caption(tensor, term.network.sizes)
                 box = spot.shrunk(10.0).box if about.kind == "delta" else spot.box
-                self.nodes.append(Node(key, about, box, spot.round, key in touched))
+                self.nodes.append(Node(key, about, box, spot.corner, key in touched))
 
     def ghosts(self, place: Stand, before: TermFrame | None, gone: frozenset[str]) -> None:
         """The tensors of a part that the step has taken away."""
@@ -45,7 +45,7 @@ class Sketch:
             spot = place.spots.get(key)
             if spot is not None and key in gone:
                 about = caption(tensor, before.network.sizes)
-                self.nodes.append(Node(key, about, spot.box, spot.round, gone=True))
+                self.nodes.append(Node(key, about, spot.box, spot.corner, gone=True))
 
     def wires_of(self, place: Stand, there: Wiring, term: TermFrame, routed: Routed) -> None:
         """The wires of a part, with dots, bundles and the names of open wires."""

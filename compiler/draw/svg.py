@@ -152,10 +152,10 @@ def _cut(box: Box, c: float) -> str:
 def _round(node: Node, inset: float, style: str) -> str:
     box = node.box
     x, y = box.centre
-    if node.round:
+    if 2 * node.corner >= box.width:
         return _element("circle", style, cx=x, cy=y, r=box.width / 2 - inset)
     width, height = box.width - 2 * inset, box.height - 2 * inset
-    radius = min(18.0, height / 2)
+    radius = min(node.corner, height / 2)
     left, top = box.left + inset, box.top + inset
     return _element("rect", style, x=left, y=top, width=width, height=height, rx=radius)
 

@@ -108,9 +108,10 @@ def _node(node: Node) -> str:
     style = _STYLES.get(about.kind, "fill=black!10")
     size = f"minimum width={box.width * _PX:.1f}pt, minimum height={box.height * _PX:.1f}pt"
     if about.kind in ("operand", "constant"):
-        corners = f"rounded corners={min(18.0, box.height / 2) * _PX:.1f}pt"
-        style = f"{'circle' if node.round else corners}, {style}"
-        size = f"minimum size={box.width * _PX:.1f}pt" if node.round else size
+        circle = 2 * node.corner >= box.width
+        corners = f"rounded corners={node.corner * _PX:.1f}pt"
+        style = f"{'circle' if circle else corners}, {style}"
+        size = f"minimum size={box.width * _PX:.1f}pt" if circle else size
     lines = [f"${latex.formula(about.lines[0])}$"]
     lines += [rf"{{\tiny ${_facts(line)}$}}" for line in about.lines[1:]]
     text = r"\\[-2pt]".join(lines)
