@@ -43,7 +43,9 @@ def _fold(u: Tensor, size: int, stride: int, dilation: int, padding: int) -> Ten
 '''
 
 PLACE = '''
-def _place(x: Tensor, size: tuple[int, ...], step: tuple[int, ...], start: tuple[int, ...]) -> Tensor:
+def _place(
+    x: Tensor, size: tuple[int, ...], step: tuple[int, ...], start: tuple[int, ...]
+) -> Tensor:
     """Zeros with x at every step-th index from start, along each axis."""
     out = x.new_zeros(size)
     at = zip(start, step, x.shape, strict=True)

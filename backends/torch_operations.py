@@ -72,7 +72,9 @@ class Writer:
         written = write_indicator(op, step, self.scope)
         if isinstance(written, bool):
             number, size = "ones" if written else "zeros", self.scope.tuple(step.shape)
-            return Code(f"torch.{number}({size})" if like is None else f"{like}.new_{number}({size})")
+            return Code(
+                f"torch.{number}({size})" if like is None else f"{like}.new_{number}({size})"
+            )
         if written.helper:
             self.helper(written.helper)
         if not all(_is_known(op, size) for size in step.shape):
@@ -164,7 +166,9 @@ class Writer:
         numbers = [f"({', '.join(map(self.scope.size, n))},)" for n in (op.step, op.start)]
         size = self.scope.tuple(step.shape)
         written = [n.replace(",)", ")") if len(step.shape) > 1 else n for n in numbers]
-        return call(self.helper("_place"), x.text, size, f"step={written[0]}", f"start={written[1]}")
+        return call(
+            self.helper("_place"), x.text, size, f"step={written[0]}", f"start={written[1]}"
+        )
 
     def _diagonal(self, op: ops.Diagonal, step: Step, x: Code) -> Code:
         return x.method("diagonal", "0", str(op.first), str(op.second))

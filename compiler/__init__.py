@@ -39,7 +39,7 @@ _PLACES = {
     "shipped": "diagrammar.library",
 }
 
-__all__ = [*_PLACES, "__version__"]  # noqa: PLE0604  # a list of strings
+__all__ = [*_PLACES, "__version__"]
 
 
 def __getattr__(name: str) -> Any:

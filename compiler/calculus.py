@@ -1,9 +1,9 @@
 """Differentiation: cut a node out, open its wires, once per occurrence.
 
-A network is multilinear in its tensors, so its derivative by an operand is the sum over the operand's
-occurrences of the network without that node (Dangel 2024, sec. 3.1). A Jacobian leaves the cut wires open, a VJP
-glues a cotangent onto the diagram's open wires, a JVP puts a tangent into the hole. Higher derivatives
-repeat it.
+A network is multilinear in its tensors, so its derivative by an operand is the sum over the
+operand's occurrences of the network without that node (Dangel 2024, sec. 3.1). A Jacobian leaves
+the cut wires open, a VJP glues a cotangent onto the diagram's open wires, a JVP puts a tangent into
+the hole. Higher derivatives repeat it.
 """
 
 from __future__ import annotations
@@ -29,8 +29,9 @@ def derivative(
 ) -> Diagram:
     """The derivative of a diagram by an operand.
 
-    `vjp` has the operand's axes and a new operand `direction` with the diagram's; `jvp` has the diagram's axes and a
-    new operand with the operand's; `jacobian` has the diagram's axes, then the operand's.
+    `vjp` has the operand's axes and a new operand `direction` with the diagram's; `jvp` has the
+    diagram's axes and a new operand with the operand's; `jacobian` has the diagram's axes, then the
+    operand's.
     """
     by = next((o for o in diagram.operands if o.name == by.name), by)
     cuts = {"vjp": _vjp, "jvp": _jvp, "jacobian": _jacobian}[kind](diagram, by, direction)
@@ -71,7 +72,9 @@ def _open_sizes(axes: Axes, diagram: Diagram, by: Declared) -> dict[str, Dim]:
     return {w: known.get(w, known.get(base(w), 1)) for axis in axes for w in axis}
 
 
-def _defaults(diagram: Diagram, sizes: Mapping[str, Dim], operands: list[Declared]) -> dict[str, Any]:
+def _defaults(
+    diagram: Diagram, sizes: Mapping[str, Dim], operands: list[Declared]
+) -> dict[str, Any]:
     """Defaults of names that are left."""
     wires = {base(w) for w in sizes} | {w for o in operands for w in o.sizes}
     return {k: v for k, v in diagram.defaults.items() if k in wires or k in diagram.parameters}
@@ -79,9 +82,7 @@ def _defaults(diagram: Diagram, sizes: Mapping[str, Dim], operands: list[Declare
 
 def occurrences(term: Network, name: str) -> list[int]:
     """Positions of an operand's tensors."""
-    return [
-        at for at, t in enumerate(term.tensors) if isinstance(t, Operand) and t.name == name
-    ]
+    return [at for at, t in enumerate(term.tensors) if isinstance(t, Operand) and t.name == name]
 
 
 def _hole(term: Network, at: int) -> tuple[Operand, tuple[Tensor, ...]]:
@@ -99,7 +100,7 @@ def _jvp(diagram: Diagram, by: Declared, direction: str) -> tuple[Axes, list[Net
             cut = term.tensors[at]
             assert isinstance(cut, Operand)
             put = Operand(direction, cut.axes)
-            tensors = term.tensors[:at] + (put,) + term.tensors[at + 1 :]
+            tensors = (*term.tensors[:at], put, *term.tensors[at + 1 :])
             terms.append(replace(term, tensors=tensors))
     return diagram.axes, terms, tangent
 
@@ -122,7 +123,8 @@ def _jacobian(diagram: Diagram, by: Declared, _: str) -> tuple[Axes, list[Networ
 
 
 def _vjp(diagram: Diagram, by: Declared, direction: str) -> tuple[Axes, list[Network], Declared]:
-    """Σ over occurrences: the cotangent glued to the diagram's open wires, the hole's wires open."""
+    """Σ over occurrences: the cotangent glued to the diagram's open wires, the hole's wires
+    open."""
     sizes = {w: diagram.sizes[w] for w in diagram.open}
     cotangent = Declared(direction, diagram.axes, sizes)
     glue = Operand(direction, diagram.axes)
@@ -142,10 +144,12 @@ def _open(
     extents: Mapping[str, Dim],
     keep: frozenset[str],
 ) -> Network:
-    """A term with a node cut out: its wires become the open wires `axes`, the others stay clear of them.
+    """A term with a node cut out: its wires become the open wires `axes`, the others stay clear of
+    them.
 
-    A wire that is open already (in `keep`), or that the node has twice, is joined by a delta instead; an
-    axis that is grouped in another way than declared by the relation of the two positions.
+    A wire that is open already (in `keep`), or that the node has twice, is joined by a delta
+    instead; an axis that is grouped in another way than declared by the relation of the two
+    positions.
     """
     renaming: dict[str, str] = {}
     joins: list[tuple[tuple[str, ...], tuple[str, ...]]] = []
@@ -177,4 +181,3 @@ def _join(used: tuple[str, ...], own: tuple[str, ...], sizes: Mapping[str, Dim])
         return delta(own[0], used[0])
     form = flat(own, sizes) - flat(used, sizes)
     return Relation("δ", own + used, (Piece((Equation(form),)),))
-

@@ -1,9 +1,10 @@
 """Diagrams as values: formal sums of networks of tensors joined by wires.
 
-A `Network` is a scalar times a contraction; its structure is a bipartite networkx graph of tensor nodes
-(numbers) and wire nodes (names). A `Diagram` is a sum of networks with the same open wires, together with what its
-sizes are known to obey. Both are immutable: a rewrite returns new ones. How a diagram is built from text
-is in `build`, how it is written in `canonical`, how it is rewritten in `rules`.
+A `Network` is a scalar times a contraction; its structure is a bipartite networkx graph of tensor
+nodes (numbers) and wire nodes (names). A `Diagram` is a sum of networks with the same open wires,
+together with what its sizes are known to obey. Both are immutable: a rewrite returns new ones. How
+a diagram is built from text is in `build`, how it is written in `canonical`, how it is rewritten in
+`rules`.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Any
 
 import networkx
 import sympy
@@ -44,7 +45,7 @@ class Operand:
         return replace(self, axes=rename_axes(self.axes, names))
 
 
-Tensor = Union[Operand, Relation]
+Tensor = Operand | Relation
 
 
 def rename_axes(axes: Axes, names: Mapping[str, str]) -> Axes:
@@ -54,17 +55,16 @@ def rename_axes(axes: Axes, names: Mapping[str, str]) -> Axes:
 
 def split_axes(axes: Axes, wire: str, into: tuple[str, ...]) -> Axes:
     """Axes with one wire replaced by several."""
-    return tuple(
-        tuple(new for w in axis for new in (into if w == wire else (w,))) for axis in axes
-    )
+    return tuple(tuple(new for w in axis for new in (into if w == wire else (w,))) for axis in axes)
 
 
 @dataclass(frozen=True)
 class Network:
-    """`scalar` times the contraction of `tensors` over every wire that the diagram does not keep open.
+    """`scalar` times the contraction of `tensors` over every wire that the diagram does not keep
+    open.
 
-    `sizes` has every wire of the network, the open ones included (an open wire without a tensor is a
-    broadcast, an inner wire without one does not exist).
+    `sizes` has every wire of the network, the open ones included (an open wire without a tensor is
+    a broadcast, an inner wire without one does not exist).
     """
 
     scalar: Any
@@ -73,7 +73,8 @@ class Network:
 
     @cached_property
     def graph(self) -> networkx.MultiGraph:
-        """The bipartite graph: tensor nodes 0, 1, … and wire nodes by name; an edge an end, with its axis."""
+        """The bipartite graph: tensor nodes 0, 1, … and wire nodes by name; an edge an end, with
+        its axis."""
         graph = networkx.MultiGraph()
         for name, extent in self.sizes.items():
             graph.add_node(name, kind="wire", size=extent)
@@ -156,9 +157,9 @@ class Equality:
 class Diagram:
     """A formal sum of networks with the same open wires.
 
-    `operands` is the signature, in the order in which the file first names them; it survives rewriting. `defaults` are values
-    for sizes and parameters that `simplify` and `compile` use unless told otherwise; `equalities` must hold among
-    sizes and are checked once sizes are known.
+    `operands` is the signature, in the order in which the file first names them; it survives
+    rewriting. `defaults` are values for sizes and parameters that `simplify` and `compile` use
+    unless told otherwise; `equalities` must hold among sizes and are checked once sizes are known.
     """
 
     name: str
@@ -178,7 +179,8 @@ class Diagram:
 
     @property
     def graph(self) -> networkx.MultiGraph:
-        """The graph of the only term; of several terms, their disjoint union (nodes numbered by term)."""
+        """The graph of the only term; of several terms, their disjoint union (nodes numbered by
+        term)."""
         if len(self.terms) == 1:
             return self.terms[0].graph
         parts = {n: term.graph for n, term in enumerate(self.terms)}
@@ -212,7 +214,8 @@ class Diagram:
         )
 
     def verify(self) -> None:
-        """Check the invariants that every pass must keep; AssertionError names the first broken one."""
+        """Check the invariants that every pass must keep; AssertionError names the first broken
+        one."""
         known = {o.name: o for o in self.operands}
         assert len(set(self.open)) == len(self.open), f"{self.name}: an open wire stands twice"
         for number, term in enumerate(self.terms):
@@ -246,17 +249,19 @@ class Diagram:
         return render(self, "svg")
 
     def simplify(self, **values: Any) -> Simplified:
-        """Rewrite by the standard pipeline, at the given sizes and parameters (defaults for the rest).
+        """Rewrite by the standard pipeline, at the given sizes and parameters (defaults for the
+        rest).
 
-        Returns the simplified diagram and the trace of every step. Raises DiagramError for an unknown
-        name or a value that does not fit.
+        Returns the simplified diagram and the trace of every step. Raises DiagramError for an
+        unknown name or a value that does not fit.
         """
         from diagrammar.pipeline import simplify
 
         return simplify(self, values)
 
     def compile(self, **values: Any) -> Function:
-        """A Python function of the operands; sizes, parameters and options by name (see `Function`)."""
+        """A Python function of the operands; sizes, parameters and options by name (see
+        `Function`)."""
         from diagrammar.function import compile_diagrams
 
         return compile_diagrams((self,), values)

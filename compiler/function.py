@@ -12,7 +12,7 @@ from diagrammar.grammar.errors import DiagramError, Problem, near
 from diagrammar.pipeline import Pipeline, Trace
 from diagrammar.plan.cost import DEFAULT
 from diagrammar.plan.memory import parse_bytes, peak_elements, show_bytes
-from diagrammar.plan.planner import Planned, axis_names, dense, plan
+from diagrammar.plan.planner import Planned, axis_names, bindings, dense, plan
 from diagrammar.plan.report import Plan
 from diagrammar.plan.search import Options as SearchOptions
 from diagrammar.program import Program
@@ -29,9 +29,10 @@ DTYPES = ("float16", "bfloat16", "float32", "float64", "complex64", "complex128"
 class Options:
     """How to compile.
 
-    backend: "torch", or "numpy" for the dense oracle. memory: the most bytes a call may allocate beyond
-    its operands ("2GiB"). accumulate: the dtype that operands are cast to first, results being cast back.
-    native: whether library convolutions may be used. without: rules that are switched off.
+    backend: "torch", or "numpy" for the dense oracle. memory: the most bytes a call may allocate
+    beyond its operands ("2GiB"). accumulate: the dtype that operands are cast to first, results
+    being cast back. native: whether library convolutions may be used. without: rules that are
+    switched off.
     """
 
     backend: str = "torch"
@@ -42,7 +43,8 @@ class Options:
 
     @staticmethod
     def take(values: Mapping[str, Any]) -> tuple[Options, dict[str, Any]]:
-        """Options, and the sizes and parameters that are left; DiagramError for an option's bad value."""
+        """Options, and the sizes and parameters that are left; DiagramError for an option's bad
+        value."""
         rest = dict(values)
         given = {n: rest.pop(n) for n in tuple(rest) if n in Options.__dataclass_fields__}
         problems = []
@@ -68,8 +70,8 @@ def _option(name: str, value: Any, choices: str, help: str = "") -> Problem:
 
 @dataclass(frozen=True)
 class Specialised:
-    """A function for fixed operand shapes: callable, with its `source`, `plan`, `program` and the traces of
-    its diagrams."""
+    """A function for fixed operand shapes: callable, with its `source`, `plan`, `program` and
+    the traces of its diagrams."""
 
     call: Callable[..., Any]
     source: str
@@ -129,7 +131,10 @@ class Function:
     def _bound(self, given: tuple[Any, ...], named: Mapping[str, Any]) -> tuple[Any, ...]:
         names = [o.name for o in self.operands]
         problems = [
-            Problem(f"'{self.name}' has no operand '{n}'", help=near(n, names) or f"it takes {', '.join(names)}")
+            Problem(
+                f"'{self.name}' has no operand '{n}'",
+                help=near(n, names) or f"it takes {', '.join(names)}",
+            )
             for n in named
             if n not in names
         ]
@@ -163,8 +168,8 @@ class Function:
             raise DiagramError(
                 [
                     Problem(
-                        f"'{self.name}' would allocate {show_bytes(peak)} for these shapes, more than "
-                        f"the budget of {show_bytes(self.options.memory)}",
+                        f"'{self.name}' would allocate {show_bytes(peak)} for these shapes, "
+                        f"more than the budget of {show_bytes(self.options.memory)}",
                         help="raise memory=…, or give a smaller batch",
                     )
                 ]
@@ -195,12 +200,18 @@ class Function:
             symbols, problems = resolve_values(diagram, self.values)
             if problems:
                 raise DiagramError(problems)
-            diagrams.append(diagram.substitute(symbols))
+            fixed = diagram.substitute(symbols)
+            bound = frozenset(b.name for b in bindings((fixed,), fixed.operands))
+            problems = missing(fixed, bound)
+            if problems:
+                raise DiagramError(problems)
+            diagrams.append(fixed)
         return build(self.name, tuple(diagrams), self.options, checked=True)
 
     @property
     def source(self) -> str:
-        """The source of the shape-generic function; see `specialise(…).source` for that of one shape."""
+        """The source of the shape-generic function; see `specialise(…).source` for that of one
+        shape."""
         return self.generic().source
 
     def __repr__(self) -> str:
@@ -291,12 +302,12 @@ class _Loading:
     """The emitted function, loaded (and torch imported) when it is first called."""
 
     def __init__(self, backend: Any, source: str, name: str) -> None:
-        self._load = lambda: backend.load(source, name)[name]
+        self._backend, self._source, self._name = backend, source, name
 
     @cached_property
     def function(self) -> Callable[..., Any]:
         """The Python function itself."""
-        loaded: Callable[..., Any] = self._load()
+        loaded: Callable[..., Any] = self._backend.load(self._source, self._name)[self._name]
         return loaded
 
     def __call__(self, *operands: Any) -> Any:
@@ -324,7 +335,8 @@ def _oracle(program: Program) -> Callable[..., Any]:
 
 
 def compile_diagrams(diagrams: Sequence[Diagram], values: Mapping[str, Any]) -> Function:
-    """A function of some diagrams' operands. Raises DiagramError for unknown names and bad values."""
+    """A function of some diagrams' operands. Raises DiagramError for unknown names and bad
+    values."""
     options, rest = Options.take(values)
     problems: dict[str, Problem] = {}
     per_diagram = []
@@ -347,5 +359,3 @@ def text_in(text: str, problems: Sequence[Problem]) -> bool:
     """Whether a problem's message is among some."""
     first = text.split("\n", 1)[0]
     return any(str(p).split("\n", 1)[0] == first for p in problems)
-
-

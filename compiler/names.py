@@ -16,9 +16,11 @@ def primed(name: str, taken: Container[str]) -> str:
 
 
 def fresh_wire(name: str, extent: Dim, taken: Mapping[str, Dim]) -> str:
-    """A free name for a wire of the given size: primes where the base name has that size, else a number.
+    """A free name for a wire of the given size: primes where the base name has that size, else a
+    number.
 
-    Wires of one base name have one size in the language, so `i'` may only stand for a wire of i's size.
+    Wires of one base name have one size in the language, so `i'` may only stand for a wire of i's
+    size.
     """
     stem = name.rstrip("'")
     sizes = {w.rstrip("'"): s for w, s in taken.items()}

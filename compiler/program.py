@@ -1,9 +1,9 @@
 """The linear program of target operations: what a plan becomes and all that a backend sees.
 
-A program is a list of steps in single-assignment form. Step n computes value n from earlier values. Sizes
-are integers or, in a shape-generic program, sympy expressions over the symbols that `Program.sizes` binds;
-numpy's conventions hold throughout (axes count from zero, no negative axes). Nothing here knows
-diagrams, and no operation here is specific to one backend.
+A program is a list of steps in single-assignment form. Step n computes value n from earlier values.
+Sizes are integers or, in a shape-generic program, sympy expressions over the symbols that
+`Program.sizes` binds; numpy's conventions hold throughout (axes count from zero, no negative axes).
+Nothing here knows diagrams, and no operation here is specific to one backend.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ class LinearCondition:
 @dataclass(frozen=True, slots=True)
 class Indicator:
     """A dense 0/1 tensor over index ranges: the sum over `pieces` (disjoint) of where all their
-    conditions hold. Known at compile time when its sizes are integers. dtype and device are those of value
-    `like`, the backend's defaults if that is None (a program without operands)."""
+    conditions hold. Known at compile time when its sizes are integers. dtype and device are
+    those of value `like`, the backend's defaults if that is None (a program without operands)."""
 
     pieces: tuple[tuple[LinearCondition, ...], ...]
     like: int | None
@@ -98,8 +98,9 @@ class Pad(_Unary):
 class Window(_Unary):
     """Sliding windows along `axis`: result[…, o, …, k] = x[…, stride·o + dilation·k, …].
 
-    `axis` becomes o, with `count` windows; a new last axis k has `size` entries. A view where the backend has
-    them. The last entry touched must exist: stride·(count−1) + dilation·(size−1) < x.shape[axis].
+    `axis` becomes o, with `count` windows; a new last axis k has `size` entries. A view where the
+    backend has them. The last entry touched must exist: stride·(count−1) + dilation·(size−1) <
+    x.shape[axis].
     """
 
     axis: int
@@ -111,9 +112,11 @@ class Window(_Unary):
 
 @dataclass(frozen=True, slots=True)
 class Fold(_Unary):
-    """The transpose of padding and windows: result[…, i] = Σ x[…, o, k] over i = stride·o + dilation·k − padding.
+    """The transpose of padding and windows: result[…, i] = Σ x[…, o, k] over i = stride·o +
+    dilation·k − padding.
 
-    Axes `windows` (o) and `entries` (k) go, a new last axis i of `size` comes; what falls outside is dropped.
+    Axes `windows` (o) and `entries` (k) go, a new last axis i of `size` comes; what falls outside
+    is dropped.
     """
 
     windows: int
@@ -141,7 +144,8 @@ class Flip(_Unary):
 
 @dataclass(frozen=True, slots=True)
 class Dilate(_Unary):
-    """`step` − 1 zeros between neighbours along `axis`: result[step·n] = x[n], size step·(n−1) + 1."""
+    """`step` − 1 zeros between neighbours along `axis`: result[step·n] = x[n], size step·(n−1) +
+    1."""
 
     axis: int
     step: Dim
@@ -149,7 +153,8 @@ class Dilate(_Unary):
 
 @dataclass(frozen=True, slots=True)
 class Place(_Unary):
-    """Zeros of the step's shape with x at every `step`-th index from `start`, a number an axis each.
+    """Zeros of the step's shape with x at every `step`-th index from `start`, a number an axis
+    each.
 
     The transpose of slicing; all of x must fit.
     """
@@ -206,8 +211,9 @@ class Add:
 class Einsum:
     """A contraction. `terms[n]` labels the axes of input n, `out` those of the result.
 
-    Labels are small integers; no label stands twice in one term, every label of `out` stands in some term.
-    Compiled programs have one or two inputs; the dense oracle has one step with all of them.
+    Labels are small integers; no label stands twice in one term, every label of `out` stands in
+    some term. Compiled programs have one or two inputs; the dense oracle has one step with all of
+    them.
     """
 
     values: tuple[int, ...]
@@ -222,7 +228,8 @@ class Einsum:
 
 @dataclass(frozen=True, slots=True)
 class Convolution:
-    """Native convolution: x [b, g·ci, *i], weight [g·co, ci, *k] → [b, g·co, *o]; symmetric zero padding."""
+    """Native convolution: x [b, g·ci, *i], weight [g·co, ci, *k] → [b, g·co, *o]; symmetric zero
+    padding."""
 
     x: int
     weight: int
@@ -257,7 +264,8 @@ class TransposedConvolution:
 
 @dataclass(frozen=True, slots=True)
 class WeightGradient:
-    """Native weight gradient: x [b, g·ci, *i], v [b, g·co, *o] → [g·co, ci, *k], the step's shape."""
+    """Native weight gradient: x [b, g·ci, *i], v [b, g·co, *o] → [g·co, ci, *k], the step's
+    shape."""
 
     x: int
     cotangent: int
@@ -299,7 +307,8 @@ Operation = (
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One value: the operation, its shape, a name for each axis (`"o1"`, `"(ci k1 k2)"`) and a remark."""
+    """One value: the operation, its shape, a name for each axis (`"o1"`, `"(ci k1 k2)"`) and a
+    remark."""
 
     operation: Operation
     shape: tuple[Dim, ...]
@@ -318,7 +327,8 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class SizeBinding:
-    """In a shape-generic program: size symbol `name` is (size of `operand`'s `axis` − `offset`) / `divisor`."""
+    """In a shape-generic program: size symbol `name` is (size of `operand`'s `axis` − `offset`)
+    / `divisor`."""
 
     name: str
     operand: str
@@ -341,7 +351,8 @@ class SizeCheck:
 class Program:
     """A function of operands: its steps, and which values are returned.
 
-    `result_axes` names the axes of each result in full, where its step has lost some of their wires.
+    `result_axes` names the axes of each result in full, where its step has lost some of their
+    wires.
     """
 
     name: str
@@ -356,7 +367,8 @@ class Program:
     result_axes: tuple[tuple[str, ...], ...] = ()
 
     def last_use(self) -> tuple[int, ...]:
-        """For each value, the step that reads it last (its own if none; past the end for results)."""
+        """For each value, the step that reads it last (its own if none; past the end for
+        results)."""
         last = list(range(len(self.steps)))
         for at, step in enumerate(self.steps):
             for value in step.operation.inputs:

@@ -1,8 +1,8 @@
 """Scalars: sizes and factors as plain integers where known, sympy expressions where not.
 
-Integers stay Python integers, so that work on known sizes is fast; anything symbolic is a sympy expression over
-positive (sizes) or non-negative (parameters) integer symbols. Printing is the same for `.tn` text and
-for Python code, up to the names of sizes and the sign of powers.
+Integers stay Python integers, so that work on known sizes is fast; anything symbolic is a sympy
+expression over positive (sizes) or non-negative (parameters) integer symbols. Printing is the same
+for `.tn` text and for Python code, up to the names of sizes and the sign of powers.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ from typing import Any, Union
 import sympy
 from sympy import Expr, Integer, Rational, Symbol
 
-Dim = Union[int, Expr]
+Dim = Union[int, Expr]  # noqa: UP007  # sympy has no types: an alias needs the old form
 
 
 class FloorDiv(sympy.Function):  # type: ignore[misc]  # sympy has no types
-    """⌊a / b⌋ for integers, b > 0; evaluates when the quotient is an integer for all values of its symbols."""
+    """⌊a / b⌋ for integers, b > 0; evaluates when the quotient is an integer for all values of
+    its symbols."""
 
     is_integer = True
     nargs = 2
@@ -45,7 +46,9 @@ class FloorDiv(sympy.Function):  # type: ignore[misc]  # sympy has no types
 
 def _divides(divisor: int, term: Expr) -> bool:
     coefficient, rest = term.as_coeff_Mul()
-    return bool(coefficient.is_Integer and int(coefficient) % divisor == 0 and rest.is_integer is not False)
+    return bool(
+        coefficient.is_Integer and int(coefficient) % divisor == 0 and rest.is_integer is not False
+    )
 
 
 def size(name: str) -> Symbol:
@@ -64,7 +67,7 @@ def plain(value: Any) -> Dim:
         return value
     if isinstance(value, Expr) and value.is_Integer:
         return int(value)
-    return value  # type: ignore[no-any-return]  # sympy has no types
+    return value
 
 
 def floor_div(a: Dim, b: Dim) -> Dim:
@@ -75,7 +78,8 @@ def floor_div(a: Dim, b: Dim) -> Dim:
 
 
 def gcd(a: Dim, b: Dim) -> Dim:
-    """The greatest common divisor where both are known or one is 1; else 1 is not claimed: sympy's gcd."""
+    """The greatest common divisor where both are known or one is 1; else 1 is not claimed:
+    sympy's gcd."""
     return plain(sympy.gcd(a, b))
 
 
@@ -146,7 +150,9 @@ def _text(e: Expr, name: Callable[[Symbol], str], power: str) -> tuple[str, int]
         a, b = e.args
         return f"{wrap(a, _POWER)}//{wrap(b, _POWER)}", _PRODUCT
     if e.is_Add:
-        terms = sorted(e.as_ordered_terms(), key=lambda t: (not t.free_symbols, t.could_extract_minus_sign()))
+        terms = sorted(
+            e.as_ordered_terms(), key=lambda t: (not t.free_symbols, t.could_extract_minus_sign())
+        )
         out = wrap(terms[0], _SUM)
         for term in terms[1:]:
             if term.could_extract_minus_sign():

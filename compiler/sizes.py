@@ -174,7 +174,10 @@ def solve(facts: Iterable[Known]) -> dict[sympy.Symbol, Dim]:
                     continue
                 if not isinstance(found, int) or found < (1 if symbol.is_positive else 0):
                     raise Contradiction(_no_size(fact, left, right, symbol, origin))
-                values[symbol], origin[symbol] = found, fact.what
+                values[symbol] = found
+                origin[symbol] = (
+                    fact.why or f"{symbol} = {found} comes from {fact.what.rstrip(',')}"
+                )
                 progress = True
             else:
                 rest.append(fact)
@@ -194,13 +197,14 @@ def _linear_root(expression: sympy.Expr, symbol: sympy.Symbol) -> Dim | None:
 def _reasons(expression: Dim, origin: Mapping[sympy.Symbol, str]) -> str:
     symbols = expression.free_symbols if isinstance(expression, sympy.Expr) else set()
     reasons = {str(s): origin[s] for s in symbols if s in origin}
-    return "; ".join(f"{name} comes from {why}" for name, why in sorted(reasons.items()))
+    return "; ".join(reasons[name] for name in sorted(reasons))
 
 
 def _clash(fact: Known, left: Dim, right: Dim, origin: Mapping[sympy.Symbol, str]) -> Problem:
     wanted = text(fact.expression, lambda s: f"{s}")
     because = _reasons(fact.expression, origin)
-    equals = "" if wanted == str(left) else f" ({wanted})"
+    plain_name = isinstance(fact.expression, int) or fact.expression.is_Symbol
+    equals = "" if plain_name else f" ({wanted})"
     return Problem(
         f"{fact.what} has size {right}, but {left}{equals} is needed",
         help=because or fact.why,

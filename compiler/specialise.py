@@ -39,9 +39,7 @@ def resolve_values(
         return {}, [clash.problem]
 
 
-def value_facts(
-    diagram: Diagram, values: Mapping[str, Any]
-) -> tuple[list[Known], list[Problem]]:
+def value_facts(diagram: Diagram, values: Mapping[str, Any]) -> tuple[list[Known], list[Problem]]:
     """Facts from keywords, and from the defaults that no keyword replaces."""
     known = names_of(diagram)
     problems = [_unknown(name, known) for name in values if name not in known]
@@ -54,17 +52,25 @@ def value_facts(
             problems.append(problem)
             continue
         facts += [
-            Known(e, int(value), f"'{name}', given to compile,", f"{name} = {value} was given")
+            Known(
+                e,
+                int(value),
+                f"'{name}', given to compile,",
+                f"{name} = {value} was given to compile",
+            )
             for e in known[name]
         ]
     for name, value in diagram.defaults.items():
         if name not in values and name in known:
             facts += [
-                Known(e, value, f"'{name}' in the file", f"the file fixes {name} = {value}")
-                for e in known[name]
+                Known(e, value, f"'{name}' in the file", _default(name, value)) for e in known[name]
             ]
     facts += [Known(e.left, e.right, e.what) for e in diagram.equalities]
     return facts, problems
+
+
+def _default(name: str, value: Any) -> str:
+    return f"the file fixes {name} = {value}; compile({name}=…) replaces that"
 
 
 def _unknown(name: str, known: Mapping[str, Any]) -> Problem:
@@ -86,9 +92,7 @@ def _unfit(name: str, value: Any, is_parameter: bool) -> Problem | None:
     return None
 
 
-def shape_facts(
-    diagram: Diagram, shapes: Mapping[str, Shape]
-) -> tuple[list[Known], list[Problem]]:
+def shape_facts(diagram: Diagram, shapes: Mapping[str, Shape]) -> tuple[list[Known], list[Problem]]:
     """Facts from the shapes of operands; a wrong number of axes is a problem."""
     facts: list[Known] = []
     problems: list[Problem] = []
@@ -110,31 +114,27 @@ def shape_facts(
     return facts, problems
 
 
-def missing(diagram: Diagram) -> list[Problem]:
-    """A problem for each size or parameter that is still unknown, with how to give it."""
-    problems = []
-    unknown: dict[str, None] = {}
+def missing(diagram: Diagram, bound: frozenset[str] = frozenset()) -> list[Problem]:
+    """A problem for each size or parameter that is unknown and not `bound` by an operand's shape."""
+    values: list[Dim] = [s for o in diagram.operands for s in o.sizes.values()]
     for term in diagram.terms:
-        for extent in term.sizes.values():
-            if isinstance(extent, sympy.Expr):
-                unknown.update(dict.fromkeys(sorted(map(str, extent.free_symbols))))
-        unknown.update(dict.fromkeys(sorted(map(str, term.scalar.free_symbols))))
-    for extent in (e for o in diagram.operands for e in o.sizes.values()):
-        if isinstance(extent, sympy.Expr):
-            unknown.update(dict.fromkeys(sorted(map(str, extent.free_symbols))))
-    for name in unknown:
-        if name in diagram.parameters:
-            problems.append(
-                Problem(
-                    f"parameter '{name}' has no value",
-                    help=f"give it: compile({name}=…), or a default in the file: param {name} = …",
-                )
-            )
-            continue
-        problems.append(
-            Problem(
-                f"the size of wire '{name}' cannot be inferred from the operands",
-                help=f"give it: compile({name}=…), or in the file: size {name} = …",
-            )
-        )
-    return problems
+        values += [*term.sizes.values(), term.scalar]
+    unknown = {str(s) for v in values if isinstance(v, sympy.Expr) for s in v.free_symbols}
+    return [
+        _no_value(name) if name in diagram.parameters else _no_size(name)
+        for name in sorted(unknown - bound)
+    ]
+
+
+def _no_value(name: str) -> Problem:
+    return Problem(
+        f"parameter '{name}' has no value",
+        help=f"give it: compile({name}=…), or a default in the file: param {name} = …",
+    )
+
+
+def _no_size(name: str) -> Problem:
+    return Problem(
+        f"the size of wire '{name}' cannot be inferred from the operands",
+        help=f"give it: compile({name}=…), or in the file: size {name} = …",
+    )

@@ -1,8 +1,8 @@
 """The cost model: seconds from multiplications, bytes and calls.
 
-The numbers are those of one core of a current x86 server; only their ratios matter for a choice. Structured
-steps cost what they do: a view costs a call, a window costs the copy that its reader makes, a native
-convolution its multiplications without the unfolded copy.
+The numbers are those of one core of a current x86 server; only their ratios matter for a choice.
+Structured steps cost what they do: a view costs a call, a window costs the copy that its reader
+makes, a native convolution its multiplications without the unfolded copy.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Machine:
 DEFAULT = Machine()
 
 HINTS = {"b": 16, "n": 16, "g": 1, "o": 28, "i": 28, "k": 3, "c": 64}
-"""Typical sizes for wires whose size is not known, by the first letter of their name; for cost only."""
+"""Typical sizes for wires of unknown size, by the first letter of their name; for cost only."""
 
 
 def hint(name: str) -> int:

@@ -1,4 +1,5 @@
-"""From a contraction tree to program steps: relations become pads, windows, steps, folds and native calls."""
+"""From a contraction tree to program steps: relations become pads, windows, steps, folds and
+native calls."""
 
 from __future__ import annotations
 
@@ -46,7 +47,11 @@ class Lowering:
         result = product(estimate(s) for s in self.writer.shape(order))
         elements = [self._elements(left), self._elements(right), result]
         if left.step == right.step and 8 * elements[0] > result:
-            return left, right, factor  # scaling one side of a Gram product would make a second copy
+            return (
+                left,
+                right,
+                factor,
+            )  # scaling one side of a Gram product would make a second copy
         smallest = min(range(3), key=lambda n: (elements[n], -n))
         if smallest == 0:
             return self.writer.scale(left, factor), right, 1
@@ -54,7 +59,7 @@ class Lowering:
             return left, self.writer.scale(right, factor), 1
         return left, right, factor
 
-    # -- nodes ----------------------------------------------------------------------------------------------
+    # -- nodes -------------------------------------------------------------------------------------
 
     def needed(self, tree: Tree) -> set[str]:
         """The wires that are open or lead to tensors outside of a tree."""
@@ -83,7 +88,8 @@ class Lowering:
         return self.writer.sum(made, self.needed(tree))
 
     def _ready(self, tree: Join) -> tuple[Value, Value]:
-        """The two sides of a contraction; those of a Gram product of windows are copied once, as a matrix."""
+        """The two sides of a contraction; those of a Gram product of windows are copied once, as
+        a matrix."""
         left, right = self.value(tree.left), self.value(tree.right)
         if left.step != right.step or not isinstance(
             self.writer.steps[left.step].operation, ops.Window
@@ -104,13 +110,12 @@ class Lowering:
         wires = [value.wires[n] for n in order]
         moved = self.writer.permute(value, wires)
         names = [f"({' '.join(wires)})"]
-        flat = self.writer.step(
-            ops.Reshape(moved.step), [product(self.writer.shape(wires))], names
-        )
+        flat = self.writer.step(ops.Reshape(moved.step), [product(self.writer.shape(wires))], names)
         return self.writer.value(ops.Reshape(flat), wires)
 
     def _order(self, left: Value, right: Value, needed: set[str]) -> list[str]:
-        """The axes of a contraction: those of the larger side, the new ones where the summed ones stood."""
+        """The axes of a contraction: those of the larger side, the new ones where the summed
+        ones stood."""
         large, small = left, right
         if self._elements(right) > self._elements(left):
             large, small = right, left
@@ -167,7 +172,7 @@ class Lowering:
             chain.append(self._form(child.at))
             child = child.child
         value = self.value(child)
-        chain = [form for form in reversed(chain)]
+        chain.reverse()
         padding = {f.i: reading_pad(f) for f in chain}
         law = "windows that lie inside" if not any(map(_padded, padding.values())) else ""
         value = self.writer.pad(value, {w: p for w, p in padding.items() if _padded(p)})
@@ -175,9 +180,7 @@ class Lowering:
             value = self._windows(value, form, padding[form.i], law)
         return value
 
-    def _windows(
-        self, value: Value, form: ConvForm, padding: tuple[Dim, Dim], law: str
-    ) -> Value:
+    def _windows(self, value: Value, form: ConvForm, padding: tuple[Dim, Dim], law: str) -> Value:
         del law
         start = expand(-form.P) if not _padded(padding) else expand(padding[0] - form.P)
         o, k = self._apart(value, form.o), None
@@ -188,9 +191,7 @@ class Lowering:
             if not equal(start, 0):
                 extent = self.writer.steps[value.step].shape[value.axis(form.i)]
                 value = self.writer.slice(value, form.i, start, expand(extent - start), 1, form.i)
-            value = self.writer.window(
-                value, form.i, o, k, stride=form.S, dilation=form.D
-            )
+            value = self.writer.window(value, form.i, o, k, stride=form.S, dilation=form.D)
         for own, made in ((form.o, o), (form.k, k)):
             if made is not None and made != own:
                 value = self.writer.diagonal(value, value.axis(str(own)), value.axis(made))
@@ -218,7 +219,8 @@ class Lowering:
         return self.writer.value(operation, wires)
 
     def _place(self, tree: Fold) -> Value:
-        """i = S·o − P without a kernel, for a chain of relations at once: entries apart among zeros."""
+        """i = S·o − P without a kernel, for a chain of relations at once: entries apart among
+        zeros."""
         chain: list[ConvForm] = []
         child: Tree = tree
         while isinstance(child, Fold) and self._is_placing(self._form(child.at), chain):
@@ -236,7 +238,8 @@ class Lowering:
 
     @staticmethod
     def _is_placing(form: ConvForm, chain: list[ConvForm]) -> bool:
-        """Whether every o has its place in i, and none of it is placed again by the chain so far."""
+        """Whether every o has its place in i, and none of it is placed again by the chain so
+        far."""
         return (
             form.k is None
             and form.relation.view is not None
@@ -244,7 +247,8 @@ class Lowering:
         )
 
     def _placed(self, value: Value, form: ConvForm) -> Value:
-        """i = S·o − P without a kernel, some of it outside: zeros between, then padded and cropped."""
+        """i = S·o − P without a kernel, some of it outside: zeros between, then padded and
+        cropped."""
         wide = self._dilated(value, form.o, form.S, form.O)
         before = expand(-form.P)
         after = expand(form.I - before - form.S * (form.O - 1) - 1)
@@ -266,7 +270,8 @@ class Lowering:
     def _spread(self, tree: Spread) -> Value:
         """Read from o to (i, k), or, by the kernel–output swap, from k to (i, o).
 
-        With k′ = K − 1 − k: S·o = i + D·k′ − (D(K−1) − P), windows over the dilated, padded axis, then flipped.
+        With k′ = K − 1 − k: S·o = i + D·k′ − (D(K−1) − P), windows over the dilated, padded axis,
+        then flipped.
         """
         value, form = self.value(tree.child), self._form(tree.at)
         if form.k is None:
@@ -289,7 +294,7 @@ class Lowering:
             return self.writer.diagonal(flipped, flipped.axis(k), flipped.axis(made))
         return flipped
 
-    # -- native calls ---------------------------------------------------------------------------------------
+    # -- native calls ------------------------------------------------------------------------------
 
     def _native(self, tree: Native) -> Value:
         left, right = self.value(tree.left), self.value(tree.right)
@@ -331,9 +336,7 @@ class Lowering:
         wires = (*roles.left, *roles.group, *roles.right, *(w[0] for w in o))
         return self.writer.ungroup(step, wires)
 
-    def _transposed(
-        self, v: Value, w: Value, forms: list[ConvForm], roles: native.Layout
-    ) -> Value:
+    def _transposed(self, v: Value, w: Value, forms: list[ConvForm], roles: native.Layout) -> Value:
         i, o, k = ([[str(getattr(f, letter))] for f in forms] for letter in "iok")
         data = self._grouped(v, roles.left, [*roles.group, *roles.summed], *o)
         kernel = self._grouped(w, [*roles.group, *roles.summed], roles.right, *k)
@@ -354,9 +357,7 @@ class Lowering:
         i, o, k = ([[str(getattr(f, letter))] for f in forms] for letter in "iok")
         data = self._grouped(x, roles.summed, [*roles.group, *roles.left], *i)
         cotangent = self._grouped(v, roles.summed, [*roles.group, *roles.right], *o)
-        operation = ops.WeightGradient(
-            data, cotangent, *self._geometry(forms), self._groups(roles)
-        )
+        operation = ops.WeightGradient(data, cotangent, *self._geometry(forms), self._groups(roles))
         shape = [*self._sizes((*roles.group, *roles.right), roles.left), *(f.K for f in forms)]
         names = [*self._labels((*roles.group, *roles.right), roles.left), *(w[0] for w in k)]
         step = self.writer.step(operation, shape, names)

@@ -11,7 +11,16 @@ from diagrammar.plan.search import estimate
 VIEWS = (ops.Operand, ops.Permute, ops.Slice, ops.Window, ops.Diagonal, ops.Expand)
 """Operations that allocate nothing."""
 
-UNITS = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+UNITS = {
+    "": 1,
+    "B": 1,
+    "KB": 10**3,
+    "MB": 10**6,
+    "GB": 10**9,
+    "KIB": 2**10,
+    "MIB": 2**20,
+    "GIB": 2**30,
+}
 
 
 def parse_bytes(text: str | int) -> int:

@@ -1,8 +1,9 @@
-"""Native recognition: sub-networks that *are* a convolution, a transposed convolution or a weight gradient.
+"""Native recognition: sub-networks that *are* a convolution, a transposed convolution or a weight
+gradient.
 
-Law: Σ X·W·ΠΠ over i, k and the shared channels is a convolution of X with W; read towards i it is the transposed
-one; with i and o summed it is the weight gradient. Which of them depends only on which wires of
-each Π the two sides have.
+Law: Σ X·W·ΠΠ over i, k and the shared channels is a convolution of X with W; read towards i it is
+the transposed one; with i and o summed it is the weight gradient. Which of them depends only on
+which wires of each Π the two sides have.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from diagrammar.plan.tree import Native, NativeKind, Read, Spread, Tree, walk
 from diagrammar.relation import ConvForm
-from diagrammar.scalar import expand
+from diagrammar.scalar import floor_div, nonnegative
 
 if TYPE_CHECKING:
     from diagrammar.plan.search import Entry, Search
@@ -26,7 +27,7 @@ ROLES: dict[tuple[str, str], tuple[NativeKind, bool]] = {
     ("i", "o"): ("weight gradient", False),
     ("o", "i"): ("weight gradient", True),
 }
-"""Which wires of a relation the left and the right result have: the call, and whether to exchange them."""
+"""Which wire of a relation each side has: the call, and whether to exchange the sides."""
 
 
 def recognise(search: Search, a: Entry, b: Entry, between: Sequence[int]) -> Entry | None:
@@ -62,10 +63,9 @@ def recognise(search: Search, a: Entry, b: Entry, between: Sequence[int]) -> Ent
     return Entry(tensors, wires, cost, Native(kind, left.tree, right.tree, tuple(between)))
 
 
-def _efficiency(
-    search: Search, kind: NativeKind, left: Entry, right: Entry, needed: int
-) -> float:
-    """Weight gradients of unfolded data: libraries are built for neither groups nor thousands of channels."""
+def _efficiency(search: Search, kind: NativeKind, left: Entry, right: Entry, needed: int) -> float:
+    """Weight gradients of unfolded data: libraries are built for neither groups nor thousands of
+    channels."""
     sides = _unfolds(left.tree) + _unfolds(right.tree)
     if kind != "weight gradient" or sides == 0:
         return 1.0
@@ -81,7 +81,8 @@ def _unfolds(tree: Tree) -> bool:
 
 
 def _role(search: Search, a: Entry, b: Entry, at: int) -> tuple[str, str] | None:
-    """Which one wire of a relation is on the left, which on the right; None unless exactly one each."""
+    """Which one wire of a relation is on the left, which on the right; None unless exactly one
+    each."""
     form = search.forms[at]
     if form.k is None:
         return None
@@ -111,24 +112,25 @@ def _inputs(search: Search, forms: Sequence[ConvForm]) -> int:
 
 def fits(kind: NativeKind, form: ConvForm) -> bool:
     """Whether the library call can express a relation's padding and sizes (known numbers only)."""
-    numbers = (form.S, form.D, form.P, form.I, form.O, form.K)
-    if not all(isinstance(n, int) for n in numbers):
+    if not all(isinstance(n, int) for n in (form.S, form.D, form.P, form.I, form.O, form.K)):
+        return False
+    if not nonnegative(form.P):
         return False
     if kind == "transposed":
-        return 0 <= output_padding(form) < max(form.S, form.D) and form.P >= 0  # type: ignore[operator]
-    return form.P >= 0 and form.right <= form.P and extra(form) >= 0  # type: ignore[operator]
+        return 0 <= output_padding(form) < max(int(form.S), int(form.D))
+    return nonnegative(form.P - form.right) and extra(form) >= 0
 
 
 def output_padding(form: ConvForm) -> int:
     """What the transposed call must add to reach the input's size."""
     reach = form.S * (form.O - 1) - 2 * form.P + form.D * (form.K - 1) + 1
-    return expand(form.I - reach)  # type: ignore[return-value]  # ints in, int out
+    return int(form.I - reach)
 
 
 def extra(form: ConvForm) -> int:
     """Windows that the call computes beyond the relation's: none when O is the formula's."""
-    computed = (form.I + 2 * form.P - form.D * (form.K - 1) - 1) // form.S + 1
-    return computed - form.O  # type: ignore[return-value]  # ints in, int out
+    reach = form.I + 2 * form.P - form.D * (form.K - 1) - 1
+    return int(floor_div(reach, form.S) + 1 - form.O)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,5 @@
-"""From simplified diagrams to a program: a tree for each term, then one list of steps for all of them."""
+"""From simplified diagrams to a program: a tree for each term, then one list of steps for all of
+them."""
 
 from __future__ import annotations
 
@@ -98,7 +99,8 @@ def _contracted(writer: Writer, diagram: Diagram, term: Network) -> Value:
 
 
 def _constant(writer: Writer, term: Network, operands: Sequence[Declared]) -> Value:
-    """A term without operands: its relations times a number, as the first operand's dtype (or the default)."""
+    """A term without operands: its relations times a number, as the first operand's dtype (or
+    the default)."""
     writer.sizes = dict(term.sizes)
     like = _operand_step(writer, operands[0]) if operands else None
     relations = [t for t in term.tensors if isinstance(t, Relation)]
@@ -141,18 +143,14 @@ def _combined(
         total = aligned[0]
     else:
         shapes = [writer.steps[v].shape for v in aligned]
-        added = [
-            next((s[n] for s in shapes if not equal(s[n], 1)), 1) for n in range(len(wires))
-        ]
+        added = [next((s[n] for s in shapes if not equal(s[n], 1)), 1) for n in range(len(wires))]
         total = writer.step(ops.Add(tuple(aligned)), added, wires)
     if not all(map(equal, writer.steps[total].shape, shape)):
         total = writer.step(ops.Expand(total), shape, wires)
     return writer.group(Value(total, wires), diagram.axes, names)
 
 
-def _aligned(
-    writer: Writer, value: Value, wires: Sequence[str], sizes: dict[str, Dim]
-) -> int:
+def _aligned(writer: Writer, value: Value, wires: Sequence[str], sizes: dict[str, Dim]) -> int:
     """The value with an axis of size one for each wire that it lacks."""
     ordered = writer.permute(value, [w for w in wires if w in value.wires])
     if len(ordered.wires) == len(wires):
@@ -190,7 +188,7 @@ class _Casting(Writer):
         return super().step(ops.Cast(step, like=self._origin), made.shape, made.axes)
 
 
-# -- the program ----------------------------------------------------------------------------------------------
+# -- the program -----------------------------------------------------------------------------------
 
 
 def _program(
@@ -204,9 +202,7 @@ def _program(
     sizes = bindings(diagrams, operands)
     return ops.Program(
         name=name,
-        parameters=tuple(
-            ops.Parameter(o.name, axis_names(o.axes), o.shape()) for o in operands
-        ),
+        parameters=tuple(ops.Parameter(o.name, axis_names(o.axes), o.shape()) for o in operands),
         steps=tuple(writer.steps),
         results=tuple(results),
         result_names=tuple(d.name for d in diagrams),
@@ -221,7 +217,7 @@ def symbols_of(diagrams: Sequence[Diagram], operands: Sequence[Declared]) -> set
     """All size symbols that are left."""
     values: list[Dim] = [s for o in operands for s in o.sizes.values()]
     for diagram in diagrams:
-        values += [s for s in diagram.sizes.values()]
+        values += list(diagram.sizes.values())
         values += [t.scalar for t in diagram.terms]
     return {s for v in values if isinstance(v, sympy.Expr) for s in v.free_symbols}
 
@@ -269,9 +265,7 @@ def _checks(
     operands: Sequence[Declared], sizes: Sequence[ops.SizeBinding]
 ) -> tuple[ops.SizeCheck, ...]:
     """Every axis that no plain binding reads must have the size that the others imply."""
-    read = {
-        (b.operand, b.axis) for b in sizes if equal(b.divisor, 1)
-    }
+    read = {(b.operand, b.axis) for b in sizes if equal(b.divisor, 1)}
     return tuple(
         ops.SizeCheck(o.name, axis, extent, names)
         for o in operands

@@ -13,7 +13,8 @@ from diagrammar.plan.search import estimate
 
 @dataclass(frozen=True)
 class Row:
-    """One step: what it is, its axes and shape, its multiplications, and the entries that it writes."""
+    """One step: what it is, its axes and shape, its multiplications, and the entries that it
+    writes."""
 
     what: str
     axes: tuple[str, ...]

@@ -1,9 +1,10 @@
-"""The search for a contraction tree: exact over connected subsets of a small network, greedy beyond.
+"""The search for a contraction tree: exact over connected subsets of a small network, greedy
+beyond.
 
-The best tree for a set of tensors does not depend on what comes later, so subsets are solved by size. A
-subset grows by a contraction of two subsets, by reading a relation along a result (which costs what the
-view or copy costs, not what a dense I×O×K array would), or by a native call that swallows two results and the
-relations between them.
+The best tree for a set of tensors does not depend on what comes later, so subsets are solved by
+size. A subset grows by a contraction of two subsets, by reading a relation along a result (which
+costs what the view or copy costs, not what a dense I×O×K array would), or by a native call that
+swallows two results and the relations between them.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ EXACT = 12
 class Entry:
     """The best tree found for a set of tensors: its cost and the wires of its result, as bits.
 
-    Two entries that are `like` each other compute the same numbers, up to names of wires: together they
-    cost what one costs.
+    Two entries that are `like` each other compute the same numbers, up to names of wires: together
+    they cost what one costs.
     """
 
     tensors: int
@@ -57,9 +58,7 @@ class Search:
         self.bit = {w: 1 << n for n, w in enumerate(network.sizes)}
         self.sizes = {self.bit[w]: estimate(s) for w, s in network.sizes.items()}
         self.open = sum(self.bit[w] for w in open_wires if w in self.bit)
-        self.wires = [
-            sum(self.bit[w] for w in dict.fromkeys(t.wires)) for t in network.tensors
-        ]
+        self.wires = [sum(self.bit[w] for w in dict.fromkeys(t.wires)) for t in network.tensors]
         self.forms: dict[int, ConvForm] = {}
         for at, relation in network.relations():
             form = conv_form(relation, network.sizes)
@@ -85,7 +84,7 @@ class Search:
             self._needed[tensors] = wires
         return self._needed[tensors]
 
-    # -- moves ----------------------------------------------------------------------------------------------
+    # -- moves -------------------------------------------------------------------------------------
 
     def leaf(self, at: int) -> Entry:
         """A tensor by itself, what ends in it alone summed at once."""
@@ -110,7 +109,8 @@ class Search:
         return f"{tensor.rename(places).pieces}{tensor.view is None}{kept}"
 
     def _along(self, a: Entry, at: int, how: str) -> str:
-        """How a relation is read along a result, by the place of its wires in the tensors of the result."""
+        """How a relation is read along a result, by the place of its wires in the tensors of the
+        result."""
         ends = []
         for name in self.network.tensors[at].wires:
             found = [
@@ -178,7 +178,8 @@ class Search:
         form: ConvForm,
         read: bool = False,
     ) -> Entry:
-        """The entry after a relation is read: a view costs a call, all else a copy of the larger side."""
+        """The entry after a relation is read: a view costs a call, all else a copy of the larger
+        side."""
         free = read and (form.relation.view is not None or form.k is None)
         larger = max(self.elements(wires), self.elements(a.wires))
         cost = a.cost + (self.machine.view() if free else self.machine.copy(larger))
@@ -203,7 +204,7 @@ class Search:
         if found is not None:
             yield found
 
-    # -- strategies -----------------------------------------------------------------------------------------
+    # -- strategies --------------------------------------------------------------------------------
 
     def best(self) -> Entry:
         """The cheapest tree for the whole network."""
@@ -302,7 +303,8 @@ class Search:
 
 
 def estimate(extent: Dim, names: Mapping[str, int] | None = None) -> int:
-    """A size as a number: itself if known, a typical value if symbolic (for comparing costs only)."""
+    """A size as a number: itself if known, a typical value if symbolic (for comparing costs
+    only)."""
     if isinstance(extent, int):
         return extent
     values = {s: (names or {}).get(str(s), hint(str(s))) for s in extent.free_symbols}

@@ -1,14 +1,14 @@
 """Contraction trees: how the tensors of one network are brought together.
 
-A tree says *what* is done in which order; `plan.lower` writes it as program operations, `plan.search` chooses it.
-`at` is always the position of a tensor in the network.
+A tree says *what* is done in which order; `plan.lower` writes it as program operations,
+`plan.search` chooses it. `at` is always the position of a tensor in the network.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, Union
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,8 @@ class Fold:
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """A relation read from one of o, k (`along`) to i and the other: a Toeplitz or transposed window."""
+    """A relation read from one of o, k (`along`) to i and the other: a Toeplitz or transposed
+    window."""
 
     child: Tree
     at: int
@@ -71,7 +72,7 @@ class Native:
     relations: tuple[int, ...]
 
 
-Tree = Union[Leaf, Dense, Join, Read, Fold, Spread, Native]
+Tree = Leaf | Dense | Join | Read | Fold | Spread | Native
 
 
 def children(tree: Tree) -> tuple[Tree, ...]:

@@ -1,7 +1,8 @@
 """Wires of size one, left out before planning.
 
-Their only index is zero, so a relation is taken there and an axis without them is the same axis. This is not
-a rewrite that anybody needs to see; it keeps emitted code free of axes that hold nothing.
+Their only index is zero, so a relation is taken there and an axis without them is the same axis.
+This is not a rewrite that anybody needs to see; it keeps emitted code free of axes that hold
+nothing.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Writing program steps: each value once, shapes worked out on the way.
 
-A `Value` is a program value whose axes are wires. Two identical operations on the same values are one step,
-so what two halves of a Gram product have in common is computed once.
+A `Value` is a program value whose axes are wires. Two identical operations on the same values are
+one step, so what two halves of a Gram product have in common is computed once.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ class Value:
 
 
 class Writer:
-    """The steps of a program under construction; `sizes` has the wires of the term being written."""
+    """The steps of a program under construction; `sizes` has the wires of the term being
+    written."""
 
     def __init__(self) -> None:
         self.steps: list[ops.Step] = []
@@ -53,13 +54,11 @@ class Writer:
             self.steps.append(ops.Step(operation, tuple(shape), tuple(axes), remark))
         return self._known[key]
 
-    def value(
-        self, operation: ops.Operation, wires: Sequence[str], remark: str = ""
-    ) -> Value:
+    def value(self, operation: ops.Operation, wires: Sequence[str], remark: str = "") -> Value:
         """A step whose axes are wires."""
         return Value(self.step(operation, self.shape(wires), wires, remark), tuple(wires))
 
-    # -- operations on values; each returns its argument where there is nothing to do --------------------------
+    # -- operations on values; each returns its argument where there is nothing to do --------------
 
     def permute(self, x: Value, wires: Sequence[str]) -> Value:
         """Axes in another order."""
@@ -122,7 +121,8 @@ class Writer:
         return self.reshape(x.step, shape, names)
 
     def reshape(self, step: int, shape: Sequence[Dim], names: Sequence[str]) -> int:
-        """Another shape of the same entries; reshapes of reshapes are one, and none is written for nothing."""
+        """Another shape of the same entries; reshapes of reshapes are one, and none is written
+        for nothing."""
         made = self.steps[step]
         while isinstance(made.operation, ops.Reshape):
             step = made.operation.x
@@ -139,9 +139,7 @@ class Writer:
         """A pairwise contraction."""
         labels = {w: n for n, w in enumerate(dict.fromkeys(left.wires + right.wires))}
         terms = tuple(tuple(labels[w] for w in v.wires) for v in (left, right))
-        operation = ops.Einsum(
-            (left.step, right.step), terms, tuple(labels[w] for w in out)
-        )
+        operation = ops.Einsum((left.step, right.step), terms, tuple(labels[w] for w in out))
         return self.value(operation, out, remark)
 
     def scale(self, x: Value, factor: Any) -> Value:
