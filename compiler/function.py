@@ -248,7 +248,8 @@ def _fixed(
     unknown = missing(fixed)
     if unknown:
         raise DiagramError(unknown)
-    empty = [w for w, s in fixed.sizes.items() if isinstance(s, int) and s < 1]
+    formulas = {w for w, s in diagram.sizes.items() if not isinstance(s, int) and not s.is_Symbol}
+    empty = [w for w, s in fixed.sizes.items() if isinstance(s, int) and s < (w in formulas)]
     if empty:
         raise DiagramError([_no_output(diagram, fixed, w) for w in empty[:1]])
     return fixed

@@ -172,7 +172,7 @@ def solve(facts: Iterable[Known]) -> dict[sympy.Symbol, Dim]:
                 if found is None:
                     rest.append(fact)
                     continue
-                if not isinstance(found, int) or found < (1 if symbol.is_positive else 0):
+                if not isinstance(found, int) or found < 0:
                     raise Contradiction(_no_size(fact, left, right, symbol, origin))
                 values[symbol] = found
                 origin[symbol] = (

@@ -72,7 +72,8 @@ def dense(name: str, diagrams: Sequence[Diagram], operands: Sequence[Declared]) 
 
 
 def _nonzero(diagram: Diagram) -> list[Network]:
-    return [term for term in diagram.terms if term.scalar != 0]
+    """The terms that say something; an average over nothing (a scalar 1/0) is zero."""
+    return [t for t in diagram.terms if t.scalar != 0 and t.scalar.is_finite is not False]
 
 
 def _tensors(term: Network) -> bool:

@@ -1,0 +1,212 @@
+"""Compiled functions: calling, specialising, options, and errors at call time."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+import torch
+
+import diagrammar as dg
+from diagrammar import program as ops
+
+
+@pytest.fixture(scope="module")
+def spec():
+    return dg.shipped("conv2d")
+
+
+def layer(dtype=torch.float64):
+    torch.manual_seed(0)
+    x = torch.randn(2, 4, 7, 6, dtype=dtype)
+    w = torch.randn(6, 4, 3, 3, dtype=dtype)
+    bias = torch.randn(6, dtype=dtype)
+    return x, w, bias
+
+
+def message(call) -> str:
+    with pytest.raises(dg.DiagramError) as caught:
+        call()
+    return str(caught.value)
+
+
+class TestCalling:
+    def test_operands_go_by_name_or_in_the_order_of_the_file(self, spec):
+        x, w, bias = layer()
+        f = spec["Y"].compile()
+        expected = torch.nn.functional.conv2d(x, w, bias, padding=1)
+        assert torch.allclose(f(x, w, bias), expected)
+        assert torch.allclose(f(bias=bias, W=w, X=x), expected)
+        assert torch.allclose(f(x, bias=bias, W=w), expected)
+
+    def test_it_is_made_once_for_each_combination_of_shapes(self, spec):
+        f = spec["A_reduce"].compile()
+        first = f.specialise(X=(2, 4, 7, 6))
+        assert f.specialise(X=(2, 4, 7, 6)) is first
+        assert f.specialise(X=(3, 4, 7, 6)) is not first
+
+    def test_several_results_share_their_work(self, spec):
+        x, w, bias = layer()
+        both = spec.compile("A_expand", "U")
+        a, u = both(X=x)
+        assert torch.allclose(a[0], torch.einsum("bgro,bgso->rs", u, u) / 2)
+        steps = both.specialise(X=(2, 4, 7, 6)).program.steps
+        assert sum(isinstance(s.operation, ops.Pad) for s in steps) == 1
+
+    def test_the_oracle_is_a_backend(self, spec):
+        x, w, bias = layer()
+        oracle = spec["Y"].compile(backend="numpy")
+        found = torch.from_numpy(oracle(X=x.numpy(), W=w.numpy(), bias=bias.numpy()))
+        assert torch.allclose(found, torch.nn.functional.conv2d(x, w, bias, padding=1))
+
+
+class TestErrors:
+    def test_a_wrong_size_names_operand_axis_wire_and_both_sizes(self, spec):
+        x, _, bias = layer()
+        f = spec["Y"].compile()
+        assert message(lambda: f(X=x, W=torch.zeros(6, 4, 5, 3), bias=bias)) == (
+            "error: operand 'W', axis 2 (k1), has size 5, but 3 is needed\n"
+            "  = help: the file fixes k1 = 3; compile(k1=…) replaces that"
+        )
+
+    def test_two_operands_that_disagree(self, spec):
+        x, w, bias = layer()
+        f = spec["Y"].compile()
+        assert message(lambda: f(X=x, W=w[:, :3], bias=bias)) == (
+            "error: operand 'W', axis 1 (ci), has size 3, but 4 is needed\n"
+            "  = help: ci = 4 comes from operand 'X', axis 1 ((g ci))"
+        )
+
+    def test_a_wrong_number_of_axes(self, spec):
+        x, w, bias = layer()
+        f = spec["Y"].compile()
+        assert message(lambda: f(X=x[0], W=w, bias=bias)) == (
+            "error: operand 'X' has 3 axes, not 4: shape (4, 7, 6)\n"
+            "  = help: its axes are [b, (g ci), i1, i2]"
+        )
+
+    def test_a_missing_and_an_unknown_operand(self, spec):
+        x, w, bias = layer()
+        f = spec["Y"].compile()
+        assert message(lambda: f(X=x, Weight=w, bias=bias)) == (
+            "error: 'Y' has no operand 'Weight'\n"
+            "  = help: it takes X, W, bias\n"
+            "\n"
+            "error: operand 'W' is missing\n"
+            "  = help: its axes are [(g co), ci, k1, k2]"
+        )
+
+    def test_a_size_that_cannot_be_inferred_says_how_to_give_it(self, spec):
+        _, w, _ = layer()
+        f = spec["dX"].compile(s=2, i1=7)
+        assert message(lambda: f(W=w, dY=torch.zeros(2, 6, 4, 3, dtype=w.dtype))) == (
+            "error: the size of wire 'i2' cannot be inferred from the operands\n"
+            "  = help: give it: compile(i2=…), or in the file: size i2 = …"
+        )
+
+    def test_stride_one_needs_no_input_size(self, spec):
+        x, w, _ = layer()
+        v = torch.randn(2, 6, 7, 6, dtype=x.dtype)
+        made = spec["dX"].compile()(W=w, dY=v)
+        assert torch.allclose(made, torch.nn.functional.conv_transpose2d(v, w, padding=1))
+
+    def test_a_kernel_that_does_not_fit(self, spec):
+        x = torch.zeros(2, 4, 3, 3)
+        f = spec["U"].compile(k1=7, k2=7, p=0)
+        assert "would have size -3" in message(lambda: f(X=x))
+
+    def test_unknown_names_and_bad_values(self, spec):
+        assert message(lambda: spec["A_reduce"].compile(k11=3)) == (
+            "error: unknown size or parameter 'k11'\n  = help: did you mean 'k1'?"
+        )
+        assert message(lambda: spec["Y"].compile(k1=2.5)) == (
+            "error: 'k1' must be an integer of at least 1, not 2.5\n  = help: give it as k1=3"
+        )
+        assert message(lambda: spec["Y"].compile(backend="jax")) == (
+            "error: option 'backend' must be 'torch' or 'numpy', not 'jax'"
+        )
+
+
+class TestOptions:
+    def test_a_memory_budget_is_refused_before_anything_is_allocated(self, spec):
+        x, _, _ = layer(torch.float32)
+        assert spec["A_expand"].compile(memory="1MiB")(X=x).shape == (1, 36, 36)
+        text = message(lambda: spec["A_expand"].compile(memory="10KB")(X=x))
+        assert text.startswith("error: 'A_expand' would allocate ")
+        assert "no number of bytes" in message(lambda: spec["U"].compile(memory="much"))
+
+    @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+    def test_accumulation_in_a_wider_dtype(self, spec, dtype):
+        x, _, _ = layer(torch.float64)
+        exact = spec["A_reduce"].compile()(X=x.to(dtype).double())
+        found = spec["A_reduce"].compile(accumulate="float32")(X=x.to(dtype))
+        assert found.dtype == dtype
+        bound = torch.finfo(dtype).eps * exact.abs().max()
+        assert (found.double() - exact).abs().max() <= bound
+
+    def test_rules_can_be_switched_off(self, spec):
+        x, _, _ = layer()
+        plain = spec["A_reduce"].compile(without=("summed end",))
+        assert torch.allclose(plain(X=x), spec["A_reduce"].compile()(X=x))
+        assert not plain.specialise(X=tuple(x.shape)).traces[0]
+
+    @pytest.mark.parametrize("native", [True, False])
+    def test_native_convolutions_are_one_candidate(self, spec, native):
+        g = spec["Y"].compile(native=native).specialise(X=(2, 4, 7, 6), W=(6, 4, 3, 3), bias=(6,))
+        calls = [s for s in g.program.steps if isinstance(s.operation, ops.Convolution)]
+        assert bool(calls) is native
+
+
+class TestTransforms:
+    @pytest.mark.parametrize("name", ["Y", "A_expand", "A_reduce", "U"])
+    def test_gradients_of_first_and_second_order(self, spec, name):
+        f = spec[name].compile(s=2)
+        operands = [x[:, :2, :5, :5] if x.ndim == 4 else x for x in layer()]
+        chosen = {"X": operands[0], "W": layer()[1][:, :2], "bias": operands[2]}
+        given = [chosen[o.name].clone().requires_grad_() for o in f.operands]
+        assert torch.autograd.gradcheck(f, given)
+        if name != "Y":
+            assert torch.autograd.gradgradcheck(f, given)
+
+    def test_vmap_and_forward_mode(self, spec):
+        x, w, bias = layer()
+        f = spec["Y"].compile()
+        batch = torch.stack([x, 2 * x])
+        mapped = torch.func.vmap(lambda x: f(x, w, bias))(batch)
+        assert torch.allclose(mapped[1], f(2 * x, w, bias))
+        _, tangent = torch.func.jvp(lambda x: f(x, w, bias), (x,), (x,))
+        assert torch.allclose(tangent, f(x, w, 0 * bias))
+
+    def test_operands_need_not_be_contiguous(self, spec):
+        x, _, _ = layer()
+        f = spec["A_reduce"].compile()
+        strided = x.transpose(2, 3).contiguous().transpose(2, 3)
+        assert not strided.is_contiguous()
+        assert torch.allclose(f(X=strided), f(X=x))
+        assert torch.allclose(f(X=x.to(memory_format=torch.channels_last)), f(X=x))
+
+    def test_complex_operands(self, spec):
+        x = torch.randn(2, 4, 7, 6, dtype=torch.complex128)
+        u = spec["U"].compile()(X=x)
+        a = spec["A_reduce"].compile()(X=x)
+        mean = u.mean(-1)[:, 0]
+        assert torch.allclose(a[0], mean.mT @ mean / 2)
+
+    def test_an_empty_batch_averages_to_zero(self, spec):
+        a = spec["A_reduce"].compile()(X=torch.zeros(0, 4, 7, 6))
+        assert torch.equal(a, torch.zeros(1, 36, 36))
+
+
+def test_a_shape_generic_module_needs_torch_only(spec, tmp_path):
+    path = tmp_path / "ops.py"
+    path.write_text(spec["A_reduce"].compile().source)
+    check = (
+        "import sys, torch, ops\n"
+        "for shape in [(2, 4, 7, 6), (3, 2, 5, 5)]:\n"
+        "    x = torch.randn(shape, dtype=torch.float64)\n"
+        "    u = torch.nn.functional.unfold(x, 3, padding=1).mean(-1)\n"
+        "    assert torch.allclose(ops.A_reduce(x)[0], u.mT @ u / len(x))\n"
+        "assert 'diagrammar' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", check], cwd=tmp_path, check=True)
