@@ -47,7 +47,7 @@ class TestCalling:
         assert f.specialise(X=(3, 4, 7, 6)) is not first
 
     def test_several_results_share_their_work(self, spec):
-        x, w, bias = layer()
+        x, _, _ = layer()
         both = spec.compile("A_expand", "U")
         a, u = both(X=x)
         assert torch.allclose(a[0], torch.einsum("bgro,bgso->rs", u, u) / 2)

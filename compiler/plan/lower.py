@@ -33,7 +33,7 @@ class Lowering:
         if isinstance(tree, Join):
             left, right = self._ready(tree)
             left, right, factor = self._scaled_early(left, right, order, factor)
-            value = self.writer.einsum(left, right, order)
+            value = self._contracted(left, right, order)
         else:
             value = self.writer.permute(self.value(tree), order)
         return self.writer.scale(value, factor)
@@ -76,7 +76,7 @@ class Lowering:
                 made = self._dense(tree.at)
             case Join():
                 left, right = self._ready(tree)
-                return self.writer.einsum(left, right, self._order(left, right, self.needed(tree)))
+                return self._contracted(left, right, self._order(left, right, self.needed(tree)))
             case Read():
                 made = self._read(tree)
             case Fold():
@@ -86,6 +86,29 @@ class Lowering:
             case Native():
                 return self._native(tree)
         return self.writer.sum(made, self.needed(tree))
+
+    def _contracted(self, left: Value, right: Value, out: Sequence[str]) -> Value:
+        """A contraction; where both sides are summed over their first axis and their last ones, the
+        first becomes a batch that is summed afterwards, so that neither side is copied."""
+        first = left.wires[0] if left.wires else ""
+        if (
+            first in out
+            or not right.wires
+            or right.wires[0] != first
+            or not all(self._summed_behind(v, out) for v in (left, right))
+        ):
+            return self.writer.einsum(left, right, out)
+        results = product(estimate(self.writer.sizes[w]) for w in (first, *out))
+        if 2 * results > self._elements(left) + self._elements(right):
+            return self.writer.einsum(left, right, out)
+        each = self.writer.einsum(left, right, [first, *out])
+        return self.writer.sum(each, set(out))
+
+    @staticmethod
+    def _summed_behind(value: Value, out: Sequence[str]) -> bool:
+        """Whether the axes after the first are some that stay, then some that are summed."""
+        stays = [w in out for w in value.wires[1:]]
+        return True in stays and False in stays and stays == sorted(stays, reverse=True)
 
     def _ready(self, tree: Join) -> tuple[Value, Value]:
         """The two sides of a contraction; those of a Gram product of windows are copied once, as
