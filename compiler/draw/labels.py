@@ -22,6 +22,8 @@ FONT = 13.0
 """Size of names, in px."""
 SMALL = 10.0
 """Size of hyper-parameters and sizes, in px."""
+_LONG_SIZE = 10
+"""Sizes longer than this many characters do not stand beside a wire."""
 _LONG = 30
 """Conditions longer than this many characters are counted, not written, in a node."""
 
@@ -131,6 +133,12 @@ def value(amount: object) -> str:
 def _name(symbol: sympy.Symbol) -> str:
     name = str(symbol)
     return f"|{name}|" if symbol.is_positive and not name.startswith("|") else name
+
+
+def size_label(wire: str, extent: Dim) -> str:
+    """The size beside a wire's name; nothing where the name says it, or it is a formula."""
+    written = value(extent)
+    return "" if written == f"|{wire.rstrip(chr(39))}|" or len(written) > _LONG_SIZE else written
 
 
 def group(axis: tuple[str, ...]) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from diagrammar.draw.columns import Columns, Parts, Side, columns
 from diagrammar.draw.labels import FONT, SMALL, Caption, group, text_width
@@ -187,21 +188,24 @@ def _ranges(
     labels: Mapping[str, str],
     spread: float,
 ) -> tuple[tuple[float, float], ...]:
-    """The x range of each column; gaps hold the labels of the wires that only they have room
-    for."""
-    need = [0.0] * len(grid.columns)
+    """The x range of each column; a gap holds the names of the wires that only it has room for."""
+    thin = [_thin(column) for column in grid.columns]
+    gaps = [30.0 if a or b else 48.0 for a, b in pairwise(thin)]
     for link in links:
-        a, b = placed.column.get(link.a), placed.column.get(link.b)
-        if a is not None and b is not None and abs(a - b) == 1:
-            left = min(a, b)
-            need[left] = max(need[left], text_width(labels.get(link.wire, link.wire)))
+        a, b = sorted(placed.column.get(key, -1) for key in (link.a, link.b))
+        if a < 0 <= b:  # a summed end, which will lie in the gap on the inner side
+            a, b = (b, b + 1) if 2 * b <= len(gaps) else (b - 1, b)
+        if a < 0 or a == b or b > len(gaps) or not all(thin[a + 1 : b]):
+            continue
+        name = text_width(labels.get(link.wire, link.wire)) * (0.8 if thin[a] or thin[b] else 1.0)
+        short = name + 20.0 - sum(gaps[a:b])
+        for n in range(a, b):
+            gaps[n] += max(0.0, short / (b - a))
     ranges: list[tuple[float, float]] = []
     x = 0.0
-    for number, column in enumerate(grid.columns):
+    for column, gap in zip(grid.columns, [*gaps, 0.0], strict=True):
         width = max((c.width for c in column), default=0.0)
         ranges.append((x, x + width))
-        thin = any(_thin(grid.columns[n]) for n in (number, number + 1) if n < len(grid.columns))
-        gap = max(30.0, 0.8 * need[number] + 12) if thin else max(48.0, need[number] + 20)
         x += width + gap * spread
     return tuple(ranges)
 

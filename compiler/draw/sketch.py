@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from diagrammar.diagram import Diagram
-from diagrammar.draw.labels import caption, group, value
+from diagrammar.draw.labels import caption, group, size_label
 from diagrammar.draw.picture import Bundle, Mark, Node, Picture, Wire
 from diagrammar.draw.place import BAR, LEG, Stand
 from diagrammar.draw.routes import Route, Routed, Tie
@@ -114,7 +114,7 @@ class Sketch:
             self.bundles.append(Bundle(axis, Tie(inner, box.top + 2, box.bottom - 2), outer))
 
     def _small(self, wire: str, term: TermFrame) -> str:
-        return value(term.network.sizes[wire]) if self.sizes else ""
+        return size_label(wire, term.network.sizes[wire]) if self.sizes else ""
 
     def picture(self, diagram: Diagram, width: float, height: float) -> Picture:
         """What has been collected, with the names of inner wires put beside them."""
@@ -143,7 +143,7 @@ class Sketch:
         for number, wire in enumerate(self.wires):
             if self._named[number]:
                 continue
-            small = value(wire.extent) if self.sizes else ""
+            small = size_label(wire.name, wire.extent) if self.sizes else ""
             found = [curve for run in wire.curves for curve in run]
             place = name_wire(board, number, found, *tag_size(wire.name, small))
             if place is None:

@@ -90,7 +90,17 @@ def name_wire(
                 best = cost, box
         if best is not None and best[0] <= rank * 0.4:
             break
-    return None if best is None else best[1]
+    if best is None:
+        return next((box for box in _beyond(found, width, height) if board.free(box)), None)
+    return best[1]
+
+
+def _beyond(found: Sequence[Curve], width: float, height: float) -> Iterator[Box]:
+    """Boxes beyond the ends of a wire, for those too short to stand beside."""
+    for curve in found:
+        for x, y in (curve[3], curve[0]):
+            for side in (1, -1):
+                yield Box.around(x + side * (width / 2 + 8), y, width, height)
 
 
 def _spots(found: Sequence[Curve]) -> Iterator[tuple[Point, Point]]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from diagrammar.diagram import Operand
 from diagrammar.draw.columns import Parts
-from diagrammar.draw.labels import Caption, caption, text_width, value
+from diagrammar.draw.labels import Caption, caption, size_label, text_width
 from diagrammar.draw.place import Stand, end_label, stand
 from diagrammar.draw.routes import Routed, Stop, routes
 from diagrammar.draw.shapes import Box, hull
@@ -155,7 +155,7 @@ def _captions(found: Sequence[TermFrame | None]) -> dict[str, list[Caption]]:
 def _labels(found: Sequence[TermFrame | None]) -> dict[str, str]:
     """Each wire with its size, as far as the width goes."""
     return {
-        wire: f"{wire} {value(extent)}"
+        wire: f"{wire} {size_label(wire, extent)}".rstrip()
         for term in found
         if term is not None
         for wire, extent in term.network.sizes.items()

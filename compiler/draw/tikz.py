@@ -112,7 +112,7 @@ def _node(node: Node) -> str:
         corners = f"rounded corners={node.corner * _PX:.1f}pt"
         style = f"{'circle' if circle else corners}, {style}"
         size = f"minimum size={box.width * _PX:.1f}pt" if circle else size
-    lines = [f"${latex.formula(about.lines[0])}$"]
+    lines = [f"${latex.name(about.lines[0])}$"]
     lines += [rf"{{\tiny ${_facts(line)}$}}" for line in about.lines[1:]]
     text = r"\\[-2pt]".join(lines)
     options = f"draw, {style}, inner sep=0pt, align=center, {size}{touched}"

@@ -1,0 +1,225 @@
+"""render(): formats and options, determinism, escaping, what a notebook calls."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+import diagrammar as dg
+from diagrammar.diagram import Diagram, Network, Operand
+from diagrammar.draw import FORMATS, render
+from diagrammar.pipeline import Simplified
+
+CONV = dg.shipped("conv2d")
+HOSTILE = '</svg><script>alert("x")</script>&\\end{document}%$'
+
+
+@pytest.fixture(scope="module")
+def reduced() -> Simplified:
+    return CONV["A_reduce"].simplify()
+
+
+def hostile() -> Diagram:
+    """A diagram whose operand and documentation are named to break out of every format."""
+    made = dg.parse("tensor X[b, c]\n# doc\nY[b] = X[b, c]")["Y"]
+    term = made.terms[0]
+    first = term.tensors[0]
+    assert isinstance(first, Operand)
+    tensors = (replace(first, name=HOSTILE),)
+    declared = (replace(made.operands[0], name=HOSTILE),)
+    network = Network(term.scalar, tensors, term.sizes)
+    return replace(made, name="Y", terms=(network,), operands=declared, doc=HOSTILE)
+
+
+class Elements(HTMLParser):
+    """The elements of a page that must be closed, checked while reading."""
+
+    void = frozenset({"meta", "input", "br", "link", "img"})
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.open: list[str] = []
+        self.names: list[str] = []
+        self.links: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.names.append(tag)
+        self.links += [v or "" for k, v in attrs if k in ("src", "href", "action", "xlink:href")]
+        if tag not in self.void:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.names.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def read(page: str) -> Elements:
+    elements = Elements()
+    elements.feed(page)
+    elements.close()
+    assert elements.open == []
+    return elements
+
+
+# -- formats and options ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_diagrams_simplifications_and_traces_have_every_format(
+    format: str, reduced: Simplified
+) -> None:
+    for what in (CONV["Y"], reduced, reduced.trace):
+        assert len(render(what, format)) > 100
+
+
+def test_an_unknown_format_is_named_with_those_there_are() -> None:
+    with pytest.raises(
+        ValueError, match=r"^no format 'png'; there are text, svg, html, tikz, dot$"
+    ):
+        render(CONV["Y"], "png")
+
+
+def test_steps_choose_the_pictures(reduced: Simplified) -> None:
+    shown = render(reduced, "text", steps="all")
+    assert [line for line in shown.splitlines() if re.match(r"start|\d\. ", line)] == [
+        "start",
+        *(
+            f"{n}. summed end at {p}: Σ_o Π[i,o,k] = window[i,k], Σ_i Π[i,o,k] = valid[o,k] "
+            "(0/1, known when compiled)"
+            for n, p in enumerate(("P1", "P2", "P1", "P2"), 1)
+        ),
+    ]
+    assert "after 4 steps" in render(reduced, "text", steps="ends")
+    assert "window" not in render(reduced, "text", steps=0)
+    assert "conv" not in render(reduced, "text", steps="last")
+    with pytest.raises(
+        ValueError, match=r"^no steps 9; there are 0 to 4, 'all', 'ends' and 'last'"
+    ):
+        render(reduced, "svg", steps=9)
+
+
+def test_sizes_and_thickness_are_on_request(reduced: Simplified) -> None:
+    diagram = CONV["Y"].simplify(k1=3, k2=5, b=32).diagram
+    plain, sized = render(diagram, "svg"), render(diagram, "svg", sizes=True, thickness=True)
+    assert "stroke-width:2.95" not in plain
+    assert ">5</tspan>" not in plain
+    assert 'style="stroke-width:2.95"' in sized  # 0.7 + 0.45·log2(32), the wire b
+    assert 'k2<tspan class="dg-small" dx="2">5</tspan>' in sized
+
+
+# -- determinism -----------------------------------------------------------------------------------
+
+PROGRAM = """
+import diagrammar as dg
+from diagrammar.draw import render
+spec = dg.shipped("conv2d")
+for name in ("Y", "A_expand", "A_reduce"):
+    for format in ("text", "svg", "html", "tikz", "dot"):
+        print(render(spec[name].simplify(k1=2, k2=2, s=2, p=0), format))
+"""
+
+
+def test_the_bytes_do_not_depend_on_hashes() -> None:
+    def run(seed: str) -> bytes:
+        environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONIOENCODING": "utf-8"}
+        done = subprocess.run(
+            [sys.executable, "-c", PROGRAM], env=environment, capture_output=True, check=True
+        )
+        return done.stdout
+
+    first = run("0")
+    assert len(first) > 100_000
+    assert run("1") == first
+    assert run("4711") == first
+
+
+# -- safety ----------------------------------------------------------------------------------------
+
+
+def test_svg_is_xml_with_words_for_screen_readers() -> None:
+    for name in CONV:
+        root = ElementTree.fromstring(render(CONV[name], "svg"))
+        space = "{http://www.w3.org/2000/svg}"
+        assert root.tag == f"{space}svg"
+        assert root.get("role") == "img"
+        title, about = root.find(f"{space}title"), root.find(f"{space}desc")
+        assert title is not None
+        assert (title.text or "").startswith(f"{name}[")
+        assert about is not None
+        assert "operand" in (about.text or "")
+
+
+def test_the_report_is_one_file_that_asks_for_nothing(reduced: Simplified) -> None:
+    page = render(reduced, "html", plan="matmul", source="def f(X):\n    return X")
+    elements = read(page)
+    assert all(link.startswith("#step-") for link in elements.links)
+    assert not {"link", "img", "iframe", "object", "embed"} & set(elements.names)
+    outside = re.findall(r"(?:https?:)?//[\w.]+", page.replace("http://www.w3.org/2000/svg", ""))
+    assert outside == []
+    assert "default-src 'none'" in page
+    assert elements.names.count("section") == 5
+    assert "because o1 ends at P1 alone and is fixed by the other wires" in page
+    assert "<ins>+ pattern P1[i1, k1] = [" in page
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_hostile_names_stay_names(format: str) -> None:
+    text = render(hostile(), format)
+    if format in ("svg", "html"):
+        assert "<script>alert" not in text
+        assert "&lt;script&gt;alert" in text
+    if format == "svg":
+        ElementTree.fromstring(text)
+    if format == "html":
+        assert read(text).names.count("svg") == 1
+    if format == "tikz":
+        assert r"\end{document}" not in text
+        assert r"\textbackslash{}end\{document\}\%\$" in text
+    if format == "dot":
+        assert r"alert(\"x\")" in text
+
+
+def test_a_source_cannot_break_out_of_the_report() -> None:
+    page = render(CONV["Y"], "html", source=HOSTILE, plan=HOSTILE)
+    assert "<script>alert" not in page
+    read(page)
+
+
+# -- where notebooks and users meet it -------------------------------------------------------------
+
+
+def test_notebooks_get_svg(reduced: Simplified) -> None:
+    assert CONV["Y"]._repr_svg_() == render(CONV["Y"], "svg")
+    shown = reduced.trace._repr_html_()
+    ElementTree.fromstring(shown)
+
+
+def test_to_html_writes_the_file_whole(tmp_path: Path, reduced: Simplified) -> None:
+    target = tmp_path / "steps.html"
+    target.write_text("before")
+    assert reduced.trace.to_html(target) == target
+    assert target.read_text(encoding="utf-8").endswith("</html>\n")
+    assert list(tmp_path.iterdir()) == [target]
+    with pytest.raises(OSError, match="nowhere"):
+        reduced.trace.to_html(tmp_path / "nowhere" / "steps.html")
+
+
+def test_importing_draw_is_light() -> None:
+    program = (
+        "import sys, diagrammar.draw; "
+        "print([m for m in ('torch', 'sympy', 'networkx', 'matplotlib') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "[]\n"
