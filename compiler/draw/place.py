@@ -92,14 +92,17 @@ class Stand:
 def stand(
     parts: Parts,
     captions: Mapping[str, Sequence[Caption]],
-    reserved: Sequence[Link],
+    steps: Sequence[Sequence[Link]],
     labels: Mapping[str, str],
     spread: float,
 ) -> Stand:
-    """Place a connected part. `reserved` are the links of its first step, `labels` the wires'
-    texts."""
+    """Place a connected part. `steps` are the links of each step; those of the first get lanes.
+    `labels` are the wires' texts."""
     placed = columns(parts)
-    busy = _busy(parts.links, placed)
+    busy: dict[str, int] = {}
+    for links in steps:
+        for key, number in _busy(links, placed).items():
+            busy[key] = max(busy.get(key, 0), number)
     sizes: dict[str, tuple[float, float]] = {}
     corners: dict[str, float] = {}
     for key in placed.column:
@@ -110,7 +113,7 @@ def stand(
             sizes[key] = _dot_size(parts.dots[key])
         else:
             sizes[key] = _end_size(parts.ends[key], labels)
-    grid = arrange(placed.column, sizes, parts.links, reserved, spread)
+    grid = arrange(placed.column, sizes, parts.links, steps[0], spread)
     ranges = _ranges(grid, parts.links, placed, labels, spread)
     spots = {}
     for number, column in enumerate(grid.columns):

@@ -13,7 +13,7 @@ from diagrammar.draw.routes import Routed, Stop, routes
 from diagrammar.draw.shapes import Box, hull
 from diagrammar.draw.story import Frame, TermFrame
 from diagrammar.draw.tags import tag_size
-from diagrammar.draw.wiring import Link, Wiring, components, wiring
+from diagrammar.draw.wiring import Wiring, components, wiring
 
 _BETWEEN = 22.0
 """Between parts of a term that nothing connects."""
@@ -77,10 +77,11 @@ def place_term(
     labels = _labels(found) if sizes else {}
     parts: list[PlacedPart] = []
     boxes: list[Box] = []
-    for inside, union, reserved in _unions(captions, wirings):
-        place = stand(union, captions, reserved, labels, spread)
-        widths = {k: text_width(end_label(axis, labels)) for k, axis in union.ends.items()}
+    for inside, union in _unions(captions, wirings):
         there = tuple(_restricted(w, inside) for w in wirings)
+        steps = [w.links for w in there if w is not None and w.links] or [()]
+        place = stand(union, captions, steps, labels, spread)
+        widths = {k: text_width(end_label(axis, labels)) for k, axis in union.ends.items()}
         part = PlacedPart(place, there, widths, spread)
         box = part.extent(found)
         if boxes:
@@ -95,15 +96,13 @@ def place_term(
 
 def _unions(
     captions: Mapping[str, Sequence[Caption]], wirings: Sequence[Wiring | None]
-) -> list[tuple[Collection[str], Parts, list[Link]]]:
-    """The connected parts over all frames: keys, what is in them, and the links of the first
-    frame."""
+) -> list[tuple[Collection[str], Parts]]:
+    """The connected parts over all frames: their keys, and what is in them."""
     there = [w for w in wirings if w is not None]
     links = list(dict.fromkeys(link for w in there for link in w.links))
-    first = set(there[0].links) if there else set()
     dots = {key: kind for w in reversed(there) for key, kind in w.dots.items()}
     ends = {key: axis for w in there for key, axis in w.ends.items()}
-    unions: list[tuple[Collection[str], Parts, list[Link]]] = []
+    unions: list[tuple[Collection[str], Parts]] = []
     for keys in components([*captions, *dots, *ends], links):
         inside = frozenset(keys)
         tensors = [k for k in keys if k in captions]
@@ -117,7 +116,7 @@ def _unions(
             {k: ends[k] for k in keys if k in ends},
             own,
         )
-        unions.append((inside, parts, [link for link in own if link in first] or list(own)))
+        unions.append((inside, parts))
     return unions
 
 
