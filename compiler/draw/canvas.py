@@ -6,8 +6,8 @@ may cross in a cell, but not run along each other.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 
 Cell = tuple[int, int]
 """Column and row."""
@@ -122,7 +122,7 @@ def _masks(path: Sequence[Cell]) -> Iterator[tuple[Cell, int]]:
     """Every cell of a path given by its corners, with the directions in which the path leaves
     it."""
     cells: list[Cell] = [path[0]]
-    for (c0, r0), (c1, r1) in itertools.pairwise(path):
+    for (c0, r0), (c1, r1) in pairwise(path):
         steps = max(abs(c1 - c0), abs(r1 - r0))
         dc, dr = _sign_of(c1 - c0), _sign_of(r1 - r0)
         cells += [(c0 + n * dc, r0 + n * dr) for n in range(1, steps + 1)]

@@ -12,7 +12,7 @@ from typing import Literal
 import sympy
 
 from diagrammar.diagram import Diagram, Network, Operand, Tensor
-from diagrammar.relation import Equation, Linear, Relation, Sizes, conv_form
+from diagrammar.relation import Equation, Linear, Piece, Relation, Sizes, conv_form
 from diagrammar.scalar import Dim, equal, expand, plain
 from diagrammar.scalar import text as scalar_text
 
@@ -75,13 +75,18 @@ def _relation(relation: Relation, sizes: Sizes) -> tuple[Kind, str]:
         return "view", f"view: {relation.view}"
     if form is not None:
         return "pattern", f"S={value(form.S)} D={value(form.D)} P={value(form.P)}"
-    if not any(piece.equations for piece in relation.pieces):
+    if all(piece.bounds and not _is_fixed(piece) for piece in relation.pieces):
         return "window", "window" if len(relation.wires) > 1 else "mask"
     written = conditions(relation)
     if len(written) <= _LONG:
         return "relation", written
     count = sum(len(p.equations) + len(p.bounds) for p in relation.pieces)
     return "relation", f"{count} conditions"
+
+
+def _is_fixed(piece: Piece) -> bool:
+    """Whether a plain equation holds in a piece; without one it is a range, perhaps with steps."""
+    return any(equation.modulus is None for equation in piece.equations)
 
 
 def conditions(relation: Relation) -> str:

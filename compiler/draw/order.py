@@ -7,10 +7,10 @@ are means of the neighbours' heights, kept apart.
 
 from __future__ import annotations
 
-import itertools
 from bisect import bisect_right, insort
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise, product
 
 from diagrammar.draw.wiring import Link
 
@@ -18,6 +18,9 @@ LANE = 17.0
 """Distance of parallel wires: a label fits between."""
 APART = 26.0
 """Least distance of nodes in a column."""
+
+_FEW = 6
+"""Up to so many columns, all ways to turn them are tried."""
 
 
 @dataclass
@@ -68,7 +71,7 @@ def arrange(
     _join(cells, links, column)
     count = max(column.values(), default=-1) + 1
     stacks = [_start([c for c in cells.values() if c.column == n]) for n in range(count)]
-    stacks = _uncrossed(stacks)
+    stacks = _uncrossed(_turned(stacks))
     _heights(stacks, cells, spread)
     return Grid(tuple(tuple(stack) for stack in stacks))
 
@@ -95,7 +98,7 @@ def _join(cells: Mapping[str, Cell], links: Sequence[Link], column: Mapping[str,
         path = [a, *(f"lane {a} {b} {c}" for c in range(column[a] + 1, column[b])), b]
         if any(key not in cells for key in path):
             path = [a, b]
-        for one, two in itertools.pairwise(path):
+        for one, two in pairwise(path):
             weight = {0: 1.0, 1: 2.0, 2: 6.0}[cells[one].is_lane + cells[two].is_lane]
             cells[one].near.append((two, weight))
             cells[two].near.append((one, weight))
@@ -112,6 +115,23 @@ def _start(cells: list[Cell]) -> list[Cell]:
 
 
 # -- order -----------------------------------------------------------------------------------------
+
+
+def _turned(stacks: list[list[Cell]]) -> list[list[Cell]]:
+    """Columns of one node and lanes turned upside down where that takes crossings away; of equally
+    good ways one that is the same from both sides."""
+    loose = [n for n, stack in enumerate(stacks) if len(stack) - sum(c.is_lane for c in stack) == 1]
+    loose = [n for n in loose if len(stacks[n]) > 1]
+    if not 0 < len(loose) <= _FEW:
+        return stacks
+    ways = []
+    for flips in product((False, True), repeat=len(loose)):
+        turned = [list(stack) for stack in stacks]
+        for n, flip in zip(loose, flips, strict=True):
+            if flip:
+                turned[n].reverse()
+        ways.append((_crossings(turned), flips != flips[::-1], flips, turned))
+    return min(ways, key=lambda way: way[:3])[3]
 
 
 def _uncrossed(stacks: list[list[Cell]]) -> list[list[Cell]]:
@@ -214,7 +234,7 @@ def _wish(cell: Cell, cells: Mapping[str, Cell]) -> float:
 def _gaps(stack: Sequence[Cell], spread: float) -> list[float]:
     """The least distance of each cell's centre from that of the one above (0 for the first)."""
     gaps = [0.0]
-    for above, below in itertools.pairwise(stack):
+    for above, below in pairwise(stack):
         nodes = 2 - above.is_lane - below.is_lane
         apart = {0: 0.0, 1: 7.0, 2: APART}[nodes] * spread
         gaps.append((above.height + below.height) / 2 + apart)

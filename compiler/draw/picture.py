@@ -28,6 +28,11 @@ class Node:
     touched: bool = False
     gone: bool = False
 
+    @property
+    def name_box(self) -> Box:
+        """The strip at the upper edge where a ghost has its name."""
+        return Box(self.box.left, self.box.top, self.box.right, self.box.top + 14)
+
 
 @dataclass(frozen=True)
 class Wire:

@@ -194,11 +194,11 @@ def _ranges(
     """The x range of each column; a gap holds the names of the wires that only it has room for."""
     thin = [_thin(column) for column in grid.columns]
     gaps = [30.0 if a or b else 48.0 for a, b in pairwise(thin)]
+    for at, width in _summed(links, placed, labels, len(gaps)).items():
+        gaps[at] = max(gaps[at], width)
     for link in links:
         a, b = sorted(placed.column.get(key, -1) for key in (link.a, link.b))
-        if a < 0 <= b:  # a summed end, which will lie in the gap on the inner side
-            a, b = (b, b + 1) if 2 * b <= len(gaps) else (b - 1, b)
-        if a < 0 or a == b or b > len(gaps) or not all(thin[a + 1 : b]):
+        if a < 0 or a == b or not all(thin[a + 1 : b]):
             continue
         name = text_width(labels.get(link.wire, link.wire)) * (0.8 if thin[a] or thin[b] else 1.0)
         short = name + 20.0 - sum(gaps[a:b])
@@ -211,6 +211,21 @@ def _ranges(
         ranges.append((x, x + width))
         x += width + gap * spread
     return tuple(ranges)
+
+
+def _summed(
+    links: Sequence[Link], placed: Columns, labels: Mapping[str, str], gaps: int
+) -> dict[int, float]:
+    """The room that summed ends need in the gaps on their inner sides, from the left and right."""
+    need: dict[tuple[int, bool], float] = {}
+    for link in links:
+        outside, column = sorted(placed.column.get(key, -1) for key in (link.a, link.b))
+        right = 2 * column <= gaps
+        gap = column if right else column - 1
+        if outside < 0 <= gap < gaps:
+            name = text_width(labels.get(link.wire, link.wire))
+            need[gap, right] = max(need.get((gap, right), 38.0), name + 20.0)
+    return {gap: need.get((gap, True), 0.0) + need.get((gap, False), 0.0) for gap, _ in need}
 
 
 def _thin(column: Sequence[object]) -> bool:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 Point = tuple[float, float]
@@ -89,7 +89,7 @@ class Knot:
 
 def curves(knots: Sequence[Knot]) -> tuple[Curve, ...]:
     """The smooth curve through knots, one cubic a stretch."""
-    return tuple(_curve(a, b) for a, b in itertools.pairwise(knots))
+    return tuple(_curve(a, b) for a, b in pairwise(knots))
 
 
 def _curve(a: Knot, b: Knot) -> Curve:

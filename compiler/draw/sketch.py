@@ -154,7 +154,7 @@ class Sketch:
 
     def _solid(self) -> list[Box]:
         """What a name may not cover."""
-        boxes = [node.box for node in self.nodes if not node.gone]
+        boxes = [node.name_box if node.gone else node.box for node in self.nodes]
         boxes += [Box.around(mark.x, mark.y, 8, 8) for mark in self.marks]
         boxes += [tag.box for tag in self.tags]
         bars = [bundle.bar for bundle in self.bundles]

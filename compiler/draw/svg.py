@@ -165,6 +165,8 @@ def _lines(node: Node) -> str:
     lines = node.caption.lines
     if not lines:
         return ""
+    if node.gone:
+        return _text(lines[0], "dg-fact", x, node.box.top + 11)
     y = y + 5 if len(lines) == 1 else y - 2
     out = _text(lines[0], "dg-tensor", x, y)
     for number, line in enumerate(lines[1:]):

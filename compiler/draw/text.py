@@ -7,11 +7,11 @@ mere crossing.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Collection, Sequence
+from itertools import pairwise
 
 from diagrammar.draw.canvas import Canvas, Cell
-from diagrammar.draw.picture import Node, Picture, Wire
+from diagrammar.draw.picture import Node, Picture
 from diagrammar.draw.scenes import Scene
 from diagrammar.draw.shapes import Knot
 from diagrammar.draw.tags import Tag
@@ -51,8 +51,7 @@ class _Terminal:
 
     def draw(self) -> Canvas:
         nodes = [node for node in self.picture.nodes if not node.gone]
-        for number, wire in enumerate(self.picture.wires):
-            self._wire(number, wire)
+        self._wires()
         for node in nodes:
             self._node(node)
         for bundle in self.picture.bundles:
@@ -80,12 +79,17 @@ class _Terminal:
 
     # -- wires -------------------------------------------------------------------------------------
 
-    def _wire(self, number: int, wire: Wire) -> None:
-        for knots in wire.knots:
-            for a, b in itertools.pairwise(knots):
-                paths = list(_paths(a, b, self.dots))
-                best = min(paths, key=lambda path: self.canvas.clashes(path, number))
-                self.canvas.run(best, number)
+    def _wires(self) -> None:
+        """Stretches that can run one way only come first, so that the others keep clear."""
+        stretches = [
+            (number, _paths(a, b, self.dots))
+            for number, wire in enumerate(self.picture.wires)
+            for knots in wire.knots
+            for a, b in pairwise(knots)
+        ]
+        for number, paths in sorted(stretches, key=lambda stretch: len(stretch[1])):
+            clashes = [self.canvas.clashes(path, number) for path in paths]
+            self.canvas.run(paths[clashes.index(min(clashes))], number)
 
     def _name(self, number: int, tag: Tag) -> None:
         """A wire's name, in the wire itself where a stretch is long enough, else beside it."""
