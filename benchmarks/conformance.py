@@ -18,12 +18,12 @@ from typing import Annotated
 import torch
 import typer
 from rich.console import Console
-from rich.table import Table
 
-from benchmarks import operations
+from benchmarks import operations, results
 from benchmarks.layers import Layer, chosen, every, layers
 from benchmarks.operations import OPERATIONS, Given, Operation
 from benchmarks.progress import tracked
+from benchmarks.results import Sheet
 from tests.reference import relative_error
 
 BATCH = 2
@@ -49,11 +49,11 @@ class Outcome:
         return self.error <= TOLERANCE and not self.dense_patterns and not self.failure
 
 
-def outcome(layer: Layer, op: Operation, given: Given) -> Outcome:
+def outcome(layer: Layer, op: Operation, given: Given, *, native: bool = True) -> Outcome:
     """Compile, run and compare; an exception is an outcome, too."""
     what = (layer.label, layer.kind, layer.unequal, op.name)
     try:
-        function = operations.compiled(layer, op)
+        function = operations.compiled(layer, op, native=native)
         ours = function(**{name: given[name] for name in op.operands})
         built = operations.dense_patterns(operations.specialised(layer, op, BATCH, function))
     except Exception as failure:  # a sweep reports all failures
@@ -63,37 +63,40 @@ def outcome(layer: Layer, op: Operation, given: Given) -> Outcome:
     return Outcome(*what, relative_error(ours, expected), built)
 
 
-def outcomes(layer: Layer, ops: Sequence[Operation] = OPERATIONS) -> Iterator[Outcome]:
+def outcomes(layer: Layer, *, native: bool = True) -> Iterator[Outcome]:
     """All operations on one layer, on the same operands."""
     given = operations.operands(layer, BATCH)
-    for op in ops:
-        yield outcome(layer, op, given)
+    for op in OPERATIONS:
+        yield outcome(layer, op, given, native=native)
 
 
-def table(found: Sequence[Outcome]) -> Table:
-    """Operations against classes of layers: how many are right, and the worst error."""
+def sheet(found: Sequence[Outcome], native: bool) -> Sheet:
+    """Operations against classes of layers: the worst error, and how many of how many are right."""
     kinds = list(dict.fromkeys(o.kind for o in found))
-    shown = Table(title=f"largest relative error, float64, batch {BATCH} (passed/all)")
-    shown.add_column("operation")
-    for kind in [*kinds, "unequal", "all"]:
-        shown.add_column(kind, justify="right")
-    shown.add_column("I×O×K arrays", justify="right")
+    rows: list[tuple[str, ...]] = []
+    bad: set[int] = set()
     for op in dict.fromkeys(o.operation for o in found):
-        rows = [o for o in found if o.operation == op]
-        parts = [[o for o in rows if o.kind == kind] for kind in kinds]
-        parts += [[o for o in rows if o.unequal], rows]
-        built = str(sum(o.dense_patterns for o in rows))
-        shown.add_row(op, *(_cell(part) for part in parts), built)
-    return shown
+        mine = [o for o in found if o.operation == op]
+        parts = [[o for o in mine if o.kind == kind] for kind in kinds]
+        parts += [[o for o in mine if o.unequal], mine]
+        built = str(sum(o.dense_patterns for o in mine))
+        if not all(o.good for o in mine):
+            bad.add(len(rows))
+        rows.append((op, *map(_cell, parts), built))
+    calls = "" if native else ", without native calls"
+    return Sheet(
+        f"largest relative error against PyTorch (right/all), float64, batch {BATCH}{calls}",
+        ("operation", *kinds, "unequal", "all", "I×O×K arrays"),
+        tuple(rows),
+        notes=("unequal: those with another padding in each dimension, from conv2d_unequal.tn",),
+        bad=frozenset(bad),
+    )
 
 
 def _cell(part: Sequence[Outcome]) -> str:
     if not part:
         return "–"
-    worst = max(o.error for o in part)
-    passed = sum(o.good for o in part)
-    text = f"{worst:.1e} ({passed}/{len(part)})"
-    return text if passed == len(part) else f"[bold red]{text}[/]"
+    return f"{max(o.error for o in part):.1e} ({sum(o.good for o in part)}/{len(part)})"
 
 
 def report(console: Console, bad: Sequence[Outcome]) -> None:
@@ -116,28 +119,35 @@ def main(
         list[str] | None, typer.Option("--layers", help="Layers whose name contains this.")
     ] = None,
     out: Annotated[Path | None, typer.Option("--json", help="Write all outcomes here.")] = None,
+    native: Annotated[bool, typer.Option(help="Whether library convolutions may be used.")] = True,
+    save: Annotated[bool, typer.Option(help="Write results/conformance.md and .json.")] = False,
 ) -> None:
     """Check every operation on the layers of nine networks against PyTorch.
 
-    For example `python -m benchmarks.conformance --every 10 --layers ResNet18`.
+    For example `python -m benchmarks.conformance --every 10 --layers ResNet18`. Exits with 1 when
+    an error is above 1e-10 or an I×O×K array is built.
     """
     console = Console()
     found = chosen(every(layers(), nth) if nth > 1 else layers(), only or [])
-    results: list[Outcome] = []
+    made: list[Outcome] = []
     start = perf_counter()
     with tracked(console) as progress:
         for layer in progress.track(found, description="layers"):
-            results += outcomes(layer)
-    console.print(table(results))
-    bad = [o for o in results if not o.good]
+            made += outcomes(layer, native=native)
+    table, bad = sheet(made, native), [o for o in made if not o.good]
+    console.print(table.rich())
     report(console, bad)
     if out:
-        out.write_text(json.dumps([asdict(o) for o in results], indent=1), encoding="utf-8")
+        out.write_text(json.dumps([asdict(o) for o in made], indent=1), encoding="utf-8")
+    if save:
+        name = "conformance" if native else "conformance_without_native"
+        command = f"python -m benchmarks.conformance{'' if native else ' --no-native'}"
+        console.print("written:", *results.save(name, command, [table], map(asdict, made)))
     console.print(
-        f"{len(results) - len(bad)} of {len(results)} right to {TOLERANCE:g} on {len(found)} "
+        f"{len(made) - len(bad)} of {len(made)} right to {TOLERANCE:g} on {len(found)} "
         f"layers, {perf_counter() - start:.0f} s, {torch.get_num_threads()} threads"
     )
-    sys.exit(1 if bad or not results else 0)
+    sys.exit(1 if bad or not made else 0)
 
 
 if __name__ == "__main__":

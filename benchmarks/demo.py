@@ -8,21 +8,23 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import torch
 import typer
 from rich.console import Console
 
-from benchmarks import baselines, operations
+from benchmarks import baselines, operations, results
 from benchmarks.layers import Layer, chosen, layers
 from benchmarks.operations import OPERATIONS, Operation
 from benchmarks.progress import tracked
 from benchmarks.results import Sheet
 from benchmarks.timing import Clock, geometric_mean, shown
-from diagrammar.function import Function
+from diagrammar.draw import formats, render
+from diagrammar.function import Function, Specialised
+from diagrammar.pipeline import Trace
 from tests.reference import relative_error
 
 CHECK_BATCH, TIME_BATCH = 2, 8
@@ -70,17 +72,18 @@ def write(layer: Layer, op: Operation, function: Function, out: Path) -> None:
     derivation = [f"{op.name} of {layer.label}: {layer.geometry}, batch {TIME_BATCH}"]
     for trace, diagram in zip(special.traces, special.diagrams, strict=True):
         derivation += [str(trace), f"simplified:\n\n{diagram}"]
-        picture(trace, diagram, out / stem)
+        picture(trace, special, out / stem)
     derivation.append(f"plan:\n\n{special.plan}")
     (out / f"{stem}.txt").write_text("\n\n".join(derivation) + "\n", encoding="utf-8")
 
 
-def picture(trace: Any, diagram: Any, stem: Path) -> None:
-    """The derivation as a page and the result as a picture, where the package draws them."""
-    if hasattr(trace, "to_html"):
-        trace.to_html(stem.with_suffix(".html"))
-    if hasattr(diagram, "_repr_svg_"):
-        stem.with_suffix(".svg").write_text(diagram._repr_svg_(), encoding="utf-8")
+def picture(trace: Trace, special: Specialised, stem: Path) -> None:
+    """The derivation drawn: as a page beside plan and code, and as a picture of all steps."""
+    beside = {"plan": str(special.plan), "source": special.source}
+    for kind, options in (("html", beside), ("svg", {})):
+        if hasattr(formats, kind):
+            drawn = render(trace, kind, **options)
+            stem.with_suffix(f".{kind}").write_text(drawn, encoding="utf-8")
 
 
 def sheet(found: Sequence[Result]) -> Sheet:
@@ -105,6 +108,7 @@ def sheet(found: Sequence[Result]) -> Sheet:
         notes=(
             f"error: relative, float64, batch {CHECK_BATCH}, against operator, autograd and unfold",
             f"times: float32, batch {TIME_BATCH}, one thread, in turn; ratio = PyTorch / ours",
+            "weight JVP: from conv2d_unequal.tn, since conv2d.tn defines the input's alone",
         ),
         bad=frozenset(n for n, r in enumerate(found) if r.error > TOLERANCE),
     )
@@ -126,6 +130,7 @@ def main(
     out: Annotated[Path, typer.Option(help="Where code and traces are written.")] = Path("out"),
     network: Annotated[str, typer.Option(help="Layers whose name contains this.")] = "ResNet18",
     seconds: Annotated[float, typer.Option(help="Time to measure each operation for.")] = 0.5,
+    save: Annotated[bool, typer.Option(help="Write results/demo.md and .json.")] = False,
 ) -> None:
     """Compile conv2d.tn for ResNet-18's distinct convolutions; check, time and write it down."""
     torch.set_num_threads(1)
@@ -140,8 +145,12 @@ def main(
             progress.update(task, description=f"{layer.name} {op.name}")
             found.append(result(layer, op, clock, folder))
             progress.advance(task)
-    for table in (sheet(found), summary(found)):
+    sheets = [sheet(found), summary(found)]
+    for table in sheets:
         console.print(table.rich())
+    if save:
+        rows = [{**asdict(r), "ratio": r.ratio} for r in found]
+        results.save("demo", "python -m benchmarks.demo", sheets, rows)
     right = sum(r.error <= TOLERANCE for r in found)
     console.print(f"{right} of {len(found)} functions agree with PyTorch to {TOLERANCE:g}.")
     console.print(f"Emitted code:  {folder}/*.py   (needs torch only)", highlight=False)

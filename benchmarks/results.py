@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ class Sheet:
         caption = "\n".join(self.notes) or None
         table = Table(title=self.title, caption=caption, caption_justify="left")
         for n, name in enumerate(self.columns):
-            table.add_column(name, justify="left" if n < self.labels else "right", overflow="fold")
+            table.add_column(name, justify="left" if n < self.labels else "right", no_wrap=n == 0)
         for n, row in enumerate(self.rows):
             table.add_row(*row, style="bold red" if n in self.bad else "")
         return table
@@ -45,7 +45,7 @@ class Sheet:
 
 
 def save(
-    name: str, command: str, sheets: Sequence[Sheet], rows: Sequence[Mapping[str, Any]]
+    name: str, command: str, sheets: Sequence[Sheet], rows: Iterable[Mapping[str, Any]]
 ) -> tuple[Path, Path]:
     """Write `results/NAME.md` and `.json`, with the command and the machine; their paths."""
     FOLDER.mkdir(exist_ok=True)
@@ -54,6 +54,7 @@ def save(
     head = f"`{command}`\n\n{said}\n"
     markdown, data = FOLDER / f"{name}.md", FOLDER / f"{name}.json"
     markdown.write_text("\n".join([head, *(s.markdown() for s in sheets)]), encoding="utf-8")
-    kept = {"command": command, "machine": facts, "rows": list(rows)}
-    data.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    lines = ",\n".join("  " + json.dumps(row, ensure_ascii=False) for row in rows)
+    about = f'"command": {json.dumps(command)},\n "machine": {json.dumps(facts)}'
+    data.write_text(f'{{{about},\n "rows": [\n{lines}\n ]}}\n', encoding="utf-8")
     return markdown, data

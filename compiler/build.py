@@ -1,7 +1,8 @@
 """From syntax tree to diagrams: names, sizes, scopes.
 
-One definition at a time, on request, so that a file with a thousand definitions costs what is used. Every mistake
-of a definition is collected; a definition that uses a broken one says nothing of its own.
+One definition at a time, on request, so that a file with a thousand definitions costs what is used.
+Every mistake of a definition is collected; a definition that uses a broken one says nothing of its
+own.
 """
 
 from __future__ import annotations
@@ -48,7 +49,8 @@ class Builder:
         self._building: list[str] = []
 
     def build(self, name: str) -> Diagram:
-        """The diagram of a definition; raises Broken when it has mistakes (then in `scope.problems`)."""
+        """The diagram of a definition; raises Broken when it has mistakes (then in
+        `scope.problems`)."""
         if name not in self._built:
             self._building.append(name)
             try:
@@ -70,7 +72,11 @@ class Builder:
         if name in self._building:
             circle = " → ".join([*self._building[self._building.index(name) :], name])
             raise mistake(
-                self.scope.source, span, f"'{name}' is defined by itself", circle, "break the circle"
+                self.scope.source,
+                span,
+                f"'{name}' is defined by itself",
+                circle,
+                "break the circle",
             )
         return self.build(name)
 
@@ -115,13 +121,13 @@ class Builder:
         direction = node.direction or prefix + getattr(node, what)
         taken = {o.name for o in of.operands} | set(scope.tensors) - {node.direction}
         if node.kind != "jacobian" and direction in taken:
+            role = "tangent" if node.kind == "jvp" else "cotangent"
             raise mistake(
                 scope.source,
                 node.direction_span if node.direction else node.name_span,
-                f"the {'tangent' if node.kind == 'jvp' else 'cotangent'} '{direction}' is already an operand",
+                f"the {role} '{direction}' is already an operand",
                 "needs a fresh operand",
-                "name another one with "
-                f"{'tangent' if node.kind == 'jvp' else 'cotangent'}=NAME",
+                f"name another one with {role}=NAME",
             )
         return calculus.derivative(of, by, node.kind, node.name, direction, doc="\n".join(node.doc))
 
@@ -181,7 +187,7 @@ class DefinitionBuilder:
             raise
         return None
 
-    # -- scalars --------------------------------------------------------------------------------------------
+    # -- scalars -----------------------------------------------------------------------------------
 
     def lookup(self, node: syntax.Name | syntax.SizeOf) -> Dim:
         """A parameter's symbol, or a wire's size."""
@@ -203,7 +209,7 @@ class DefinitionBuilder:
                 if value is not None:
                     self.table.equate(self.table.of(name), self.table.resolve(value), name)
 
-    # -- the left-hand side ---------------------------------------------------------------------------------
+    # -- the left-hand side ------------------------------------------------------------------------
 
     def _left(self) -> tuple[Axes, Network]:
         """The open axes, each wire once, and deltas for those written twice (`Y[i, i] = …`)."""
@@ -239,7 +245,7 @@ class DefinitionBuilder:
                     )
                 )
 
-    # -- products -------------------------------------------------------------------------------------------
+    # -- products ----------------------------------------------------------------------------------
 
     def _term(self, node: syntax.Product) -> list[Network]:
         networks = [Network(sympy.Integer(-1 if node.negative else 1), (), {})]
@@ -306,7 +312,9 @@ class DefinitionBuilder:
                 continue
             sizes.update({o: self._axis_size(o) for o in own})
             left = product(self.table.of(w) for w in used)
-            self.table.equate(left, product(sizes[o] for o in own), f"axis {number} of '{node.name}'")
+            self.table.equate(
+                left, product(sizes[o] for o in own), f"axis {number} of '{node.name}'"
+            )
         self._state(Declared(node.name, declared.axes, sizes, declared.constant))
         return Network(sympy.Integer(1), (operand,), {w: self.table.of(w) for w in operand.wires})
 
@@ -319,7 +327,9 @@ class DefinitionBuilder:
         known = self.operands.setdefault(operand.name, operand)
         for wire, extent in operand.sizes.items():
             what = f"wire '{wire}' of '{operand.name}'"
-            self.table.equate(self.table.resolve(extent), self.table.resolve(known.sizes[wire]), what)
+            self.table.equate(
+                self.table.resolve(extent), self.table.resolve(known.sizes[wire]), what
+            )
 
     def _delta(self, node: syntax.Reference) -> Network:
         wires = [i.name for i in indices(node.axes)]
@@ -372,7 +382,9 @@ class DefinitionBuilder:
 
         return lookup
 
-    def _conv(self, pattern: syntax.Pattern, call: syntax.Call, names: Mapping[str, str]) -> Relation:
+    def _conv(
+        self, pattern: syntax.Pattern, call: syntax.Call, names: Mapping[str, str]
+    ) -> Relation:
         source = self.scope.source
         if call.name != "conv":
             raise mistake(
@@ -461,8 +473,8 @@ class DefinitionBuilder:
         return Network(network.scalar, network.tensors, sizes)
 
     def _adopt(self, used: Diagram, wires: list[str], name: str) -> tuple[Diagram, dict[str, Dim]]:
-        """A used diagram with size symbols of our own: those of its open wires are its user's wires, the
-        rest are new; operands that both know make them equal again."""
+        """A used diagram with size symbols of our own: those of its open wires are its user's
+        wires, the rest are new; operands that both know make them equal again."""
         renaming: dict[Any, Dim] = {}
         for wire, position in zip(wires, used.open, strict=True):
             if isinstance(used.sizes[position], sympy.Symbol):
@@ -485,7 +497,7 @@ class DefinitionBuilder:
         diagram = diagram.substitute({s: v for s, v in merged.items() if s != v})
         return diagram, {w: self.table.of(w) for w in wires}
 
-    # -- the result -----------------------------------------------------------------------------------------
+    # -- the result --------------------------------------------------------------------------------
 
     def _finish(self, axes: Axes, terms: list[Network]) -> Diagram:
         """Sizes resolved to the symbols that are left; every network with its open wires."""

@@ -1,8 +1,8 @@
 """Diagrams as canonical text: a complete file that parses to the same diagram.
 
-The text is made as a syntax tree and written by the formatter, so there is one notation. A relation that is a
-plain convolution prints as `conv(…)`, one that is known to be a view as `view(…)`, any other as its
-brackets.
+The text is made as a syntax tree and written by the formatter, so there is one notation. A relation
+that is a plain convolution prints as `conv(…)`, one that is known to be a view as `view(…)`, any
+other as its brackets.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ def diagram_text(diagram: Diagram) -> str:
 
 @dataclass(frozen=True)
 class _Writer:
-    """Writes scalars of one diagram; `known` has the wires whose size is a formula, by that formula."""
+    """Writes scalars of one diagram; `known` has the wires whose size is a formula, by that
+    formula."""
 
     parameters: frozenset[str]
     known: Mapping[Any, str] = field(default_factory=dict)
@@ -107,9 +108,11 @@ class _Writer:
             return self.scalar(c)
         return name if equal(c, 1) else syntax.Binary("*", self.scalar(c), name)
 
-    # -- relations ------------------------------------------------------------------------------------------
+    # -- relations ---------------------------------------------------------------------------------
 
-    def pattern(self, relation: Relation, sizes: Any) -> syntax.Call | syntax.View | tuple[syntax.Bracket, ...]:
+    def pattern(
+        self, relation: Relation, sizes: Any
+    ) -> syntax.Call | syntax.View | tuple[syntax.Bracket, ...]:
         """The right-hand side of a pattern."""
         if relation.view is not None:
             form = relation.pieces[0].equations[0].form
@@ -172,7 +175,7 @@ def diagram_file(diagram: Diagram) -> syntax.File:
     patterns = _Patterns(diagram, writer)
     formulas = {
         s: base(w)
-        for w, s in reversed(diagram.sizes.items())
+        for w, s in reversed(list(diagram.sizes.items()))
         if isinstance(s, sympy.Expr) and not s.is_Symbol
     }
     scalars = _Writer(writer.parameters, formulas)
@@ -203,7 +206,8 @@ def diagram_file(diagram: Diagram) -> syntax.File:
 
 
 def _sizes(diagram: Diagram, writer: _Writer, formulas: set[str]) -> list[syntax.AnyStatement]:
-    """Defaults, sizes that are neither plain symbols nor given by a pattern's formula, parameters."""
+    """Defaults, sizes that are neither plain symbols nor given by a pattern's formula,
+    parameters."""
     extents: dict[str, Dim] = {}
     declared = ((w, s) for o in diagram.operands for w, s in o.sizes.items())
     for wire, extent in [*diagram.sizes.items(), *declared]:  # a wire comes before an axis' name
@@ -229,7 +233,8 @@ def _sizes(diagram: Diagram, writer: _Writer, formulas: set[str]) -> list[syntax
 
 
 class _Patterns:
-    """The pattern statements of a diagram, one for all relations that differ in their wires only."""
+    """The pattern statements of a diagram, one for all relations that differ in their wires
+    only."""
 
     def __init__(self, diagram: Diagram, writer: _Writer) -> None:
         self.writer = writer

@@ -19,7 +19,8 @@ def times(left: Network, right: Network) -> Network:
 def instance(
     term: Network, names: Mapping[str, str], sizes: Mapping[str, Dim], taken: Mapping[str, Dim]
 ) -> Network:
-    """A copy of a term with open wires renamed by `names` (new sizes in `sizes`) and inner wires fresh."""
+    """A copy of a term with open wires renamed by `names` (new sizes in `sizes`) and inner wires
+    fresh."""
     renaming = dict(names)
     occupied = {**taken, **sizes}
     for wire in term.sizes:
@@ -28,7 +29,9 @@ def instance(
             renaming[wire] = new
             occupied[new] = term.sizes[wire]
     copy = term.rename(renaming)
-    return Network(copy.scalar, copy.tensors, {**copy.sizes, **{names[w]: sizes[names[w]] for w in names}})
+    return Network(
+        copy.scalar, copy.tensors, {**copy.sizes, **{names[w]: sizes[names[w]] for w in names}}
+    )
 
 
 def distribute(factors: Sequence[Network], terms: Sequence[Network]) -> list[Network]:

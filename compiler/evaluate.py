@@ -1,4 +1,5 @@
-"""Scalars of the syntax tree as sympy expressions and linear forms; nothing is ever passed to Python's eval."""
+"""Scalars of the syntax tree as sympy expressions and linear forms; nothing is ever passed to
+Python's eval."""
 
 from __future__ import annotations
 
@@ -30,7 +31,8 @@ def mistake(source: Source, span: Span, message: str, label: str = "", help: str
 
 
 def scalar(value: syntax.Value, lookup: Lookup, source: Source) -> Dim:
-    """The value of a scalar; `lookup` gives names and sizes (and raises Mistake for unknown ones)."""
+    """The value of a scalar; `lookup` gives names and sizes (and raises Mistake for unknown
+    ones)."""
     match value:
         case syntax.Number():
             return value.value if isinstance(value.value, int) else plain(_rational(value))
@@ -78,7 +80,7 @@ def _binary(node: syntax.Binary, left: Dim, right: Dim, source: Source) -> Dim:
             return plain(a ** int(b))
 
 
-# -- linear forms, for the brackets of patterns ---------------------------------------------------------------
+# -- linear forms, for the brackets of patterns ----------------------------------------------------
 
 
 def linear(value: syntax.Scalar, wires: set[str], lookup: Lookup, source: Source) -> Linear:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from networkx.algorithms.isomorphism import MultiGraphMatcher
 
@@ -36,9 +38,7 @@ def isomorphic(first: Network, second: Network, open_wires: tuple[str, ...]) -> 
         node_match=lambda a, b: a["label"] == b["label"],
         edge_match=lambda a, b: sorted(map(_end, a.values())) == sorted(map(_end, b.values())),
     )
-    return any(
-        _same_relations(first, second, mapping) for mapping in matcher.isomorphisms_iter()
-    )
+    return any(_same_relations(first, second, mapping) for mapping in matcher.isomorphisms_iter())
 
 
 def _label(tensor: Operand | Relation) -> str:
@@ -52,7 +52,8 @@ def _end(edge: dict[str, object]) -> str:
 
 
 def _labelled(network: Network, kept: set[str]) -> object:
-    """The graph with what must correspond as labels: tensors, open wires, sizes, and places in axes."""
+    """The graph with what must correspond as labels: tensors, open wires, sizes, and places in
+    axes."""
     graph = network.graph.copy()
     graph.clear_edges()
     for at, tensor in enumerate(network.tensors):
@@ -67,11 +68,11 @@ def _labelled(network: Network, kept: set[str]) -> object:
     return graph
 
 
-def _same_relations(first: Network, second: Network, mapping: dict[object, object]) -> bool:
+def _same_relations(first: Network, second: Network, mapping: Mapping[Any, Any]) -> bool:
     names = {w: mapping[w] for w in first.sizes}
     for at, relation in first.relations():
-        image = second.tensors[mapping[at]]  # type: ignore[index]  # networkx has no types
-        renamed = relation.rename(names)  # type: ignore[arg-type]
+        image = second.tensors[mapping[at]]
+        renamed = relation.rename(names)
         assert isinstance(image, Relation)
         if renamed.pieces != image.pieces and not _equal_pieces(renamed, image):
             return False
@@ -93,4 +94,3 @@ def _equal_pieces(first: Relation, second: Relation) -> bool:
         }
 
     return key(first) == key(second)
-

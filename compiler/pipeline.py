@@ -1,7 +1,7 @@
 """Passes, pipelines and the trace: which rules are tried in what order, and what happened.
 
-A pipeline is data, a sequence of passes; a pass applies its rules until none applies. The trace is always
-on and keeps every diagram in between.
+A pipeline is data, a sequence of passes; a pass applies its rules until none applies. The trace is
+always on and keeps every diagram in between.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ STEP_LIMIT = 10_000
 
 @dataclass(frozen=True)
 class Step:
-    """One rewrite: the rule, the names of the tensors it applied to, the diagrams before and after, and
-    the condition that held."""
+    """One rewrite: the rule, the names of the tensors it applied to, the diagrams before and
+    after, and the condition that held."""
 
     rule: Rule
     at: tuple[str, ...]
@@ -109,9 +109,14 @@ PASSES: dict[str, Pass] = {
             (
                 "delta elimination",
                 "functional dependence",
+                "composition",
+                "common factor",
+                "dead kernel entries",
                 "pointwise",
                 "dense",
                 "dense swapped",
+                "truncated dense",
+                "digits",
                 "summed end",
                 "downsampling",
                 "sliding view",
@@ -126,7 +131,8 @@ PASSES: dict[str, Pass] = {
 
 @dataclass(frozen=True)
 class Pipeline:
-    """Passes by name, run one after the other. `without` switches rules off (for ablations and tests)."""
+    """Passes by name, run one after the other. `without` switches rules off (for ablations and
+    tests)."""
 
     passes: tuple[str, ...] = ("delta", "connectivity")
     without: frozenset[str] = frozenset()
@@ -165,10 +171,9 @@ def _run(diagram: Diagram, rules: Sequence[Rule], steps: list[Step]) -> Diagram:
 
 
 def simplify(diagram: Diagram, values: Mapping[str, Any]) -> Simplified:
-    """Rewrite a diagram by the standard pipeline, at given sizes and parameters, defaults for the rest."""
+    """Rewrite a diagram by the standard pipeline, at given sizes and parameters, defaults for
+    the rest."""
     symbols, problems = resolve_values(diagram, values)
     if problems:
         raise DiagramError(problems)
     return Pipeline().run(diagram.substitute(symbols))
-
-

@@ -1,10 +1,12 @@
 """The algebra of index relations: indicators of integer linear equations, congruences and bounds.
 
-A `Relation` is the one structural tensor of a diagram. Its entry is the number of `pieces` (0 or 1, as they are
-disjoint) whose conditions all hold, with every wire running from 0 to its size − 1. A zero-padded
-convolution is one piece with one equation, i − S·o − D·k + P = 0: the padding is the range of i.
+A `Relation` is the one structural tensor of a diagram. Its entry is the number of `pieces` (0 or 1,
+as they are disjoint) whose conditions all hold, with every wire running from 0 to its size − 1. A
+zero-padded convolution is one piece with one equation, i − S·o − D·k + P = 0: the padding is the
+range of i.
 
-Nothing here knows diagrams; the sizes of wires are passed in. Every operation is exact.
+Nothing here knows diagrams; the sizes of wires are passed in. What can be decided about relations
+and made of them is in `algebra`.
 """
 
 from __future__ import annotations
@@ -74,8 +76,8 @@ class Linear:
 
     def substitute(self, values: Mapping[object, Dim]) -> Linear:
         """Symbols in coefficients and constant replaced."""
-        coefficients = {w: substitute(c, values) for w, c in self.terms}  # type: ignore[arg-type]
-        return Linear.of(coefficients, substitute(self.constant, values))  # type: ignore[arg-type]
+        coefficients = {w: substitute(c, values) for w, c in self.terms}
+        return Linear.of(coefficients, substitute(self.constant, values))
 
     def rename(self, names: Mapping[str, str]) -> Linear:
         """Wires renamed; two that become one are added."""
@@ -107,7 +109,7 @@ def flat(wires: Sequence[str], sizes: Sizes) -> Linear:
     total, stride = Linear(()), 1
     for name in reversed(wires):
         total = total + wire(name) * stride
-        stride = expand(stride * sizes[name])  # type: ignore[assignment]  # ints stay ints
+        stride = expand(stride * sizes[name])
     return total
 
 
@@ -138,8 +140,8 @@ class Piece:
 class Relation:
     """An index relation between `wires` (the order of its axes), called `name` in pictures.
 
-    `view`, if set, is a wire that is known to be a total function of the others: reading along the relation
-    needs no pattern and no padding. Only rules set it.
+    `view`, if set, is a wire that is known to be a total function of the others: reading along the
+    relation needs no pattern and no padding. Only rules set it.
     """
 
     name: str = field(compare=False)
@@ -158,7 +160,9 @@ class Relation:
             return self
         wires = tuple(dict.fromkeys(names.get(w, w) for w in self.wires))
         pieces = tuple(p.map(lambda form: form.rename(names)) for p in self.pieces)
-        return Relation(self.name, wires, pieces, names.get(self.view, self.view) if self.view else None)
+        return Relation(
+            self.name, wires, pieces, names.get(self.view, self.view) if self.view else None
+        )
 
     def substitute(self, values: Mapping[object, Dim]) -> Relation:
         """Symbols replaced."""
@@ -167,7 +171,7 @@ class Relation:
                 tuple(
                     Equation(
                         e.form.substitute(values),
-                        None if e.modulus is None else substitute(e.modulus, values),  # type: ignore[arg-type]
+                        None if e.modulus is None else substitute(e.modulus, values),
                     )
                     for e in p.equations
                 ),
@@ -199,11 +203,12 @@ def delta(first: str, second: str, name: str = "δ") -> Relation:
     return Relation(name, (first, second), (Piece((Equation(Linear.of({first: 1, second: -1})),)),))
 
 
-# -- decisions ----------------------------------------------------------------------------------------------
+# -- decisions -------------------------------------------------------------------------------------
 
 
 def tidy(piece: Piece, sizes: Sizes) -> Piece:
-    """The same set with trivial conditions left out: 0 = 0, bounds that always hold, repetitions."""
+    """The same set with trivial conditions left out: 0 = 0, bounds that always hold,
+    repetitions."""
     equations: list[Equation] = []
     for e in piece.equations:
         form = _signed(e.form)
@@ -211,18 +216,45 @@ def tidy(piece: Piece, sizes: Sizes) -> Piece:
             form = _reduced(form, e.modulus)
             if isinstance(e.modulus, int) and e.modulus == 1:
                 continue
-        if (form.terms or not equal(form.constant, 0)) and Equation(form, e.modulus) not in equations:
+        if (form.terms or not equal(form.constant, 0)) and Equation(
+            form, e.modulus
+        ) not in equations:
             equations.append(Equation(form, e.modulus))
     bounds: list[Linear] = []
     for b in piece.bounds:
-        least = b.least(sizes)
-        if (least is None or not nonnegative(least)) and b not in bounds:
+        if b not in bounds and not _implied(b, equations, sizes):
             bounds.append(b)
     return Piece(tuple(equations), tuple(bounds))
 
 
+def _implied(bound: Linear, equations: Sequence[Equation], sizes: Sizes) -> bool:
+    """Whether a bound always holds: by the ranges of its wires, or of those that an equation ties
+    them to.
+
+    From an equation with coefficient a at a wire where the bound has b: |a|·bound = |a|·bound ±
+    b·equation, which lacks the wire; more than −|a| everywhere means that the bound, an integer, is
+    never below zero.
+    """
+    least = bound.least(sizes)
+    if least is not None and nonnegative(least):
+        return True
+    for e in equations:
+        if e.modulus is not None:
+            continue
+        for wire, b in bound.terms:
+            a = e.form.coefficients.get(wire)
+            if not isinstance(a, int) or not isinstance(b, int):
+                continue
+            tied = bound * abs(a) + e.form * (-b if a > 0 else b)
+            least = tied.least(sizes)
+            if least is not None and nonnegative(expand(least + abs(a) - 1)):
+                return True
+    return False
+
+
 def _signed(form: Linear) -> Linear:
-    """The form or its negative, so that more coefficients are negative and one is 1 (i − S·o − D·k + P)."""
+    """The form or its negative, so that more coefficients are negative and one is 1 (i − S·o −
+    D·k + P)."""
     signs = [1 if nonnegative(c) else -1 for _, c in form.terms]
     positive, negative = signs.count(1), signs.count(-1)
     if not signs or positive < negative:
@@ -246,91 +278,13 @@ def holds_always(relation: Relation) -> bool:
     return any(not p.equations and not p.bounds for p in relation.pieces)
 
 
-def is_empty(piece: Piece, sizes: Sizes) -> bool:
-    """Whether a piece certainly holds nowhere: a constant equation, or a form that cannot reach zero."""
-    for e in piece.equations:
-        c, m = e.form.constant, e.modulus
-        if not e.form.terms and isinstance(c, int) and (m is None or isinstance(m, int)):
-            if c != 0 and (m is None or c % m != 0):
-                return True
-        elif m is None and (_above_zero(e.form, sizes) or _above_zero(-e.form, sizes)):
-            return True
-    return any(_above_zero(-b, sizes) for b in piece.bounds)
-
-
-def _above_zero(form: Linear, sizes: Sizes) -> bool:
-    least = form.least(sizes)
-    return least is not None and nonnegative(least - 1)
-
-
-def eliminate(piece: Piece, name: str, sizes: Sizes) -> Piece | None:
-    """Σ over a wire that an equation fixes: the piece without it, its range kept as bounds.
-
-    With c·w = L: L ≡ 0 mod c, 0 ≤ L ≤ c·(|w| − 1), and w replaced by L/c elsewhere. None where no
-    plain equation holds the wire, or its coefficient has no known sign.
-    """
-    choices = [e for e in piece.equations if e.modulus is None and name in e.form.coefficients]
-    choices.sort(key=lambda e: not _is_unit(e.form.coefficients[name]))
-    if not choices:
-        return None
-    chosen = choices[0]
-    c = chosen.form.coefficients[name]
-    if nonnegative(c):
-        scale, value = c, -chosen.form.without(name)
-    elif nonnegative(-c):
-        scale, value = plain(-c), chosen.form.without(name)
-    else:
-        return None
-
-    def change(form: Linear) -> Linear:
-        own = form.coefficients.get(name)
-        return form if own is None else form.without(name) * scale + value * own
-
-    equations = [Equation(value, scale)] if not _is_unit(scale) else []
-    for e in piece.equations:
-        if e is chosen:
-            continue
-        modulus = e.modulus
-        if modulus is not None and name in e.form.coefficients:
-            modulus = expand(modulus * scale)
-        equations.append(Equation(change(e.form), modulus))
-    bounds = [change(b) for b in piece.bounds]
-    bounds += [value, (-value).plus(expand(scale * (sizes[name] - 1)))]
-    return tidy(Piece(tuple(equations), tuple(bounds)), sizes)
-
-
-def _is_unit(value: Dim) -> bool:
-    return isinstance(value, int) and abs(value) == 1
-
-
-def marginal(relation: Relation, name: str, sizes: Sizes) -> Relation | None:
-    """Σ over one wire of a relation, in closed form, where every piece fixes the wire."""
-    pieces = []
-    for piece in relation.pieces:
-        without = eliminate(piece, name, sizes)
-        if without is None:
-            return None
-        pieces.append(without)
-    wires = tuple(w for w in relation.wires if w != name)
-    return Relation(relation.name, wires, tuple(pieces))
-
-
-def conjunction(first: Relation, second: Relation, sizes: Sizes, name: str) -> Relation:
-    """The product of two relations as one."""
-    pieces = tuple(
-        tidy(Piece(p.equations + q.equations, p.bounds + q.bounds), sizes)
-        for p in first.pieces
-        for q in second.pieces
-    )
-    return Relation(name, tuple(dict.fromkeys(first.wires + second.wires)), pieces)
-
-
-# -- the convolution form -----------------------------------------------------------------------------------
+# -- the convolution form --------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class ConvForm:
-    """A relation read as i = S·o + D·k − P, with sizes I, O, K; `k` is None where it has gone (K = 1)."""
+    """A relation read as i = S·o + D·k − P, with sizes I, O, K; `k` is None where it has gone (K
+    = 1)."""
 
     relation: Relation
     i: str
@@ -345,13 +299,15 @@ class ConvForm:
 
     @property
     def right(self) -> Dim:
-        """Entries that the last window reaches beyond i: S(O−1) + D(K−1) − P − (I−1); negative: unused."""
+        """Entries that the last window reaches beyond i: S(O−1) + D(K−1) − P − (I−1); negative:
+        unused."""
         reach = self.S * (self.O - 1) + self.D * (self.K - 1)
         return expand(reach - self.P - self.I + 1)
 
 
 def conv_form(relation: Relation, sizes: Sizes) -> ConvForm | None:
-    """The convolution that a relation is, if it is one (one piece, one equation, no further bounds)."""
+    """The convolution that a relation is, if it is one (one piece, one equation, no further
+    bounds)."""
     if len(relation.pieces) != 1:
         return None
     piece = relation.pieces[0]
@@ -374,4 +330,3 @@ def conv_form(relation: Relation, sizes: Sizes) -> ConvForm | None:
             I=sizes[i], O=sizes[o], K=sizes[k] if k is not None else 1,
         )  # fmt: skip
     return None
-

@@ -1,7 +1,8 @@
 """What a rule is, what it does at a place, and how that is carried out on a diagram.
 
 A rule is pure: it looks at one network and says, for a place in it, what becomes of it (`Match`) or
-why nothing does (`Miss`). Carrying the edit out, in every term where an open wire is touched, happens here.
+why nothing does (`Miss`). Carrying the edit out, in every term where an open wire is touched,
+happens here.
 """
 
 from __future__ import annotations
@@ -25,9 +26,9 @@ Site = tuple[int, ...]
 class Edit:
     """A change of one network.
 
-    The tensors `remove` go and `add` comes in their place. `merge` makes a wire another, `split` makes it a group
-    (which is a bijection), `gone` are wires that a law has summed. `sizes` are those of new wires.
-    A summed wire that merely loses its last end leaves its size as a factor.
+    The tensors `remove` go and `add` comes in their place. `merge` makes a wire another, `split`
+    makes it a group (which is a bijection), `gone` are wires that a law has summed. `sizes` are
+    those of new wires. A summed wire that merely loses its last end leaves its size as a factor.
     """
 
     remove: Site = ()
@@ -41,7 +42,8 @@ class Edit:
 
 @dataclass(frozen=True)
 class Match:
-    """A rule applies: what it does, and the condition that held, in words with this diagram's names."""
+    """A rule applies: what it does, and the condition that held, in words with this diagram's
+    names."""
 
     edit: Edit
     because: str
@@ -87,8 +89,8 @@ Boundary = Literal["zeros", "any"]
 class Rule:
     """One equation between diagrams, with the condition under which it holds.
 
-    `example` and `near_miss` are `.tn` texts: the rule fires somewhere in the first, nowhere in the second,
-    for `reason`. `boundary` says for which padding modes the law holds.
+    `example` and `near_miss` are `.tn` texts: the rule fires somewhere in the first, nowhere in the
+    second, for `reason`. `boundary` says for which padding modes the law holds.
     """
 
     name: str
@@ -165,11 +167,12 @@ def rule(
     return register
 
 
-# -- carrying an edit out -------------------------------------------------------------------------------------
+# -- carrying an edit out --------------------------------------------------------------------------
 
 
 def apply(diagram: Diagram, number: int, edit: Edit) -> Diagram:
-    """The diagram with an edit made in term `number` (and in all terms, where it renames open wires)."""
+    """The diagram with an edit made in term `number` (and in all terms, where it renames open
+    wires)."""
     opened = frozenset(diagram.open)
     touched = {w for w in (*edit.merge, *edit.split) if w in opened}
     if not touched:
@@ -194,7 +197,8 @@ def apply(diagram: Diagram, number: int, edit: Edit) -> Diagram:
 def _follow(
     term: Network, edit: Edit, touched: set[str], opened: frozenset[str], extents: Mapping[str, Dim]
 ) -> Network:
-    """Another term whose open wires are renamed or split along; its inner wires keep clear of the new names."""
+    """Another term whose open wires are renamed or split along; its inner wires keep clear of
+    the new names."""
     new = {w for wire in touched for w in edit.split.get(wire, (edit.merge.get(wire, wire),))}
     clash = [w for w in term.sizes if w in new and w not in touched]
     renaming: dict[str, str] = {}

@@ -143,7 +143,11 @@ def scope_of(file: syntax.File, source: Source) -> Scope:
 def _wires(scope: Scope) -> dict[str, Span]:
     """The wires of all declared axes, by base name, with a place."""
     found: dict[str, Span] = {}
-    for statement in (*scope.tensors.values(), *scope.patterns.values(), *scope.definitions.values()):
+    for statement in (
+        *scope.tensors.values(),
+        *scope.patterns.values(),
+        *scope.definitions.values(),
+    ):
         if isinstance(statement, syntax.Derivative | syntax.Sample):
             continue
         for index in indices(statement.axes):

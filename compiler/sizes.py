@@ -1,8 +1,8 @@
 """Sizes of wires: collecting what must be equal, and solving for what is not known.
 
-While a definition is built, a `SizeTable` gives every wire a symbol and merges those that must be equal. When values come
-(by keyword, by default, by operand), `solve` finds the symbols, and says which size clashes with
-which, or which cannot be known.
+While a definition is built, a `SizeTable` gives every wire a symbol and merges those that must be
+equal. When values come (by keyword, by default, by operand), `solve` finds the symbols, and says
+which size clashes with which, or which cannot be known.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ class SizeTable:
         return self.of(name)
 
     def equate(self, left: Dim, right: Dim, what: str) -> None:
-        """Record left = right: by putting right for left where left is a free symbol, else as an equality."""
+        """Record left = right: by putting right for left where left is a free symbol, else as an
+        equality."""
         if equal(left, right):
             return
         for symbol, value in ((left, right), (right, left)):
@@ -77,7 +78,8 @@ class SizeTable:
 
 
 def _without_hidden(diagram: Diagram) -> Diagram:
-    """Sizes whose formula speaks of wires that are gone (the input of a convolution, say) made plain."""
+    """Sizes whose formula speaks of wires that are gone (the input of a convolution, say) made
+    plain."""
     declared = ((w, s) for o in diagram.operands for w, s in o.sizes.items())
     extents = [*diagram.sizes.items(), *declared]
     plain_ones = {s for _, s in extents if isinstance(s, sympy.Symbol)}
@@ -94,8 +96,9 @@ def _without_hidden(diagram: Diagram) -> Diagram:
 
 
 def own_symbols(diagram: Diagram) -> Diagram:
-    """The diagram with size symbols called after the first wire that has them, so that equal texts are
-    equal diagrams. A formula of sizes that the diagram no longer has becomes a symbol itself."""
+    """The diagram with size symbols called after the first wire that has them, so that equal
+    texts are equal diagrams. A formula of sizes that the diagram no longer has becomes a symbol
+    itself."""
     diagram = _without_hidden(diagram)
     renaming: dict[sympy.Symbol, Dim] = {}
     taken: set[str] = set()
@@ -130,7 +133,8 @@ def _renamed(diagram: Diagram, renaming: Mapping[sympy.Symbol, Dim]) -> Diagram:
 class Known:
     """A size that is known from somewhere: `expression` = `value`, because of `why`.
 
-    `what` names the thing ("operand 'X', axis 2 (i1)"), `why` the reason in a message ("56 in operand …").
+    `what` names the thing ("operand 'X', axis 2 (i1)"), `why` the reason in a message ("56 in
+    operand …").
     """
 
     expression: Dim

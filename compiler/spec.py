@@ -60,7 +60,8 @@ class Spec(Mapping[str, Diagram]):
     def compile(self, *names: str, **values: Any) -> Function:
         """One function that returns several diagrams, shared work done once.
 
-        `spec.compile("dW", "dX", k1=3)` returns a function of all their operands that returns a tuple.
+        `spec.compile("dW", "dX", k1=3)` returns a function of all their operands that returns a
+        tuple.
         """
         return compile_diagrams(tuple(self[name] for name in names or tuple(self)), values)
 
@@ -79,7 +80,8 @@ def read(source: Source) -> tuple[Spec, tuple[Problem, ...]]:
 def _not_consequences(
     found: tuple[Problem, ...], syntax_problems: tuple[Problem, ...]
 ) -> list[Problem]:
-    """Problems of the build, less unknown names that a statement with a syntax error may have declared."""
+    """Problems of the build, less unknown names that a statement with a syntax error may have
+    declared."""
     if not syntax_problems:
         return list(found)
     broken = [p.source.line(p.line) for p in syntax_problems if p.source and p.line]
@@ -106,7 +108,8 @@ def parse_source(source: Source) -> Spec:
 
 
 def load(path: str | Path) -> Spec:
-    """Diagrams from a `.tn` file. Raises DiagramError with every mistake, OSError if it cannot be read."""
+    """Diagrams from a `.tn` file. Raises DiagramError with every mistake, OSError if it cannot
+    be read."""
     return parse_source(read_source(Path(path)))
 
 

@@ -16,7 +16,8 @@ Shape = Sequence[int]
 
 
 def names_of(diagram: Diagram) -> dict[str, list[Dim]]:
-    """What a keyword may name: parameters, and wires by their base name, each with its expressions."""
+    """What a keyword may name: parameters, and wires by their base name, each with its
+    expressions."""
     found: dict[str, list[Dim]] = {p: [parameter(p)] for p in diagram.parameters}
     declared = ((w, s) for o in diagram.operands for w, s in o.sizes.items())
     for wire, extent in [*diagram.sizes.items(), *declared]:
@@ -115,7 +116,8 @@ def shape_facts(diagram: Diagram, shapes: Mapping[str, Shape]) -> tuple[list[Kno
 
 
 def missing(diagram: Diagram, bound: frozenset[str] = frozenset()) -> list[Problem]:
-    """A problem for each size or parameter that is unknown and not `bound` by an operand's shape."""
+    """A problem for each size or parameter that is unknown and not `bound` by an operand's
+    shape."""
     values: list[Dim] = [s for o in diagram.operands for s in o.sizes.values()]
     for term in diagram.terms:
         values += [*term.sizes.values(), term.scalar]

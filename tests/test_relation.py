@@ -8,18 +8,15 @@ from collections.abc import Iterator, Mapping
 from hypothesis import given
 from hypothesis import strategies as st
 
+from diagrammar.algebra import conjunction, eliminate, is_empty, marginal
 from diagrammar.relation import (
     Equation,
     Linear,
     Piece,
     Relation,
-    conjunction,
     conv,
     conv_form,
     delta,
-    eliminate,
-    is_empty,
-    marginal,
     tidy,
 )
 
@@ -85,14 +82,14 @@ def test_eliminating_a_wire_is_the_sum_over_it(piece, sizes, wire):
 
 @given(pieces, pieces, sizes_of)
 def test_conjunction_is_the_product(first, second, sizes):
-    both = conjunction(
-        Relation("P", WIRES, (first,)), Relation("Q", WIRES, (second,)), sizes, "PQ"
-    )
+    both = conjunction(Relation("P", WIRES, (first,)), Relation("Q", WIRES, (second,)), sizes, "PQ")
     for point in points(sizes, WIRES):
         assert count(both, point) == holds(first, point) * holds(second, point)
 
 
-@given(st.integers(1, 7), st.integers(1, 4), st.integers(1, 3), st.integers(1, 3), st.integers(0, 3))
+@given(
+    st.integers(1, 7), st.integers(1, 4), st.integers(1, 3), st.integers(1, 3), st.integers(0, 3)
+)
 def test_a_convolution_and_its_marginals(i, k, stride, dilation, padding):
     o = (i + 2 * padding - dilation * (k - 1) - 1) // stride + 1
     if o < 1:

@@ -1,4 +1,5 @@
-"""Every registered rule: it fires on its example, not on its near miss, and keeps the dense value."""
+"""Every registered rule: it fires on its example, not on its near miss, and keeps the dense
+value."""
 
 from __future__ import annotations
 

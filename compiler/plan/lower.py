@@ -380,6 +380,12 @@ class Lowering:
         i, o, k = ([[str(getattr(f, letter))] for f in forms] for letter in "iok")
         data = self._grouped(x, roles.summed, [*roles.group, *roles.left], *i)
         cotangent = self._grouped(v, roles.summed, [*roles.group, *roles.right], *o)
+        surplus = tuple((0, native.extra(f)) for f in forms)
+        if any(n for _, n in surplus):  # zeros for windows that the call adds at the end
+            made = self.writer.steps[cotangent]
+            ends = (*made.shape[:2], *(expand(f.O + native.extra(f)) for f in forms))
+            padding = ops.Pad(cotangent, ((0, 0), (0, 0), *surplus))
+            cotangent = self.writer.step(padding, ends, made.axes)
         operation = ops.WeightGradient(data, cotangent, *self._geometry(forms), self._groups(roles))
         shape = [*self._sizes((*roles.group, *roles.right), roles.left), *(f.K for f in forms)]
         names = [*self._labels((*roles.group, *roles.right), roles.left), *(w[0] for w in k)]

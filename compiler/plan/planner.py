@@ -49,7 +49,7 @@ def plan(
                 trees.append((diagram.name, best.tree, best.cost))
                 values.append(Lowering(writer, term, diagram.open).term(best.tree))
             else:
-                values.append(_constant(writer, term, operands))
+                values.append(_constant(writer, diagram, term, operands))
         result = _combined(writer, diagram, values, operands, axis_names(whole.axes))
         results.append(writer.uncast(result) if isinstance(writer, _Casting) else result)
     return Planned(_program(name, diagrams, operands, writer, results, doc), tuple(trees))
@@ -63,7 +63,7 @@ def dense(name: str, diagrams: Sequence[Diagram], operands: Sequence[Declared]) 
         values = [
             _contracted(writer, diagram, term)
             if _tensors(term)
-            else _constant(writer, term, operands)
+            else _constant(writer, diagram, term, operands)
             for term in _nonzero(diagram)
         ]
         names = axis_names(diagram.axes)
@@ -99,19 +99,22 @@ def _contracted(writer: Writer, diagram: Diagram, term: Network) -> Value:
     return writer.scale(writer.value(operation, out), term.scalar)
 
 
-def _constant(writer: Writer, term: Network, operands: Sequence[Declared]) -> Value:
-    """A term without operands: its relations times a number, as the first operand's dtype (or
-    the default)."""
+def _constant(
+    writer: Writer, diagram: Diagram, term: Network, operands: Sequence[Declared]
+) -> Value:
+    """A term without operands: its relations times a number, with the first operand's dtype, or
+    the default."""
     writer.sizes = dict(term.sizes)
     like = _operand_step(writer, operands[0]) if operands else None
     relations = [t for t in term.tensors if isinstance(t, Relation)]
     if not relations:
         return writer.scale(writer.value(ops.Indicator(((),), like), ()), term.scalar)
-    value = writer.value(indicator(relations[0], like), relations[0].wires)
-    for relation in relations[1:]:
-        other = writer.value(indicator(relation, like), relation.wires)
-        both = list(dict.fromkeys(value.wires + other.wires))
-        value = writer.einsum(value, other, both)
+    first, *rest = (writer.value(indicator(r, like), r.wires) for r in relations)
+    value = writer.sum(first, {*diagram.open, *(w for r in rest for w in r.wires)})
+    for number, other in enumerate(rest, start=1):
+        needed = {*diagram.open, *(w for r in rest[number:] for w in r.wires)}
+        both = dict.fromkeys(value.wires + other.wires)
+        value = writer.einsum(value, other, [w for w in both if w in needed])
     return writer.scale(value, term.scalar)
 
 

@@ -1,6 +1,23 @@
 """Rewrite rules, one file a family; importing this registers all of them."""
 
 from diagrammar.rewrite import RULES
-from diagrammar.rules import delta, dense, downsampling, marginal, overlap
+from diagrammar.rules import (
+    composition,
+    delta,
+    dense,
+    downsampling,
+    marginal,
+    overlap,
+    restriction,
+)
 
-__all__ = ["RULES", "delta", "dense", "downsampling", "marginal", "overlap"]
+__all__ = [
+    "RULES",
+    "composition",
+    "delta",
+    "dense",
+    "downsampling",
+    "marginal",
+    "overlap",
+    "restriction",
+]

@@ -157,9 +157,7 @@ def functional_dependence(place: Place) -> Match | Miss:
     assert isinstance(second, Relation)
     if len(first.wires) != len(second.wires):
         return Miss("their wires differ in number")
-    differing = [
-        (a, b) for a, b in zip(first.wires, second.wires, strict=True) if a != b
-    ]
+    differing = [(a, b) for a, b in zip(first.wires, second.wires, strict=True) if a != b]
     if len(differing) != 1:
         return Miss("they differ in more than one wire" if differing else "they are the same")
     (a, b), sizes = differing[0], place.network.sizes

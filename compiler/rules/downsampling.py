@@ -31,7 +31,7 @@ def _gaps(form: ConvForm) -> bool:
 
 
 @rule(
-    law="Π[i,o,k] = view(i = S·o + D·k)   when D(K−1) < S, P = 0: injective, the rest of i drops out",
+    law="Π[i,o,k] = view(i = S·o + D·k)   when D(K−1) < S, P = 0: injective, more of i is unused",
     example="""
 tensor X[n, i]
 tensor W[k]
@@ -56,6 +56,8 @@ def downsampling(place: Place) -> Match | Miss:
         return form
     if form.relation.view:
         return Miss("it is a view already")
+    if form.k is None and equal(form.S, 1) and equal(form.I, form.O):
+        return Miss("it is a delta")
     if not _gaps(form):
         reach = text(expand(form.D * (form.K - 1) + 1))
         return Miss(f"windows overlap: D(K−1) + 1 = {reach} > stride {text(form.S)}")

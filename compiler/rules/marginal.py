@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from diagrammar.relation import Relation, holds_always, is_empty, marginal
+from diagrammar.algebra import is_empty, marginal
+from diagrammar.relation import Relation, holds_always
 from diagrammar.rewrite import Edit, Match, Miss, Place, rule
 
 
@@ -25,7 +26,8 @@ Y[n, k] = X[n, i] * P[i, o, k] * V[n, o]
     source="Dangel 2024, sec. 4 (KFAC-reduce)",
 )
 def summed_end(place: Place) -> Match | Miss:
-    """An equation fixes the summed wire, so its sum is the condition that such a value is in range."""
+    """An equation fixes the summed wire, so its sum is the condition that such a value is in
+    range."""
     relation, network = place.relation, place.network
     lonely = [w for w in relation.wires if w not in place.open and len(network.ends(w)) == 1]
     if not lonely:
@@ -37,7 +39,7 @@ def summed_end(place: Place) -> Match | Miss:
         if relation.view == wire or holds_always(made):
             return Match(
                 Edit(remove=place.site, gone=(wire,)),
-                f"{wire} ends at {relation.name} alone and is fixed by the other wires: the sum is 1",
+                f"{wire} ends at {relation.name} alone, fixed by the other wires: the sum is 1",
             )
         edit = Edit(remove=place.site, add=(made,), gone=(wire,))
         return Match(edit, f"{wire} ends at {relation.name} alone and is fixed by the other wires")
@@ -74,5 +76,3 @@ def empty_relation(place: Place) -> Match | Miss:
         return Miss("it holds somewhere")
     edit = Edit(remove=place.site, factor=0)
     return Match(edit, f"{relation.name} holds for no values of its wires")
-
-

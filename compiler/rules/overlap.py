@@ -11,7 +11,7 @@ from diagrammar.scalar import equal, text
 
 
 @rule(
-    law="Π[i,o,k] = view(i = S·o + D·k)   when P = 0: all windows lie inside, whether they overlap or not",
+    law="Π[i,o,k] = view(i = S·o + D·k)   when P = 0: all windows lie inside; they may overlap",
     example="""
 tensor X[n, i]
 tensor W[k]

@@ -1,0 +1,98 @@
+"""Composition: two relations that share a wire that nothing else sees are one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from diagrammar.algebra import compose, step
+from diagrammar.relation import ConvForm, Linear, Relation, conv_form
+from diagrammar.rewrite import Edit, Match, Miss, Place, rule
+from diagrammar.rules.restriction import is_whole
+from diagrammar.scalar import equal, expand, nonnegative, text
+
+
+@rule(
+    law="Σ_j Π[i,j,k]·Π′[j,o,m] = Π″[i,o,k,m]   j eliminated, its range being implied",
+    example="""
+tensor X[n, i]
+tensor W[k]
+size i := 9, k := 3, o := 3
+pattern P[i, j, k] = conv(padding=1)
+pattern Q[j, o] = [j = 3*o + 1]
+Y[n, o] = X[n, i] * P[i, j, k] * Q[j, o] * W[k]
+""",
+    near_miss="""
+tensor X[n, i]
+tensor W[k]
+size i := 9, j := 4, k := 3
+pattern Q[i, j] = [i = j + 2]
+pattern P[j, o, k] = conv(padding=1)
+Y[n, o] = X[n, i] * Q[i, j] * P[j, o, k] * W[k]
+""",
+    reason="the range of j stays as a bound",
+    source="elimination of a variable; einconv and others keep both patterns",
+    arity=2,
+)
+def composition(place: Place) -> Match | Miss:
+    """A slice, a step or a one-entry convolution before or after another relation becomes part
+    of it."""
+    first, second = place.tensors
+    assert isinstance(first, Relation)
+    assert isinstance(second, Relation)
+    wire = _between(place, first, second)
+    if isinstance(wire, Miss):
+        return wire
+    sizes = place.network.sizes
+    made = compose(first, second, wire, sizes)
+    if made is None:
+        return Miss(f"no equation fixes {wire}")
+    if any(p.bounds for p in made.pieces):
+        return Miss(f"the range of {wire} stays as a bound")
+    if _crops(first, second, wire, place) or _crops(second, first, wire, place):
+        return Miss(f"{wire} is cut out before it is read")
+    form = conv_form(made, sizes)
+    if form is None:
+        return Miss(f"together {', '.join(made.wires)} are no convolution")
+    if not is_whole(form):
+        return Miss(f"{wire} leaves out what is not touched")
+    because = f"{wire} stands between {first.name} and {second.name} only, which fix it"
+    if form.k is None or nonnegative(form.P):
+        return Match(Edit(remove=place.site, add=(made,), gone=(wire,)), because)
+    return _narrowed(place, form, wire, because)
+
+
+def _between(place: Place, first: Relation, second: Relation) -> str | Miss:
+    """The wire that these two share with nothing else."""
+    shared = [w for w in first.wires if w in second.wires]
+    hidden = [
+        w for w in shared if w not in place.open and place.network.ends(w) == tuple(place.site)
+    ]
+    if not hidden:
+        return Miss(f"{', '.join(shared)} lead elsewhere, too")
+    return hidden[0]
+
+
+def _crops(outer: Relation, inner: Relation, wire: str, place: Place) -> bool:
+    """Whether `outer` is a step that narrows what the convolution `inner` reads, beyond its
+    padding."""
+    form = conv_form(inner, place.network.sizes)
+    crop = conv_form(outer, place.network.sizes)
+    if form is None or crop is None or form.k is None or crop.k is not None or form.i != wire:
+        return False
+    return crop.o == wire and not equal(crop.P, 0) and not nonnegative(form.P + crop.P)
+
+
+def _narrowed(place: Place, form: ConvForm, wire: str, because: str) -> Match | Miss:
+    """A window that starts inside the input: narrow the input first, so that no padding is
+    negative."""
+    start = expand(-form.P)
+    extent = expand(form.I - start)
+    if not nonnegative(expand(extent - 1)):
+        return Miss(f"the first window starts at {text(start)}, beyond the input")
+    j = place.fresh(form.i, extent)
+    before = step(form.relation.name, form.i, j, start=start)
+    sizes = {**place.network.sizes, j: extent}
+    after = replace(form.relation, view=None).put(form.i, Linear.of({j: 1}, start), sizes)
+    after = replace(after, wires=(j, form.o, str(form.k)))
+    edit = Edit(remove=place.site, add=(before, after), gone=(wire,), sizes={j: extent})
+    return Match(edit, f"{because}; {form.i} below {text(start)} is not touched")
