@@ -127,7 +127,7 @@ def main(
     For example `python -m benchmarks.conformance --every 10 --layers ResNet18`. Exits with 1 when
     an error is above 1e-10 or an I×O×K array is built.
     """
-    console = Console()
+    console = results.console()
     found = chosen(every(layers(), nth) if nth > 1 else layers(), only or [])
     made: list[Outcome] = []
     start = perf_counter()

@@ -14,7 +14,6 @@ from typing import Annotated
 
 import torch
 import typer
-from rich.console import Console
 
 from benchmarks import baselines, operations, results
 from benchmarks.layers import Layer, chosen, layers
@@ -134,7 +133,7 @@ def main(
 ) -> None:
     """Compile conv2d.tn for ResNet-18's distinct convolutions; check, time and write it down."""
     torch.set_num_threads(1)
-    console = Console()
+    console = results.console()
     folder = out / network.lower()
     jobs = [(layer, op) for layer in chosen(layers(), [network]) for op in OPERATIONS]
     clock = Clock(rounds=21, least=3, seconds=seconds)

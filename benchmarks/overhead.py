@@ -18,7 +18,6 @@ from typing import Annotated
 
 import torch
 import typer
-from rich.console import Console
 
 import diagrammar as dg
 from benchmarks import results
@@ -173,7 +172,7 @@ def main(
     Exits with 1 when a limit is not kept.
     """
     torch.set_num_threads(1)
-    console = Console()
+    console = results.console()
     jobs = processes()
     times: dict[str, list[float]] = {name: [] for name in jobs}
     with tracked(console) as progress:

@@ -15,7 +15,6 @@ from typing import Annotated
 
 import torch
 import typer
-from rich.console import Console
 
 from benchmarks import baselines, operations, results
 from benchmarks.layers import Layer, every, layers
@@ -125,7 +124,7 @@ def main(
     Exits with 1 when the median is below 5 or a program unfolds.
     """
     torch.set_num_threads(1)
-    console = Console()
+    console = results.console()
     general = [layer for layer in layers() if layer.kind == "general"]
     clock = Clock(15, least=3, seconds=1.0) if quick else Clock(51, least=7, seconds=4.0)
     with tracked(console) as progress:

@@ -8,11 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
 from rich.table import Table
 
 from benchmarks.timing import machine
 
 FOLDER = Path(__file__).parent / "results"
+WIDE = 120
+"""Columns of a table that is not written to a terminal."""
+
+
+def console() -> Console:
+    """Where a command prints: as wide as the terminal, and wide enough for tables elsewhere."""
+    made = Console()
+    return made if made.is_terminal else Console(width=WIDE)
 
 
 @dataclass(frozen=True)

@@ -149,7 +149,7 @@ def test_a_page_is_true(page: Path, tmp_path: Path) -> None:
     """In a process of its own: a page may register rules and operations."""
     (tmp_path / "conv2d.tn").write_text(dg.shipped("conv2d").source.text)
     command = [sys.executable, str(Path(__file__)), str(page)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(
         command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=600
     )
