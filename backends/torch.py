@@ -23,12 +23,16 @@ from diagrammar.program import Dim, Parameter, Program, SizeBinding
 
 @dataclass(frozen=True, slots=True)
 class FunctionSource:
-    """The text of one function, and what it needs at module level: helpers, constants by name."""
+    """The text of one function, and what it needs at module level: helpers, constants by name.
+
+    `origins` has, for each line of the text, the steps of the program that it does.
+    """
 
     name: str
     text: str
     helpers: tuple[str, ...]
     constants: Mapping[str, str]
+    origins: tuple[frozenset[int], ...] = ()
 
 
 def emit_function(
@@ -48,13 +52,16 @@ def emit_function(
     signature = ", ".join(f"{name}: Tensor" for name in scope.parameters)
     count = len(program.results)
     result = "Tensor" if count == 1 else f"tuple[{', '.join(['Tensor'] * count) or '()'}]"
-    text = [
+    head = [
         *break_line(f"def {program.name}({signature}) -> {result}:"),
         *docstring(_documentation(program, scope), "    "),
-        *format_lines(lines),
     ]
+    body = format_lines(lines)
+    text = "\n".join([*head, *(line for line, _ in body)]) + "\n"
+    origins = tuple(frozenset[int]() for _ in text.splitlines()[: -len(body)])
+    origins += tuple(steps for _, steps in body)
     helpers = tuple(name for name in HELPERS if name in writer.helpers)
-    return FunctionSource(program.name, "\n".join(text) + "\n", helpers, dict(writer.used))
+    return FunctionSource(program.name, text, helpers, dict(writer.used), origins)
 
 
 def emit_module(programs: Sequence[Program], header: str, *, checked: bool = True) -> str:
@@ -79,6 +86,13 @@ def emit_module(programs: Sequence[Program], header: str, *, checked: bool = Tru
         lines = [line for item in defined.items() for line in break_line(" = ".join(item))]
         text += "\n\n" * bool(helpers) + "\n" * (not helpers) + "\n".join(lines) + "\n"
     return text + "".join(f"\n\n{f.text}" for f in functions)
+
+
+def line_origins(program: Program, *, checked: bool) -> tuple[frozenset[int], ...]:
+    """For each line of `emit_module([program], "")`, the steps of the program that it does."""
+    lines = emit_module([program], "", checked=checked).splitlines()
+    own = emit_function(program, checked=checked).origins
+    return (frozenset[int](),) * (len(lines) - len(own)) + own
 
 
 def load(source: str, name: str) -> dict[str, Callable[..., Any]]:

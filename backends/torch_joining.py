@@ -56,8 +56,11 @@ def needed(steps: Sequence[Step], results: Sequence[int]) -> list[Step | None]:
     return [step if at in needed else None for at, step in enumerate(steps)]
 
 
-def joined(steps: list[Step | None], results: Sequence[int]) -> tuple[Step | None, ...]:
-    """Neighbours of one kind, the first of which nothing else reads, as one step."""
+def joined(
+    steps: list[Step | None], results: Sequence[int], origins: Sequence[set[int]]
+) -> tuple[Step | None, ...]:
+    """Neighbours of one kind, the first of which nothing else reads, as one step, which then has
+    the origins of both."""
     uses = Counter(value for step in steps if step for value in step.operation.inputs)
     uses.update(results)
     for at, step in enumerate(steps):
@@ -69,6 +72,7 @@ def joined(steps: list[Step | None], results: Sequence[int]) -> tuple[Step | Non
         if first and both:
             remark = "\n".join(filter(None, (first.remark, step.remark)))
             steps[at], steps[before] = replace(step, operation=both, remark=remark), None
+            origins[at].update(origins[before])
     return tuple(steps)
 
 

@@ -22,11 +22,13 @@ _CONTRACTIONS = (ops.Einsum, ops.Convolution, ops.TransposedConvolution, ops.Wei
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A statement, the comment behind it, and the remarks above it."""
+    """A statement, the comment behind it, the remarks above it, and the steps of the program that
+    it does."""
 
     code: str
     comment: str = ""
     remarks: tuple[str, ...] = ()
+    origins: frozenset[int] = frozenset()
 
 
 class Layout:
@@ -34,12 +36,14 @@ class Layout:
 
     def __init__(self, program: Program, lowered: Lowered, writer: Writer, scope: Scope) -> None:
         self.program, self.steps, self.results = program, lowered.steps, lowered.results
+        self.origins = list(lowered.origins)  # with those of the values that stand inside
         self.writer, self.scope = writer, scope
         self.lines: list[Line] = []
         self.codes: dict[int, Code] = {}
         self.hints: dict[int, str] = {}
         self.roots: dict[int, tuple[str, ...]] = {}
         self.holder: dict[str, int] = {}  # which value a variable holds
+        self.assigned: set[int] = set()
         self.remarks: list[str] = []
         self.uses: dict[int, int] = {}
         self.last: dict[int, int] = {}
@@ -60,6 +64,8 @@ class Layout:
                 self._operand(at, step.operation)
                 continue
             self._name(at, step)
+            if not isinstance(step.operation, ops.Indicator):  # its operand only says what dtype
+                self.origins[at] |= self._inside(step.operation.inputs)
             code = self.writer.write(step, [self.codes[value] for value in step.operation.inputs])
             self.hints[at] = code.word or self.hints[at]
             self.remarks += [one_line(text) for text in step.remark.splitlines() if text.strip()]
@@ -68,8 +74,13 @@ class Layout:
             )
         comment = "" if len(self.results) > 1 else self._comment(self.results[0])
         returned = ", ".join(self.codes[value].text for value in self.results) or "()"
-        self.lines.append(Line(f"return {returned}", comment, tuple(self.remarks)))
+        inside = self._inside(self.results)
+        self.lines.append(Line(f"return {returned}", comment, tuple(self.remarks), inside))
         return self.lines
+
+    def _inside(self, values: Iterable[int]) -> frozenset[int]:
+        """What is done where these values are written: nothing for those that a variable holds."""
+        return frozenset().union(*(self.origins[v] for v in values if v not in self.assigned))
 
     def _operand(self, at: int, op: ops.Operand) -> None:
         if op.name not in self.scope.parameters:
@@ -82,7 +93,11 @@ class Layout:
         """A line that puts the value into a variable."""
         name = self.scope.fresh(self.hints[at] or "value", lambda name: self._is_free(name, at))
         self.holder[name] = at
-        self.lines.append(Line(f"{name} = {code.text}", self._comment(at), tuple(self.remarks)))
+        remarks = tuple(self.remarks)
+        self.lines.append(
+            Line(f"{name} = {code.text}", self._comment(at), remarks, self.origins[at])
+        )
+        self.assigned.add(at)
         self.remarks.clear()
         return Code(name)
 
@@ -175,22 +190,26 @@ def _may_join(first: ops.Operation, second: ops.Operation, code: Code) -> bool:
     return False
 
 
-def format_lines(lines: Iterable[Line], indent: str = "    ") -> list[str]:
+Text = tuple[str, frozenset[int]]
+"""A line of text, and the steps of the program that it does."""
+
+
+def format_lines(lines: Iterable[Line], indent: str = "    ") -> list[Text]:
     """Text lines: remarks above, comments behind and aligned, long statements broken."""
     lines = list(lines)
     short = [len(line.code) for line in lines if line.comment and len(line.code) <= 60]
     column = max(short, default=0)
-    text: list[str] = []
+    text: list[Text] = []
     for line in lines:
-        text += [f"{indent}# {remark}" for remark in line.remarks]
+        written = [f"{indent}# {remark}" for remark in line.remarks]
         code = f"{indent}{line.code}"
         behind = f"{code:<{len(indent) + column}}  # {line.comment}" if line.comment else code
         if len(behind) <= WIDTH:
-            text.append(behind)
-            continue
-        if line.comment:
-            text.append(f"{indent}# {line.comment}"[:WIDTH])
-        text += break_line(code)
+            written.append(behind)
+        else:
+            written += [f"{indent}# {line.comment}"[:WIDTH]] if line.comment else []
+            written += break_line(code)
+        text += [(row, line.origins) for row in written]
     return text
 
 

@@ -21,21 +21,27 @@ from diagrammar.program import Dim, Program, Step
 
 @dataclass(frozen=True, slots=True)
 class Lowered:
-    """Steps (None where a step was joined with a later one) and the values that are returned."""
+    """Steps (None where a step was joined with a later one), the values that are returned, and the
+    steps of the program that each step does."""
 
     steps: tuple[Step | None, ...]
     results: tuple[int, ...]
+    origins: tuple[frozenset[int], ...] = ()
 
 
 def lower(program: Program) -> Lowered:
     """The program's steps in torch's operations; raises ValueError where torch has none."""
     builder = _Builder()
     value: dict[int, int] = {}
+    origins: list[set[int]] = []
     for at, step in enumerate(program.steps):
         operation = reread(step.operation, value)
         value[at] = builder.put(replace(step, operation=operation))
+        origins += [{at} for _ in builder.steps[len(origins) :]]
+        origins[value[at]].add(at)
     results = tuple(value[at] for at in program.results)
-    return Lowered(joined(needed(builder.steps, results), results), results)
+    steps = joined(needed(builder.steps, results), results, origins)
+    return Lowered(steps, results, tuple(map(frozenset, origins)))
 
 
 def reread(operation: Any, value: Mapping[int, int]) -> Any:

@@ -15,6 +15,7 @@ from diagrammar.plan.memory import parse_bytes, peak_elements, show_bytes
 from diagrammar.plan.planner import Planned, axis_names, bindings, dense, plan
 from diagrammar.plan.report import Plan
 from diagrammar.plan.search import Options as SearchOptions
+from diagrammar.plan.writer import Origin
 from diagrammar.program import Program
 from diagrammar.sizes import Contradiction, solve
 from diagrammar.specialise import missing, resolve_values, shape_facts, value_facts
@@ -69,6 +70,16 @@ def _option(name: str, value: Any, choices: str, help: str = "") -> Problem:
 
 
 @dataclass(frozen=True)
+class SourceLine:
+    """A line of emitted source: the tensors of the simplified diagrams that it brings in, and all
+    that its value is made from, each as (diagram, term, place in the term)."""
+
+    text: str
+    brings: frozenset[Origin]
+    within: frozenset[Origin]
+
+
+@dataclass(frozen=True)
 class Specialised:
     """A function for fixed operand shapes: callable, with its `source`, `plan`, `program` and
     the traces of its diagrams."""
@@ -79,6 +90,7 @@ class Specialised:
     traces: tuple[Trace, ...]
     diagrams: tuple[Diagram, ...]
     options: Options
+    checked: bool = False
 
     def __call__(self, *operands: Tensor) -> Any:
         """The result, or a tuple of results."""
@@ -93,6 +105,24 @@ class Specialised:
     def plan(self) -> Plan:
         """The contraction tree with multiplications, bytes and peak memory; `print` it."""
         return Plan(self.planned)
+
+    @cached_property
+    def lines(self) -> tuple[SourceLine, ...]:
+        """The lines of the source, each with the tensors of `diagrams` that it deals with."""
+        if not self.source:
+            return ()
+        from diagrammar.backends.torch import line_origins
+
+        steps = line_origins(self.program, checked=self.checked)
+        own, within = self.planned.origins, self.planned.within()
+        return tuple(
+            SourceLine(
+                text,
+                frozenset[Origin]().union(*(own[n] for n in done)),
+                frozenset[Origin]().union(*(within[n] for n in done)),
+            )
+            for text, done in zip(self.source.splitlines(), steps, strict=True)
+        )
 
     def __repr__(self) -> str:
         shapes = ", ".join(f"{p.name}={tuple(p.shape)}" for p in self.program.parameters)
@@ -296,6 +326,7 @@ def build(
         tuple(s.trace for s in simplified),
         tuple(s.diagram for s in simplified),
         options,
+        checked,
     )
 
 

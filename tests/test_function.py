@@ -210,3 +210,38 @@ def test_a_shape_generic_module_needs_torch_only(spec, tmp_path):
         "assert 'diagrammar' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", check], cwd=tmp_path, check=True)
+
+
+@pytest.mark.parametrize("native", [True, False])
+@pytest.mark.parametrize("name", [n for n in dg.shipped("conv2d") if n != "JX"])
+def test_every_tensor_of_a_diagram_is_brought_in_by_some_line(name: str, native: bool) -> None:
+    known = {"X": (2, 4, 7, 7), "W": (6, 2, 3, 3), "bias": (6,), "dY": (2, 6, 4, 4)}
+    f = dg.shipped("conv2d")[name].compile(native=native, g=2, s=2, p=1, i1=7, i2=7)
+    shapes = {o.name: known.get(o.name, known["X"]) for o in f.operands}
+    for made in (f.specialise(**shapes), f.generic()):
+        assert "\n".join(line.text for line in made.lines) == made.source.rstrip("\n")
+        brought = set().union(*(line.brings for line in made.lines))
+        assert brought == {
+            (0, n, at)
+            for n, term in enumerate(made.diagrams[0].terms)
+            for at in range(len(term.tensors))
+        }
+        assert all(line.brings <= line.within for line in made.lines)
+
+
+def test_a_line_of_the_source_knows_the_tensors_it_deals_with() -> None:
+    f = dg.shipped("conv2d")["A_reduce"].compile()
+    made = f.specialise(X=(8, 3, 32, 32))
+    names = [tensor.name for tensor in made.diagrams[0].terms[0].tensors]
+    assert names == ["X", "P1", "P2", "X", "P1", "P2"]
+    deals = {
+        line.text.split("#")[0].strip(): (
+            sorted(at for *_, at in line.brings),
+            sorted(at for *_, at in line.within),
+        )
+        for line in made.lines
+    }
+    # both halves of the Gram product are computed once; one window matrix serves both dimensions
+    assert deals["window = _WINDOW_I1_K1.to(X)"] == ([1, 2, 4, 5], [1, 2, 4, 5])
+    assert deals["x = X @ window"] == ([0, 3], [0, 1, 2, 3, 4, 5])
+    assert deals["import torch"] == ([], [])

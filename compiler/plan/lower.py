@@ -3,7 +3,8 @@ native calls."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from diagrammar import program as ops
@@ -11,7 +12,7 @@ from diagrammar.diagram import Network, Operand, product
 from diagrammar.plan import native
 from diagrammar.plan.search import estimate
 from diagrammar.plan.tree import Dense, Fold, Join, Leaf, Native, Read, Spread, Tree, walk
-from diagrammar.plan.writer import Value, Writer
+from diagrammar.plan.writer import Origin, Value, Writer
 from diagrammar.relation import ConvForm, Linear, Relation, conv_form
 from diagrammar.scalar import Dim, equal, expand
 
@@ -19,10 +20,17 @@ from diagrammar.scalar import Dim, equal, expand
 class Lowering:
     """Writes one term of a diagram; `value(tree)` is the number of its result."""
 
-    def __init__(self, writer: Writer, network: Network, open_wires: Sequence[str]) -> None:
+    def __init__(
+        self,
+        writer: Writer,
+        network: Network,
+        open_wires: Sequence[str],
+        origins: Sequence[Origin] = (),
+    ) -> None:
         self.writer = writer
         self.network = network
         self.open = tuple(open_wires)
+        self.origins = tuple(origins)
         writer.sizes = dict(network.sizes)
 
     def term(self, tree: Tree) -> Value:
@@ -69,6 +77,18 @@ class Lowering:
 
     def value(self, tree: Tree) -> Value:
         """The result of a tree, summed over what nothing else needs."""
+        with self._about(_positions(tree)):
+            return self._value(tree)
+
+    @contextmanager
+    def _about(self, positions: Iterable[int]) -> Iterator[None]:
+        """Steps written meanwhile bring in these tensors."""
+        before = self.writer.about
+        self.writer.about = frozenset(self.origins[at] for at in positions if self.origins)
+        yield
+        self.writer.about = before
+
+    def _value(self, tree: Tree) -> Value:
         match tree:
             case Leaf():
                 made = self.operand(tree.at)
@@ -185,26 +205,26 @@ class Lowering:
         assert isinstance(operand, Operand)
         names = [axis[0] if len(axis) == 1 else f"({' '.join(axis)})" for axis in operand.axes]
         shape = [product(self.writer.sizes[w] for w in axis) for axis in operand.axes]
-        return self.writer.step(ops.Operand(operand.name), shape, names)
+        with self._about(()):
+            return self.writer.step(ops.Operand(operand.name), shape, names)
 
     def _read(self, tree: Read) -> Value:
         """Padding for all relations of a chain at once, then a window or a step for each."""
-        chain: list[ConvForm] = [self._form(tree.at)]
+        chain, places = [self._form(tree.at)], [tree.at]
         child = tree.child
         while isinstance(child, Read) and self._form(child.at).o != chain[-1].i:
             chain.append(self._form(child.at))
+            places.append(child.at)
             child = child.child
         value = self.value(child)
-        chain.reverse()
-        padding = {f.i: reading_pad(f) for f in chain}
-        law = "windows that lie inside" if not any(map(_padded, padding.values())) else ""
-        value = self.writer.pad(value, {w: p for w, p in padding.items() if _padded(p)})
-        for form in chain:
-            value = self._windows(value, form, padding[form.i], law)
+        padding = {f.i: reading_pad(f) for f in reversed(chain)}
+        with self._about(places):
+            value = self.writer.pad(value, {w: p for w, p in padding.items() if _padded(p)})
+            for form in reversed(chain):
+                value = self._windows(value, form, padding[form.i])
         return value
 
-    def _windows(self, value: Value, form: ConvForm, padding: tuple[Dim, Dim], law: str) -> Value:
-        del law
+    def _windows(self, value: Value, form: ConvForm, padding: tuple[Dim, Dim]) -> Value:
         start = expand(-form.P) if not _padded(padding) else expand(padding[0] - form.P)
         o, k = self._apart(value, form.o), None
         if form.k is None:
@@ -245,9 +265,11 @@ class Lowering:
         """i = S·o − P without a kernel, for a chain of relations at once: entries apart among
         zeros."""
         chain: list[ConvForm] = []
+        positions: list[int] = []
         child: Tree = tree
         while isinstance(child, Fold) and self._is_placing(self._form(child.at), chain):
             chain.append(self._form(child.at))
+            positions.append(child.at)
             child = child.child
         value = self.value(child)
         start: list[Dim] = [0] * len(value.wires)
@@ -257,7 +279,8 @@ class Lowering:
             if wire in places:
                 form = places[wire]
                 start[axis], step[axis], wires[axis] = expand(-form.P), form.S, form.i
-        return self.writer.value(ops.Place(value.step, tuple(start), tuple(step)), wires)
+        with self._about(positions):
+            return self.writer.value(ops.Place(value.step, tuple(start), tuple(step)), wires)
 
     @staticmethod
     def _is_placing(form: ConvForm, chain: list[ConvForm]) -> bool:

@@ -13,18 +13,28 @@ from diagrammar.diagram import Declared, Diagram, Network, Operand
 from diagrammar.plan.lower import Lowering, indicator
 from diagrammar.plan.search import Options, Search
 from diagrammar.plan.tree import Tree
-from diagrammar.plan.units import without_units
-from diagrammar.plan.writer import Value, Writer
+from diagrammar.plan.units import places, without_units
+from diagrammar.plan.writer import Origin, Value, Writer
 from diagrammar.relation import Relation
 from diagrammar.scalar import Dim, equal
 
 
 @dataclass(frozen=True)
 class Planned:
-    """A program and the contraction tree of each term that it came from."""
+    """A program, the contraction tree of each term that it came from, and which tensors of the
+    diagrams each step brings in (a contraction of earlier values brings in none)."""
 
     program: ops.Program
     trees: tuple[tuple[str, Tree, float], ...]
+    origins: tuple[frozenset[Origin], ...] = ()
+
+    def within(self) -> tuple[frozenset[Origin], ...]:
+        """The tensors that each step has in it: its own, and those of all that it is made from."""
+        found: list[frozenset[Origin]] = []
+        for step, own in zip(self.program.steps, self.origins, strict=True):
+            made_from = () if isinstance(step.operation, ops.Indicator) else step.operation.inputs
+            found.append(own.union(*(found[n] for n in made_from)))
+        return tuple(found)
 
 
 def plan(
@@ -40,19 +50,21 @@ def plan(
     writer = _Casting(accumulate) if accumulate else Writer()
     trees: list[tuple[str, Tree, float]] = []
     results = []
-    for whole in diagrams:
+    for at, whole in enumerate(diagrams):
         diagram = without_units(whole)
         values: list[Value] = []
-        for term in _nonzero(diagram):
+        for number, term in _nonzero(diagram):
             if _tensors(term):
                 best = Search(term, diagram.open, options).best()
                 trees.append((diagram.name, best.tree, best.cost))
-                values.append(Lowering(writer, term, diagram.open).term(best.tree))
+                origins = [(at, number, place) for place in places(whole.terms[number])]
+                values.append(Lowering(writer, term, diagram.open, origins).term(best.tree))
             else:
                 values.append(_constant(writer, diagram, term, operands))
         result = _combined(writer, diagram, values, operands, axis_names(whole.axes))
         results.append(writer.uncast(result) if isinstance(writer, _Casting) else result)
-    return Planned(_program(name, diagrams, operands, writer, results, doc), tuple(trees))
+    made = _program(name, diagrams, operands, writer, results, doc)
+    return Planned(made, tuple(trees), tuple(map(frozenset, writer.origins)))
 
 
 def dense(name: str, diagrams: Sequence[Diagram], operands: Sequence[Declared]) -> ops.Program:
@@ -64,16 +76,20 @@ def dense(name: str, diagrams: Sequence[Diagram], operands: Sequence[Declared]) 
             _contracted(writer, diagram, term)
             if _tensors(term)
             else _constant(writer, diagram, term, operands)
-            for term in _nonzero(diagram)
+            for _, term in _nonzero(diagram)
         ]
         names = axis_names(diagram.axes)
         results.append(_combined(writer, diagram, values, operands, names))
     return _program(name, diagrams, operands, writer, results, "")
 
 
-def _nonzero(diagram: Diagram) -> list[Network]:
-    """The terms that say something; an average over nothing (a scalar 1/0) is zero."""
-    return [t for t in diagram.terms if t.scalar != 0 and t.scalar.is_finite is not False]
+def _nonzero(diagram: Diagram) -> list[tuple[int, Network]]:
+    """The terms that say something, numbered; an average over nothing (a scalar 1/0) is zero."""
+    return [
+        (n, t)
+        for n, t in enumerate(diagram.terms)
+        if t.scalar != 0 and t.scalar.is_finite is not False
+    ]
 
 
 def _tensors(term: Network) -> bool:

@@ -36,16 +36,30 @@ def _squeezed(term: Network) -> Network:
     scalar = term.scalar
     tensors: list[Tensor] = []
     for tensor in term.tensors:
-        if isinstance(tensor, Operand):
-            tensors.append(replace(tensor, axes=_kept(tensor.axes, units)))
-            continue
-        relation = _at_zero(tensor, units, term)
-        if not relation.wires and not holds_always(relation):
+        made = _without(tensor, units, term)
+        if isinstance(made, Operand) or (made.wires and not holds_always(made)):
+            tensors.append(made)
+        elif not holds_always(made):
             scalar = scalar * 0  # a number by now, and not one
-        elif not holds_always(relation):
-            tensors.append(relation)
     sizes = {w: s for w, s in term.sizes.items() if w not in units}
     return Network(scalar, tuple(tensors), sizes)
+
+
+def places(term: Network) -> tuple[int, ...]:
+    """For each tensor of the squeezed term, its place in the term itself."""
+    units = _units(term.sizes)
+    made = (_without(tensor, units, term) for tensor in term.tensors)
+    return tuple(
+        at
+        for at, tensor in enumerate(made)
+        if not units or isinstance(tensor, Operand) or (tensor.wires and not holds_always(tensor))
+    )
+
+
+def _without(tensor: Tensor, units: frozenset[str], term: Network) -> Tensor:
+    if isinstance(tensor, Operand):
+        return replace(tensor, axes=_kept(tensor.axes, units))
+    return _at_zero(tensor, units, term)
 
 
 def _at_zero(relation: Relation, units: frozenset[str], term: Network) -> Relation:

@@ -27,12 +27,22 @@ class Value:
         return self.wires.index(wire)
 
 
+Origin = tuple[int, int, int]
+"""A tensor of the planned diagrams: number of the diagram, of the term, place in the term."""
+
+
 class Writer:
     """The steps of a program under construction; `sizes` has the wires of the term being
-    written."""
+    written.
+
+    `about` are the tensors that are being written; `origins` keeps them for each step, so that code
+    can be traced back to the diagram.
+    """
 
     def __init__(self) -> None:
         self.steps: list[ops.Step] = []
+        self.origins: list[set[Origin]] = []
+        self.about: frozenset[Origin] = frozenset()
         self.sizes: Mapping[str, Dim] = {}
         self._known: dict[Any, int] = {}
 
@@ -52,6 +62,8 @@ class Writer:
         if key not in self._known:
             self._known[key] = len(self.steps)
             self.steps.append(ops.Step(operation, tuple(shape), tuple(axes), remark))
+            self.origins.append(set())
+        self.origins[self._known[key]] |= self.about
         return self._known[key]
 
     def value(self, operation: ops.Operation, wires: Sequence[str], remark: str = "") -> Value:
