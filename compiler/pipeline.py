@@ -119,6 +119,7 @@ PASSES: dict[str, Pass] = {
                 "digits",
                 "summed end",
                 "downsampling",
+                "gram",
                 "sliding view",
                 "trivial relation",
                 "empty relation",

@@ -10,6 +10,7 @@ import sympy
 
 from diagrammar import program as ops
 from diagrammar.diagram import Declared, Diagram, Network, Operand
+from diagrammar.gram import gram_form, unpaired
 from diagrammar.plan.lower import Lowering, indicator
 from diagrammar.plan.search import Options, Search
 from diagrammar.plan.tree import Tree
@@ -53,11 +54,12 @@ def plan(
     for at, whole in enumerate(diagrams):
         diagram = without_units(whole)
         values: list[Value] = []
-        for number, term in _nonzero(diagram):
+        for number, squeezed in _nonzero(diagram):
+            term, kept = _windowed(squeezed, places(whole.terms[number]))
             if _tensors(term):
                 best = Search(term, diagram.open, options).best()
                 trees.append((diagram.name, best.tree, best.cost))
-                origins = [(at, number, place) for place in places(whole.terms[number])]
+                origins = [(at, number, place) for place in kept]
                 values.append(Lowering(writer, term, diagram.open, origins).term(best.tree))
             else:
                 values.append(_constant(writer, diagram, term, operands))
@@ -90,6 +92,15 @@ def _nonzero(diagram: Diagram) -> list[tuple[int, Network]]:
         for n, t in enumerate(diagram.terms)
         if t.scalar != 0 and t.scalar.is_finite is not False
     ]
+
+
+def _windowed(term: Network, kept: tuple[int, ...]) -> tuple[Network, tuple[int, ...]]:
+    """The term with every paired relation (`diagrammar.gram`) as two patterns again, and where each
+    tensor comes from."""
+    for at, relation in term.relations():
+        if gram_form(relation, term.sizes) is not None:
+            term, kept = unpaired(term, at), (*kept, kept[at])
+    return term, kept
 
 
 def _tensors(term: Network) -> bool:
