@@ -15,17 +15,25 @@ import sympy
 
 from diagrammar import calculus
 from diagrammar.compose import distribute, inline
-from diagrammar.diagram import Axes, Declared, Diagram, Equality, Network, Operand, product
-from diagrammar.evaluate import Mistake, bracket, linear, mistake, scalar
+from diagrammar.diagram import (
+    Axes,
+    Declared,
+    Diagram,
+    Equality,
+    Network,
+    Operand,
+    Requirement,
+    product,
+)
+from diagrammar.evaluate import Mistake, mistake, scalar
 from diagrammar.grammar import syntax
 from diagrammar.grammar.errors import Problem, near
-from diagrammar.names import primed
-from diagrammar.relation import Equation, Linear, Piece, Relation, conv, delta
-from diagrammar.scalar import Dim, equal, floor_div, parameter
+from diagrammar.names import fresh_wire, primed
+from diagrammar.patterns import PatternBuilder
+from diagrammar.relation import Relation, delta
+from diagrammar.scalar import Dim, equal, parameter
 from diagrammar.scope import Scope, indices, suggestion
 from diagrammar.sizes import SizeTable, base, own_symbols
-
-CONV_OPTIONS = ("stride", "padding", "dilation")
 
 
 def groups(axes: tuple[syntax.Axis, ...]) -> Axes:
@@ -161,6 +169,8 @@ class DefinitionBuilder:
         self.table = SizeTable()
         self.parameters: dict[str, None] = {}
         self.operands: dict[str, Declared] = {}
+        self.requirements: dict[Requirement, None] = {}
+        self.inner: dict[str, Dim] = {}
         self.problems: list[Problem] = []
         self.visible = _visible(node)
 
@@ -347,109 +357,19 @@ class DefinitionBuilder:
     def _pattern(self, node: syntax.Reference) -> Network:
         pattern = self.scope.patterns[node.name]
         self._arity(node, groups(pattern.axes), "pattern")
-        wires = [i.name for i in indices(node.axes)]
-        if len(wires) != len(node.axes):
-            raise mistake(
-                self.scope.source, node.span, "the axes of a pattern are single wires", "a group",
-            )  # fmt: skip
-        names = dict(zip((i.name for i in pattern.axes), wires, strict=True))
-        relation = self._relation(pattern, names)
-        sizes = {w: self.table.of(w) for w in wires}
-        return Network(sympy.Integer(1), (relation.rename(names),), sizes)
+        made = PatternBuilder(pattern, self.scope.source, self.table, self.lookup)
+        network = made.network(node, self._fresh)
+        self.requirements.update(dict.fromkeys(made.requirements))
+        return network
 
-    def _relation(self, pattern: syntax.Pattern, names: Mapping[str, str]) -> Relation:
-        """The declared relation, in the pattern's own wire names."""
-        own = tuple(i.name for i in pattern.axes)
-        value, source = pattern.value, self.scope.source
-        lookup = self._local_lookup(names)
-        if isinstance(value, syntax.Call):
-            return self._conv(pattern, value, names)
-        if isinstance(value, syntax.View):
-            form = Linear.of({value.wire: 1}) - linear(value.value, set(own), lookup, source)
-            return Relation(pattern.name, own, (Piece((Equation(form),)),), view=value.wire)
-        pieces = tuple(bracket(b, set(own), lookup, source) for b in value)
-        return Relation(pattern.name, own, pieces)
-
-    def _local_lookup(
-        self, names: Mapping[str, str]
-    ) -> Callable[[syntax.Name | syntax.SizeOf], Dim]:
-        """Sizes by the pattern's own wire names."""
-
-        def lookup(node: syntax.Name | syntax.SizeOf) -> Dim:
-            if isinstance(node, syntax.SizeOf) and node.wire in names:
-                return self.table.of(names[node.wire])
-            return self.lookup(node)
-
-        return lookup
-
-    def _conv(
-        self, pattern: syntax.Pattern, call: syntax.Call, names: Mapping[str, str]
-    ) -> Relation:
-        source = self.scope.source
-        if call.name != "conv":
-            raise mistake(
-                source, call.name_span, f"unknown pattern '{call.name}'", "no such pattern",
-                near(call.name, ["conv", "view"]) or "write conv(…), view(…) or a bracket […]",
-            )  # fmt: skip
-        if len(pattern.axes) != 3:
-            raise mistake(
-                source, pattern.span, f"conv takes 3 wires, not {len(pattern.axes)}", "",
-                "write it as NAME[i, o, k]: input, output, kernel",
-            )  # fmt: skip
-        options: dict[str, syntax.Value] = {}
-        for option in call.options:
-            if option.name not in CONV_OPTIONS:
-                raise mistake(
-                    source, option.span, f"conv has no option '{option.name}'", "unknown",
-                    near(option.name, CONV_OPTIONS) or f"it takes {', '.join(CONV_OPTIONS)}",
-                )  # fmt: skip
-            options[option.name] = option.value
-        i, o, k = (index.name for index in pattern.axes)
-        I, O, K = (self.table.of(names[w]) for w in (i, o, k))  # noqa: E741  # the paper's letters
-        lookup = self._local_lookup(names)
-        S = self._option(options.get("stride"), 1, lookup)
-        D = self._option(options.get("dilation"), 1, lookup)
-        left, right = self._padding(options.get("padding"), S, D, K, lookup)
-        extent = floor_div(I + left + right - D * (K - 1) - 1, S) + 1
-        self.table.equate(O, extent, f"output size of '{pattern.name}'")
-        return conv(pattern.name, i, o, k, stride=S, dilation=D, padding=left)
-
-    def _option(self, value: syntax.Value | None, default: int, lookup: Any) -> Dim:
-        if value is None:
-            return default
-        number = scalar(value, lookup, self.scope.source)
-        if isinstance(number, int) and number < 1:
-            raise mistake(
-                self.scope.source, value.span, "stride and dilation are at least 1", f"is {number}"
-            )
-        if isinstance(number, sympy.Symbol):  # a stride or dilation is positive
-            return number
-        return number
-
-    def _padding(
-        self, value: syntax.Value | None, S: Dim, D: Dim, K: Dim, lookup: Any
-    ) -> tuple[Dim, Dim]:
-        source = self.scope.source
-        match value:
-            case None | syntax.Text(value="valid"):
-                return 0, 0
-            case syntax.Text(value="same"):
-                if S != 1:
-                    raise mistake(
-                        source, value.span, "padding 'same' needs stride 1", f"stride is {S}",
-                        "give the padding in numbers",
-                    )  # fmt: skip
-                total = D * (K - 1)
-                return floor_div(total, 2), total - floor_div(total, 2)
-            case syntax.Text():
-                raise mistake(
-                    source, value.span, f"unknown padding '{value.value}'", "no such padding",
-                    "write a number, (left, right), 'same' or 'valid'",
-                )  # fmt: skip
-            case syntax.Pair():
-                return scalar(value.left, lookup, source), scalar(value.right, lookup, source)
-        number = scalar(value, lookup, source)
-        return number, number
+    def _fresh(self, name: str, extent: Dim) -> str:
+        """A name for an inner wire that this definition does not write; wires of one base name
+        have one size."""
+        taken = {w: self.table.of(w) for w in self.visible}
+        taken |= dict(self.inner)
+        made = fresh_wire(name, extent, taken)
+        self.inner[made] = extent
+        return made
 
     def _diagram(self, networks: list[Network], node: syntax.Reference) -> list[Network]:
         used = self.builder.use(node.name, node.name_span)
@@ -493,6 +413,7 @@ class DefinitionBuilder:
             left, right = self.table.resolve(equality.left), self.table.resolve(equality.right)
             self.table.equate(left, right, equality.what)
         self.parameters.update(dict.fromkeys(used.parameters))
+        self.requirements.update(dict.fromkeys(diagram.requirements))
         merged = {s: self.table.resolve(s) for s in _symbols(diagram.sizes.values())}
         diagram = diagram.substitute({s: v for s, v in merged.items() if s != v})
         return diagram, {w: self.table.of(w) for w in wires}
@@ -522,6 +443,7 @@ class DefinitionBuilder:
             parameters=tuple(dict.fromkeys([*self.scope.params, *self.parameters])),
             equalities=self._equalities(),
             doc="\n".join(self.node.doc),
+            requirements=self._requirements(),
         )
         return own_symbols(replace(diagram, defaults=self._defaults(diagram)))
 
@@ -532,6 +454,13 @@ class DefinitionBuilder:
             for e in self.table.equalities
         )
         return tuple(dict.fromkeys(e for e in resolved if not equal(e.left, e.right)))
+
+    def _requirements(self) -> tuple[Requirement, ...]:
+        """Requirements in terms of the symbols that are left."""
+        resolve = self.table.resolve
+        return tuple(
+            replace(r, value=resolve(r.value), least=resolve(r.least)) for r in self.requirements
+        )
 
     def _order(self, terms: list[Network]) -> list[str]:
         """The operands that are used, in the order in which the file first names them."""

@@ -252,7 +252,7 @@ class _Patterns:
         moved = self.writer.pattern(
             relation.rename(places), {places[w]: term.sizes[w] for w in relation.wires}
         )
-        stem = relation.name if relation.name.isascii() else "R"
+        stem = relation.name.replace(".", "") if relation.name.isascii() else "R"
         key = (stem, len(places), moved)
         if key not in self._names:
             name, number = stem, 1

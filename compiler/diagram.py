@@ -9,7 +9,7 @@ a diagram is built from text is in `build`, how it is written in `canonical`, ho
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import networkx
 import sympy
 
+from diagrammar.grammar.errors import Problem
 from diagrammar.relation import Relation, Sizes
 from diagrammar.scalar import Dim, equal, substitute
 
@@ -154,12 +155,39 @@ class Equality:
 
 
 @dataclass(frozen=True)
+class Requirement:
+    """`value` > `least` + `slack`, where both are known; else `message`, with the two put in."""
+
+    value: Dim
+    least: Dim
+    message: str
+    help: str = ""
+    slack: int = 0
+
+    def substitute(self, values: Mapping[Any, Dim]) -> Requirement:
+        """Symbols replaced."""
+        value, least = substitute(self.value, values), substitute(self.least, values)
+        return replace(self, value=value, least=least)
+
+    @property
+    def problem(self) -> Problem | None:
+        """What is wrong, if that is certain."""
+        if not isinstance(self.value, int) or not isinstance(self.least, int):
+            return None
+        if self.value > self.least + self.slack:
+            return None
+        return Problem(self.message.format(value=self.value, least=self.least), help=self.help)
+
+
+@dataclass(frozen=True)
 class Diagram:
     """A formal sum of networks with the same open wires.
 
     `operands` is the signature, in the order in which the file first names them; it survives
     rewriting. `defaults` are values for sizes and parameters that `simplify` and `compile` use
-    unless told otherwise; `equalities` must hold among sizes and are checked once sizes are known.
+    unless told otherwise; `equalities` and `requirements` must hold among sizes and are checked
+    once those are known. `family`, for a definition whose file leaves the rank of its packs open,
+    gives it at any rank.
     """
 
     name: str
@@ -171,6 +199,8 @@ class Diagram:
     defaults: Mapping[str, Any] = field(default_factory=dict)
     equalities: tuple[Equality, ...] = ()
     doc: str = field(default="", compare=False)
+    requirements: tuple[Requirement, ...] = field(default=(), compare=False)
+    family: Callable[[int], Diagram] | None = field(default=None, compare=False, repr=False)
 
     @property
     def open(self) -> tuple[str, ...]:
@@ -211,6 +241,8 @@ class Diagram:
                 replace(e, left=substitute(e.left, values), right=substitute(e.right, values))
                 for e in self.equalities
             ),
+            requirements=tuple(r.substitute(values) for r in self.requirements),
+            family=None,
         )
 
     def verify(self) -> None:

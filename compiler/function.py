@@ -18,7 +18,7 @@ from diagrammar.plan.search import Options as SearchOptions
 from diagrammar.plan.writer import Origin
 from diagrammar.program import Program
 from diagrammar.sizes import Contradiction, solve
-from diagrammar.specialise import missing, resolve_values, shape_facts, value_facts
+from diagrammar.specialise import at_rank, missing, resolve_values, shape_facts, unmet, value_facts
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -145,6 +145,7 @@ class Function:
         self.operands = _operands(self.diagrams)
         self._made: dict[Any, Callable[..., Any]] = {}
         self._kept: dict[tuple[tuple[int, ...], ...], Specialised] = {}
+        self._ranked: dict[int, Function] = {}
 
     def __call__(self, *operands: Tensor, **named: Tensor) -> Any:
         """The result for these operands; a tuple for several diagrams.
@@ -214,17 +215,31 @@ class Function:
         return self._specialised(tuple(tuple(int(n) for n in s) for s in ordered))
 
     def _specialised(self, shapes: tuple[tuple[int, ...], ...]) -> Specialised:
+        if any(d.family for d in self.diagrams):
+            return self._of_rank(shapes)._specialised(shapes)
         if shapes not in self._kept:
             named = dict(zip((o.name for o in self.operands), shapes, strict=True))
             diagrams = tuple(_fixed(d, self.values, named) for d in self.diagrams)
             self._kept[shapes] = build(self.name, diagrams, self.options)
         return self._kept[shapes]
 
+    def _of_rank(self, shapes: Sequence[Sequence[int]]) -> Function:
+        """The function at the rank that operands of these shapes have."""
+        rank = _rank(self.diagrams, dict(zip((o.name for o in self.operands), shapes, strict=True)))
+        if rank not in self._ranked:
+            self._ranked[rank] = compile_ranked(
+                self.diagrams, {**self.values, "rank": rank}, self.options
+            )
+        return self._ranked[rank]
+
     def generic(self) -> Specialised:
         """One function for all shapes; sizes are read off the operands when it is called.
 
         Raises DiagramError when a parameter has no value, or a size is not fixed by any operand.
         """
+        if any(d.family for d in self.diagrams):
+            message = f"the rank of '{self.name}' is open"
+            raise DiagramError([Problem(message, help="give it: compile(rank=2)")])
         diagrams = []
         for diagram in self.diagrams:
             symbols, problems = resolve_values(diagram, self.values)
@@ -262,6 +277,25 @@ def _operands(diagrams: Sequence[Diagram]) -> tuple[Declared, ...]:
     return tuple(found.values())
 
 
+def _rank(diagrams: Sequence[Diagram], shapes: Mapping[str, Sequence[int]]) -> int:
+    """The rank of packs, from the first operand whose number of axes depends on it."""
+    one, two = ([d.family(r) if d.family else d for d in diagrams] for r in (1, 2))
+    more = {o.name: len(o.axes) for o in _operands(two)}
+    for operand in _operands(one):
+        step = more[operand.name] - len(operand.axes)
+        if step == 0:
+            continue
+        rank, rest = divmod(len(shapes[operand.name]) - len(operand.axes) + step, step)
+        if rest == 0 and rank >= 1:
+            return rank
+        count = len(shapes[operand.name])
+        message = f"operand '{operand.name}' has {count} axes, which no rank fits"
+        way = f"at rank 1 it has {len(operand.axes)}, at rank 2 {more[operand.name]}"
+        raise DiagramError([Problem(message, help=way)])
+    message = "no operand shows the rank of the packs"
+    raise DiagramError([Problem(message, help="give it: compile(rank=2)")])
+
+
 def _fixed(
     diagram: Diagram, values: Mapping[str, Any], shapes: Mapping[str, Sequence[int]]
 ) -> Diagram:
@@ -275,6 +309,9 @@ def _fixed(
     except Contradiction as clash:
         raise DiagramError([clash.problem]) from None
     fixed = diagram.substitute(symbols)
+    unmet_ones = unmet(diagram, symbols)
+    if unmet_ones:
+        raise DiagramError(unmet_ones)
     unknown = missing(fixed)
     if unknown:
         raise DiagramError(unknown)
@@ -370,6 +407,17 @@ def compile_diagrams(diagrams: Sequence[Diagram], values: Mapping[str, Any]) -> 
     """A function of some diagrams' operands. Raises DiagramError for unknown names and bad
     values."""
     options, rest = Options.take(values)
+    return compile_ranked(diagrams, rest, options)
+
+
+def compile_ranked(
+    diagrams: Sequence[Diagram], values: Mapping[str, Any], options: Options
+) -> Function:
+    """A function of diagrams whose packs have the `rank` among the values, or an open one."""
+    rest = {n: v for n, v in values.items() if n != "rank"}
+    if "rank" in values:
+        diagrams = [at_rank(d, {"rank": values["rank"]})[0] for d in diagrams]
+    is_open = any(d.family for d in diagrams)
     problems: dict[str, Problem] = {}
     per_diagram = []
     for diagram in diagrams:
@@ -382,6 +430,8 @@ def compile_diagrams(diagrams: Sequence[Diagram], values: Mapping[str, Any]) -> 
         for text, p in problems.items()
         if not p.message.startswith("unknown") or all(text_in(text, f) for f in per_diagram)
     ]
+    if is_open:  # what depends on the rank is for later
+        unknown_everywhere = [p for p in unknown_everywhere if p.message.startswith("unknown")]
     if unknown_everywhere:
         raise DiagramError(unknown_everywhere)
     return Function(diagrams, rest, options)

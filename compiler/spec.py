@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +13,11 @@ from diagrammar.build import Broken, Builder
 from diagrammar.diagram import Diagram
 from diagrammar.function import Function, compile_diagrams
 from diagrammar.grammar import syntax
-from diagrammar.grammar.errors import DiagramError, Problem, near
+from diagrammar.grammar.errors import DiagramError, Place, Problem, near
 from diagrammar.grammar.parser import parse as parse_syntax
 from diagrammar.grammar.parser import read_source
 from diagrammar.grammar.source import Source
+from diagrammar.packs import SHOWN, has_packs, unpacked
 from diagrammar.scope import scope_of
 
 
@@ -23,11 +27,25 @@ class Spec(Mapping[str, Diagram]):
     `spec["Y"]` raises DiagramError when that definition has mistakes, KeyError when there is none.
     """
 
-    def __init__(self, file: syntax.File, source: Source) -> None:
+    def __init__(self, file: syntax.File, source: Source, rank: int | None = None) -> None:
         self.file = file
         self.source = source
-        self._scope = scope_of(file, source)
+        self.rank, found = _rank(file, source, rank)
+        self._ranked: dict[int, Spec] = {}
+        self._open = self.rank is None and has_packs(file.statements)
+        opened: syntax.File = file
+        wrong: tuple[Problem, ...] = ()
+        if has_packs(file.statements):
+            opened, wrong = unpacked(file, self.rank or SHOWN, source)
+        self._scope = scope_of(opened, source)
+        self._scope.problems += [*found, *wrong]
         self._builder = Builder(self._scope)
+
+    def at(self, rank: int) -> Spec:
+        """The same file with packs of `rank` members."""
+        if rank not in self._ranked:
+            self._ranked[rank] = Spec(self.file, self.source, rank)
+        return self._ranked[rank]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._scope.definitions)
@@ -40,9 +58,14 @@ class Spec(Mapping[str, Diagram]):
             help = near(name, self._scope.definitions) or f"there are {', '.join(self) or 'none'}"
             raise KeyError(f"no definition '{name}' in {self.source.name}; {help}")
         try:
-            return self._builder.build(name)
+            built = self._builder.build(name)
         except Broken:
             raise DiagramError(self.errors()) from None
+        return replace(built, family=partial(self._member, name)) if self._open else built
+
+    def _member(self, name: str, rank: int) -> Diagram:
+        """A definition at a rank."""
+        return self.at(rank)[name]
 
     def check(self) -> tuple[Problem, ...]:
         """Every problem of the file, warnings too, in order of appearance."""
@@ -51,7 +74,7 @@ class Spec(Mapping[str, Diagram]):
                 self._builder.build(name)
             except Broken:
                 continue
-        return tuple(sorted(self._scope.problems, key=lambda p: (p.span.start, p.span.stop)))
+        return once(sorted(self._scope.problems, key=lambda p: (p.span.start, p.span.stop)))
 
     def errors(self) -> tuple[Problem, ...]:
         """The problems that are errors."""
@@ -69,10 +92,46 @@ class Spec(Mapping[str, Diagram]):
         return f"<Spec {self.source.name}: {', '.join(self)}>"
 
 
-def read(source: Source) -> tuple[Spec, tuple[Problem, ...]]:
+def _rank(file: syntax.File, source: Source, given: int | None) -> tuple[int | None, list[Problem]]:
+    """The rank of a file's packs, if it or the caller says one, and what is wrong with it."""
+    stated = [s for s in file.statements if isinstance(s, syntax.Rank)]
+    problems = [
+        Problem(
+            "the rank is set twice",
+            again.span,
+            source,
+            "all packs of a file have one rank",
+            "leave one of them out",
+            also=(Place(stated[0].span, "first set here", source),),
+        )
+        for again in stated[1:]
+    ]
+    own = stated[0].rank if stated else None
+    if given is not None and own is not None and given != own:
+        problems.append(
+            Problem(
+                f"the rank is {own} here, not {given}",
+                stated[0].span,
+                source,
+                "the file fixes it",
+                "leave this line out to have the rank open",
+            )
+        )
+    return own if own is not None else given, problems
+
+
+def once(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    """Problems without those that say the same of another member of a pack."""
+    kept: dict[tuple[object, ...], Problem] = {}
+    for p in problems:
+        kept.setdefault((p.span, p.severity, re.sub(r"\.\d+", "", p.message)), p)
+    return tuple(kept.values())
+
+
+def read(source: Source, rank: int | None = None) -> tuple[Spec, tuple[Problem, ...]]:
     """A spec with every problem of its text, none raised."""
     parsed = parse_syntax(source)
-    spec = Spec(parsed.file, source)
+    spec = Spec(parsed.file, source, rank)
     problems = [*parsed.problems, *_not_consequences(spec.check(), parsed.problems)]
     return spec, tuple(sorted(problems, key=lambda p: (p.span.start, p.span.stop)))
 
@@ -97,20 +156,20 @@ def _names(message: str) -> str:
     return message.split("'")[1] if message.startswith("unknown") and "'" in message else ""
 
 
-def parse(text: str, name: str = "<text>") -> Spec:
-    """Diagrams from text. Raises DiagramError with every mistake."""
-    return parse_source(Source(text, name))
+def parse(text: str, name: str = "<text>", *, rank: int | None = None) -> Spec:
+    """Diagrams from text, packs having `rank` members. Raises DiagramError with every mistake."""
+    return parse_source(Source(text, name), rank=rank)
 
 
-def parse_source(source: Source) -> Spec:
+def parse_source(source: Source, *, rank: int | None = None) -> Spec:
     """Diagrams from a source. Raises DiagramError with every mistake."""
-    return _checked(*read(source))
+    return _checked(*read(source, rank))
 
 
-def load(path: str | Path) -> Spec:
-    """Diagrams from a `.tn` file. Raises DiagramError with every mistake, OSError if it cannot
-    be read."""
-    return parse_source(read_source(Path(path)))
+def load(path: str | Path, *, rank: int | None = None) -> Spec:
+    """Diagrams from a `.tn` file, packs having `rank` members. Raises DiagramError with every
+    mistake, OSError if it cannot be read."""
+    return parse_source(read_source(Path(path)), rank=rank)
 
 
 def _checked(spec: Spec, problems: tuple[Problem, ...]) -> Spec:

@@ -8,7 +8,8 @@ from typing import Any
 import sympy
 
 from diagrammar.diagram import Diagram
-from diagrammar.grammar.errors import Problem, near
+from diagrammar.grammar.errors import DiagramError, Problem, near
+from diagrammar.grammar.words import MAX_RANK
 from diagrammar.scalar import Dim, parameter
 from diagrammar.sizes import Contradiction, Known, base, solve
 
@@ -34,16 +35,32 @@ def resolve_values(
     facts, problems = value_facts(diagram, values)
     if problems:
         return {}, problems
+    problems = unmet(diagram, dict(_plain(facts)))
+    if problems:
+        return {}, problems
     try:
-        return solve(facts), []
+        symbols = solve(facts)
     except Contradiction as clash:
         return {}, [clash.problem]
+    return symbols, unmet(diagram, symbols)
+
+
+def _plain(facts: Sequence[Known]) -> list[tuple[sympy.Symbol, Dim]]:
+    """What facts say of single symbols, before anything is solved."""
+    return [(f.expression, f.value) for f in facts if isinstance(f.expression, sympy.Symbol)]
+
+
+def unmet(diagram: Diagram, values: Mapping[sympy.Symbol, Dim]) -> list[Problem]:
+    """The requirements that these values break."""
+    found = (r.substitute(values).problem for r in diagram.requirements)
+    return list(dict.fromkeys(p for p in found if p is not None))
 
 
 def value_facts(diagram: Diagram, values: Mapping[str, Any]) -> tuple[list[Known], list[Problem]]:
     """Facts from keywords, and from the defaults that no keyword replaces."""
     known = names_of(diagram)
-    problems = [_unknown(name, known) for name in values if name not in known]
+    values, problems = spread(values, known)
+    problems += [_unknown(name, known) for name in values if name not in known]
     facts: list[Known] = []
     for name, value in values.items():
         if name not in known:
@@ -70,8 +87,50 @@ def value_facts(diagram: Diagram, values: Mapping[str, Any]) -> tuple[list[Known
     return facts, problems
 
 
+def at_rank(diagram: Diagram, values: Mapping[str, Any]) -> tuple[Diagram, dict[str, Any]]:
+    """The diagram at the `rank` among some values, which goes; DiagramError for a bad one."""
+    rest = dict(values)
+    if "rank" not in rest:
+        return diagram, rest
+    rank = rest.pop("rank")
+    if isinstance(rank, bool) or not isinstance(rank, int) or not 1 <= rank <= MAX_RANK:
+        message = f"'rank' must be an integer from 1 to {MAX_RANK}, not {rank!r}"
+        raise DiagramError([Problem(message, help="give it as rank=2")])
+    if diagram.family is None:
+        message = f"the rank of '{diagram.name}' is not open"
+        way = "leave it out; the file sets it, or has no packs"
+        raise DiagramError([Problem(message, help=way)])
+    return diagram.family(rank), rest
+
+
+def spread(
+    values: Mapping[str, Any], known: Mapping[str, Any]
+) -> tuple[dict[str, Any], list[Problem]]:
+    """Values of packs as those of their members: `s=2` for all, `s=(1, 2)` for one each."""
+    made: dict[str, Any] = {}
+    problems: list[Problem] = []
+    for name, value in values.items():
+        count = 0
+        while f"{name}.{count}" in known:
+            count += 1
+        if name in known or count == 0:
+            made[name] = value
+        elif not isinstance(value, Sequence) or isinstance(value, str):
+            made.update({f"{name}.{n}": value for n in range(count)})
+        elif len(value) != count:
+            problems.append(
+                Problem(
+                    f"'{name}' has {count} members, not {len(value)}: {value!r}",
+                    help="give one number for all of them, or one for each",
+                )
+            )
+        else:
+            made.update({f"{name}.{n}": v for n, v in enumerate(value)})
+    return made, problems
+
+
 def _default(name: str, value: Any) -> str:
-    return f"the file fixes {name} = {value}; compile({name}=…) replaces that"
+    return f"the file fixes {name} = {value}; compile({_pack(name)}=…) replaces that"
 
 
 def _unknown(name: str, known: Mapping[str, Any]) -> Problem:
@@ -131,12 +190,17 @@ def missing(diagram: Diagram, bound: frozenset[str] = frozenset()) -> list[Probl
 def _no_value(name: str) -> Problem:
     return Problem(
         f"parameter '{name}' has no value",
-        help=f"give it: compile({name}=…), or a default in the file: param {name} = …",
+        help=f"give it: compile({_pack(name)}=…), or a default in the file: param {name} = …",
     )
 
 
 def _no_size(name: str) -> Problem:
     return Problem(
         f"the size of wire '{name}' cannot be inferred from the operands",
-        help=f"give it: compile({name}=…), or in the file: size {name} = …",
+        help=f"give it: compile({_pack(name)}=…), or in the file: size {name} = …",
     )
+
+
+def _pack(name: str) -> str:
+    """The keyword that gives a name a value: that of the pack for a member."""
+    return name.partition(".")[0]

@@ -281,7 +281,9 @@ def _scalar(scalar: syntax.Scalar, least: int) -> str:
 
 
 def _number(value: int | Decimal) -> str:
-    return str(value).lower()
+    text = str(value).lower()
+    # "9223372037.1e9" is a decimal with an integer's digits
+    return f"{text}.0" if isinstance(value, Decimal) and text.isdigit() else text
 
 
 def _quoted(text: str, mark: str) -> str:

@@ -127,7 +127,7 @@ def test_examples_run(run: Run, monkeypatch: pytest.MonkeyPatch, line: str) -> N
             "'text', 'svg', 'html', 'tikz', 'dot'\n  = help: see diagrammar show --help\n\n",
         ),
         ("check god.tn", "error: no file 'god.tn'\n  = help: did you mean 'good.tn'?\n\n"),
-        ("check convd", "error: no file 'convd'\n  = help: did you mean 'conv2d'?\n\n"),
+        ("check conv2", "error: no file 'conv2'\n  = help: did you mean 'conv2d'?\n\n"),
         ("fmt conv2d", "error: 'conv2d' is a shipped file, which is not yours to format\n\n"),
         ("check .", "error: '.' is a directory\n  = help: name the files in it: bad.tn\n\n"),
         (
