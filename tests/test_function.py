@@ -158,6 +158,24 @@ class TestOptions:
         assert bool(calls) is native
 
 
+@pytest.mark.parametrize("name", ["U", "A_expand", "A_reduce"])
+@pytest.mark.parametrize(
+    ("shape", "values"),
+    [
+        ((1, 4, 1, 1), {"k1": 1, "k2": 2, "s": 1, "p": 1, "d": 2, "g": 2}),
+        ((2, 2, 1, 1), {"k1": 3, "k2": 3, "s": 1, "p": 1, "d": 1, "g": 2}),
+        ((1, 1, 9, 3), {"k1": 2, "k2": 1, "s": 4, "p": 0, "d": 2, "g": 1}),
+        ((1, 2, 5, 7), {"k1": 3, "k2": 2, "s": 2, "p": 3, "d": 4, "g": 1}),
+    ],
+    ids=["one pixel", "padding only", "gaps", "common factor"],
+)
+def test_geometries_at_the_edge(spec, name, shape, values):
+    x = torch.randn(shape, dtype=torch.float64)
+    found = spec[name].compile(**values)(X=x)
+    expected = spec[name].compile(**values, backend="numpy")(X=x.numpy())
+    assert torch.allclose(found, torch.as_tensor(expected), rtol=1e-12, atol=1e-12)
+
+
 class TestTransforms:
     @pytest.mark.parametrize("name", ["Y", "A_expand", "A_reduce", "U"])
     def test_gradients_of_first_and_second_order(self, spec, name):

@@ -212,7 +212,7 @@ class Lowering:
         """Padding for all relations of a chain at once, then a window or a step for each."""
         chain, places = [self._form(tree.at)], [tree.at]
         child = tree.child
-        while isinstance(child, Read) and self._form(child.at).o != chain[-1].i:
+        while isinstance(child, Read) and self._leads_elsewhere(self._form(child.at), chain):
             chain.append(self._form(child.at))
             places.append(child.at)
             child = child.child
@@ -223,6 +223,11 @@ class Lowering:
             for form in reversed(chain):
                 value = self._windows(value, form, padding[form.i])
         return value
+
+    @staticmethod
+    def _leads_elsewhere(form: ConvForm, chain: Sequence[ConvForm]) -> bool:
+        """Whether a relation makes none of the wires along which a chain reads on."""
+        return all(later.i not in (form.o, form.k) for later in chain)
 
     def _windows(self, value: Value, form: ConvForm, padding: tuple[Dim, Dim]) -> Value:
         start = expand(-form.P) if not _padded(padding) else expand(padding[0] - form.P)

@@ -126,7 +126,7 @@ def is_whole(form: ConvForm) -> bool:
         return False
     numbers = (form.S, form.D, form.P, form.I, form.O, form.K)
     known = all(isinstance(n, int) for n in numbers)
-    return not known or len(live(form, "k")) == form.K
+    return not known or (len(live(form, "k")), len(live(form, "o"))) == (form.K, form.O)
 
 
 def _lonely(place: Place, wire: str) -> bool:

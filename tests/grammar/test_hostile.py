@@ -17,12 +17,17 @@ from tests.grammar.fuzz import fuzz
 LINE = "A{n}[g, (ci k1), (ci' k1')] = 1/|b| * U[b, g, (ci k1), o] * U[b, g, (ci' k1'), o]\n"
 
 
+HANG = 10.0
+"""Seconds of CPU time. Each takes under two on an idle machine (`--durations=0` shows them); the
+limit here tells what grows too fast from what is merely slow on a busy one."""
+
+
 @pytest.fixture(autouse=True)
-def two_seconds() -> Iterator[None]:
-    """Each of these must end, its messages shown, within two seconds of CPU time."""
+def no_hang() -> Iterator[None]:
+    """Each of these must end soon, its messages shown."""
     begin = time.process_time()
     yield
-    assert time.process_time() - begin < 2.0
+    assert time.process_time() - begin < HANG
 
 
 def read(text: str) -> Parsed:
