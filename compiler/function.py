@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from diagrammar.diagram import Declared, Diagram
@@ -123,6 +125,15 @@ class Specialised:
             )
             for text, done in zip(self.source.splitlines(), steps, strict=True)
         )
+
+    def to_html(self, path: str | os.PathLike[str]) -> Path:
+        """Write the report of this function, one file that needs no network, and return the path:
+        the derivation of each result with what every step costs, the plan, and the source, linked
+        with the pictures. Raises OSError if it cannot be written."""
+        from diagrammar.draw import render
+        from diagrammar.draw.files import write
+
+        return write(path, render(self, "html"))
 
     def __repr__(self) -> str:
         shapes = ", ".join(f"{p.name}={tuple(p.shape)}" for p in self.program.parameters)
@@ -252,6 +263,15 @@ class Function:
                 raise DiagramError(problems)
             diagrams.append(fixed)
         return build(self.name, tuple(diagrams), self.options, checked=True)
+
+    def to_html(self, path: str | os.PathLike[str], **shapes: Sequence[int]) -> Path:
+        """Write the report of the function for given operand shapes, as `specialise` takes them, or
+        without any that of the shape-generic one; return the path.
+
+        Raises DiagramError for shapes that do not fit, OSError if the file cannot be written.
+        """
+        made = self.specialise(**shapes) if shapes or not self.operands else self.generic()
+        return made.to_html(path)
 
     @property
     def source(self) -> str:

@@ -68,17 +68,17 @@ class Trace(Sequence[Step]):
 
         return trace_text(self)
 
-    def to_html(self, path: str | os.PathLike[str], *, plan: str = "", source: str = "") -> Path:
+    def to_html(self, path: str | os.PathLike[str]) -> Path:
         """Write the report of this derivation, one file that needs no network, and return the path.
 
-        `plan` and `source` are texts to show in it. Raises OSError if it cannot be written.
+        Raises OSError if it cannot be written.
         """
         from diagrammar.draw import render
         from diagrammar.draw.files import write
 
-        return write(path, render(self, "html", plan=plan, source=source))
+        return write(path, render(self, "html"))
 
-    def _repr_html_(self) -> str:
+    def _repr_svg_(self) -> str:
         from diagrammar.draw import render
 
         return render(self, "svg")

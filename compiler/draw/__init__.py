@@ -11,19 +11,23 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from diagrammar.diagram import Diagram
+    from diagrammar.function import Specialised
     from diagrammar.pipeline import Simplified, Trace
 
 FORMATS = ("text", "svg", "html", "tikz", "dot")
 
 
-def render(what: Diagram | Simplified | Trace, format: str = "text", **options: Any) -> str:
+def render(
+    what: Diagram | Simplified | Trace | Specialised, format: str = "text", **options: Any
+) -> str:
     """A diagram or a derivation in one of the formats text, svg, html, tikz, dot.
 
     Of a derivation all steps are drawn, unless `steps` says otherwise: "all", "ends" (before and
     after), "last" or the number of one (0 is the start). `sizes=True` adds the sizes of wires,
-    `thickness=True` (svg, tikz) draws them as thick as they are large; html takes `plan` and
-    `source`, texts to show beside. Raises ValueError for an unknown format, TypeError for an option
-    that the format does not have.
+    `thickness=True` (svg, tikz, html) draws them as thick as they are large. html also takes a
+    function that was compiled for some shapes (`f.specialise(…)`): the report then has its costs,
+    its plan and its source. Raises ValueError for an unknown format, TypeError for an option that
+    the format does not have.
     """
     from diagrammar.draw import formats
 

@@ -9,7 +9,9 @@ from diagrammar.draw import svg as as_svg
 from diagrammar.draw import text as as_text
 from diagrammar.draw import tikz as as_tikz
 from diagrammar.draw.layout import layout
+from diagrammar.draw.operation import operation
 from diagrammar.draw.scenes import Steps, scenes
+from diagrammar.function import Specialised
 from diagrammar.pipeline import Simplified, Trace
 
 What = Diagram | Simplified | Trace
@@ -56,14 +58,8 @@ def dot(what: What, *, steps: Steps = "last", sizes: bool = False) -> str:
     return as_dot.dot(laid, scenes(laid, steps), sizes=sizes)
 
 
-def html(
-    what: What,
-    *,
-    sizes: bool = False,
-    thickness: bool = False,
-    plan: str = "",
-    source: str = "",
-) -> str:
-    """A report of all steps as one HTML file."""
-    laid = layout(what, sizes=sizes)
-    return as_html.report(laid, thickness=thickness, plan=plan, source=source)
+def html(what: What | Specialised, *, sizes: bool = False, thickness: bool = False) -> str:
+    """A report of all steps as one HTML file; of a compiled function with its plan and code."""
+    if isinstance(what, (Diagram, Simplified, Trace)):
+        return as_html.report(layout(what, sizes=sizes), thickness=thickness)
+    return as_html.operation_report(operation(what, sizes=sizes), thickness=thickness)

@@ -8,7 +8,7 @@ from typing import Literal
 from diagrammar.draw.layout import Layout
 from diagrammar.draw.picture import Picture
 from diagrammar.draw.story import Frame
-from diagrammar.draw.words import law
+from diagrammar.draw.words import law, where
 
 Steps = int | Literal["all", "ends", "last"]
 
@@ -57,7 +57,7 @@ def _heading(number: int, frame: Frame) -> tuple[str, str]:
     if frame.step is None:
         return f"{number}. like terms merged", ""
     step = frame.step
-    title = f"{number}. {step.rule.name} at {', '.join(step.at)}: {law(frame)}"
+    title = f"{number}. {step.rule.name} at {where(step)}: {law(frame)}"
     return title, f"because {step.because}"
 
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from diagrammar.diagram import Diagram
 from diagrammar.draw.labels import caption, group, negative, scalar
 from diagrammar.draw.story import Frame
+from diagrammar.pipeline import Step
+
+_MANY = 5
 
 
 def signature(diagram: Diagram) -> str:
@@ -24,6 +29,15 @@ def description(diagram: Diagram) -> str:
         over = f", summed over {summed}" if summed else ""
         terms.append(f"{head}{'; '.join(tensors) or 'one'}{over}")
     return f"{signature(diagram)} is " + (". Plus: ".join(terms) or "zero") + "."
+
+
+def where(step: Step) -> str:
+    """The tensors that a step applied to: each once, long lists cut short."""
+    counts = Counter(step.at)
+    names = [name if n == 1 else f"{name} ({n}×)" for name, n in counts.items()]
+    if len(names) > _MANY:
+        names = [*names[: _MANY - 1], f"{len(names) - _MANY + 1} more"]
+    return ", ".join(names)
 
 
 def law(frame: Frame) -> str:

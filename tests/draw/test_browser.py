@@ -8,21 +8,18 @@ from pathlib import Path
 import pytest
 
 import diagrammar as dg
-from diagrammar.draw import render
 from tests.draw.browser import BROWSER, DRIVER, Page, chromium
 
 pytestmark = pytest.mark.skipif(
     BROWSER is None or DRIVER is None, reason="chromium and chromedriver are not installed"
 )
-SOURCE = "def a_reduce(X):\n    rows = X.sum(0)\n    P1 = windows(3)\n    return rows @ P1"
 
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     folder = tmp_path_factory.mktemp("report")
     path = folder / "steps.html"
-    simplified = dg.shipped("conv2d")["A_reduce"].simplify()
-    path.write_text(render(simplified, "html", plan="a plan", source=SOURCE), encoding="utf-8")
+    dg.shipped("conv2d")["A_reduce"].compile().to_html(path, X=(8, 3, 32, 32))
     with chromium() as window:
         window.open(path)
         yield window
@@ -60,21 +57,21 @@ def test_one_step_is_shown_and_the_arrow_keys_go_through_them(page: Page) -> Non
 
 def test_the_slider_and_the_buttons_do_the_same(page: Page) -> None:
     page.run(
-        "const s = document.getElementById('slider'); s.value = 3;"
+        "const s = document.querySelector('nav .slider'); s.value = 3;"
         "s.dispatchEvent(new Event('input'));"
     )
     assert shown(page) == [3]
-    assert page.run("return document.getElementById('now').textContent") == "3 / 4"
-    page.click("#on")
+    assert page.run("return document.querySelector('nav .now').textContent") == "3 / 4"
+    page.click("nav .on")
     assert shown(page) == [4]
-    assert page.run("return document.getElementById('on').disabled") is True
-    page.click("#back")
+    assert page.run("return document.querySelector('nav .on').disabled") is True
+    page.click("nav .back")
     assert shown(page) == [3]
-    assert page.run("return document.getElementById('slider').value") == "3"
+    assert page.run("return document.querySelector('nav .slider').value") == "3"
 
 
 def test_the_keys_work_on_the_slider_itself(page: Page) -> None:
-    page.run("document.getElementById('slider').focus()")
+    page.run("document.querySelector('nav .slider').focus()")
     page.press("ArrowRight")
     assert shown(page) == [1]
 
@@ -86,17 +83,63 @@ def test_a_link_leads_to_its_step(page: Page) -> None:
     page.click("nav summary")
 
 
-def test_a_node_and_the_lines_that_name_it_point_at_each_other(page: Page) -> None:
-    linked = (
-        "return [...document.querySelectorAll('.source .linked')].map(s => s.textContent.trim())"
+LINES = "return [...document.querySelectorAll('.line.linked')].map(s => s.textContent.trim())"
+ROWS = "return [...document.querySelectorAll('.plan tr.linked th')].map(s => s.textContent)"
+
+
+def nodes(page: Page, style: str) -> list[str]:
+    """The nodes of the step that is shown which carry a class."""
+    found = page.run(
+        "const shown = 'section.step:not([hidden]) .dg-node.' + arguments[0];"
+        "return [...document.querySelectorAll(shown)]"
+        ".map(n => n.dataset.name)",
+        style,
     )
-    nodes = "return document.querySelectorAll('.dg-node.linked').length"
+    return list(found)
+
+
+def test_a_node_points_at_its_lines_and_its_rows_of_the_plan(page: Page) -> None:
     page.hover("#step-0 .dg-node[data-name=X]")
-    assert page.run(linked) == ["def a_reduce(X):", "rows = X.sum(0)"]
-    page.run("document.querySelector('.source').scrollIntoView()")
-    page.hover(".source span[data-names=P1]")
-    assert page.run(linked) == ["P1 = windows(3)", "return rows @ P1"]
-    assert page.run(nodes) > 0
+    assert [line.split("  #")[0].strip() for line in page.run(LINES)] == ["x = X @ window"]
+    assert [row.split(": ")[-1] for row in page.run(ROWS)] == ["X"]
+    # a pattern of the first picture has become a window of the last one
+    page.hover("#step-0 .dg-node[data-name=P1] .dg-shape")
+    assert [line.split("  #")[0].strip() for line in page.run(LINES)] == [
+        "window = _WINDOW_I1_K1.to(X)"
+    ]
+    page.hover("h1")
+    assert page.run(LINES) == []
+
+
+def test_a_line_points_at_the_nodes_that_it_brings_in_and_holds(page: Page) -> None:
+    page.press("End")
+    page.hover(".source .line[data-brings='0:t0 0:t3']")
+    assert nodes(page, "linked") == ["X", "X"]
+    assert nodes(page, "within") == ["P1", "P2", "P1", "P2"]
+    assert [row.split(": ")[-1] for row in page.run(ROWS)] == []
+    page.hover(".plan tr[data-brings='0:t0 0:t3']")
+    assert nodes(page, "linked") == ["X", "X"]
+    assert nodes(page, "within") == []
+
+
+def test_lines_can_be_reached_without_a_mouse(page: Page) -> None:
+    page.run("document.querySelector(\".source .line[data-brings='0:t0 0:t3']\").focus()")
+    assert nodes(page, "linked") == ["X", "X"]
+    page.run("document.activeElement.blur()")
+    assert nodes(page, "linked") == []
+
+
+def test_screen_readers_are_told_every_picture(page: Page) -> None:
+    said = page.run(
+        "return [...document.querySelectorAll('section.step svg[role=img]')]"
+        ".map(s => s.querySelector('desc').textContent)"
+    )
+    assert len(said) == 5
+    assert all(text.startswith("A_reduce[g, (ci k1 k2), (ci' k1' k2')] is ") for text in said)
+    page.press("ArrowRight")
+    assert page.run("return document.querySelector('nav .slider').ariaValueText") == (
+        "1. summed end at P1"
+    )
 
 
 def test_the_touched_node_is_marked(page: Page) -> None:
@@ -124,15 +167,29 @@ def test_labels_are_not_wider_than_the_layout_thinks(page: Page) -> None:
 
 
 @pytest.mark.parametrize("dark", [False, True])
-def test_light_and_dark_follow_the_reader(dark: bool, tmp_path: Path) -> None:
-    path = tmp_path / "picture.html"
-    path.write_text(render(dg.shipped("conv2d")["Y"], "html"), encoding="utf-8")
-    with chromium(dark=dark) as window:
-        window.open(path)
-        colour = window.run("return getComputedStyle(document.body).backgroundColor")
-        ink = window.run("return getComputedStyle(document.querySelector('.dg-wire')).stroke")
-    assert (colour, ink) == (
-        ("rgb(13, 17, 23)", "rgb(230, 237, 243)")
-        if dark
-        else ("rgb(255, 255, 255)", "rgb(31, 35, 40)")
+@pytest.mark.parametrize(("width", "height"), [(420, 800), (1600, 1000)])
+def test_reports_fit_small_and_large_windows_in_light_and_dark(
+    dark: bool, width: int, height: int, tmp_path: Path
+) -> None:
+    """Nothing but the panes that scroll by themselves is wider than the window."""
+    spec = dg.shipped("conv2d")
+    wide = (
+        "return document.documentElement.scrollWidth <= window.innerWidth"
+        " ? [] : [document.documentElement.scrollWidth, window.innerWidth]"
     )
+    shapes = {"X": (2, 4, 8, 8), "W": (6, 4, 3, 3), "bias": (6,), "dY": (2, 6, 8, 8)}
+    with chromium(width, height, dark=dark) as window:
+        for name in ("Y", "dW", "dX", "A_expand", "A_reduce"):
+            f = spec[name].compile()
+            path = tmp_path / f"{name}.html"
+            f.to_html(path, **{o.name: shapes[o.name] for o in f.operands})
+            window.open(path)
+            assert window.run(wide) == []
+            assert window.log() == []
+            colour = window.run("return getComputedStyle(document.body).backgroundColor")
+            ink = window.run("return getComputedStyle(document.querySelector('.dg-wire')).stroke")
+            assert (colour, ink) == (
+                ("rgb(13, 17, 23)", "rgb(230, 237, 243)")
+                if dark
+                else ("rgb(255, 255, 255)", "rgb(31, 35, 40)")
+            )

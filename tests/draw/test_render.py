@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from dataclasses import replace
+from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
@@ -16,6 +17,8 @@ import pytest
 import diagrammar as dg
 from diagrammar.diagram import Diagram, Network, Operand
 from diagrammar.draw import FORMATS, render
+from diagrammar.draw.layout import layout
+from diagrammar.draw.operation import became
 from diagrammar.pipeline import Simplified
 
 CONV = dg.shipped("conv2d")
@@ -160,16 +163,70 @@ def test_svg_is_xml_with_words_for_screen_readers() -> None:
 
 
 def test_the_report_is_one_file_that_asks_for_nothing(reduced: Simplified) -> None:
-    page = render(reduced, "html", plan="matmul", source="def f(X):\n    return X")
+    page = render(reduced, "html")
     elements = read(page)
     assert all(link.startswith("#step-") for link in elements.links)
     assert not {"link", "img", "iframe", "object", "embed"} & set(elements.names)
     outside = re.findall(r"(?:https?:)?//[\w.]+", page.replace("http://www.w3.org/2000/svg", ""))
     assert outside == []
     assert "default-src 'none'" in page
-    assert elements.names.count("section") == 5
+    assert elements.names.count("section") == 6  # the story and its steps
     assert "because o1 ends at P1 alone and is fixed by the other wires" in page
     assert "<ins>+ pattern P1[i1, k1] = [" in page
+
+
+def test_the_report_of_a_function_has_costs_plan_and_source() -> None:
+    made = CONV["A_reduce"].compile().specialise(X=(8, 3, 32, 32))
+    page = render(made, "html")
+    elements = read(page)
+    assert elements.names.count("section") == 8  # the story and its five steps, source, plan
+    assert all(link.startswith("#step-") for link in elements.links)
+    # what the planner says of each step's diagram, and of the whole
+    assert "160,200 → 86,472 multiplications" in page
+    assert f"{made.plan.multiplications:,} multiplications" in page
+    for line in made.source.splitlines():
+        if line:
+            assert escape(line.split("  #")[0].rstrip()) in page
+    assert "<i>X</i> [b=8 (g ci)=3 i1=32 i2=32]" in page
+    assert 'data-brings="0:t1 0:t2 0:t4 0:t5"' in page  # the one window matrix of four patterns
+
+
+def test_the_report_of_several_results_has_a_story_for_each() -> None:
+    both = CONV.compile("dW", "dX").specialise(X=(2, 3, 8, 8), dY=(2, 4, 8, 8), W=(4, 3, 3, 3))
+    page = render(both, "html")
+    assert re.findall(r'class="story" data-story="(\d)"', page) == ["0", "1"]
+    labels = {
+        label for found in re.findall(r'data-within="([^"]*)"', page) for label in found.split()
+    }
+    assert {label[0] for label in labels} == {"0", "1"}
+
+
+def test_the_report_for_all_shapes_claims_no_numbers() -> None:
+    page = render(CONV["Y"].compile().generic(), "html")
+    assert "for all shapes: multiplications and bytes depend on the operands" in page
+    assert "best plan" not in page
+    assert "KiB" not in page
+
+
+def test_the_report_of_the_oracle_has_pictures_alone() -> None:
+    made = CONV["Y"].compile(backend="numpy").specialise(X=(1, 1, 4, 4), W=(1, 1, 3, 3), bias=(1,))
+    page = render(made, "html")
+    assert "<svg" in page
+    assert 'aria-label="plan"' not in page
+    assert 'aria-label="source"' not in page
+
+
+def test_what_was_taken_away_is_linked_with_what_it_became() -> None:
+    """Four patterns of a dense layer become splits of the axes of the two X."""
+    dense = CONV["A_expand"].simplify(k1=4, k2=4, s=4, p=0, i1=32, i2=32)
+    (frame, *_, last) = layout(dense).story.frames
+    tensors = frame.terms[0].network.tensors
+    names = {key: tensors[n].name for n, key in enumerate(frame.terms[0].keys)}
+    heirs = became(layout(dense))
+    found = {names[key]: [names[one] for one in some] for key, some in heirs.items()}
+    assert found == {"P1": ["X"], "P2": ["X"]}
+    assert len(heirs) == 4
+    assert {key for some in heirs.values() for key in some} == set(last.terms[0].keys)
 
 
 @pytest.mark.parametrize("format", FORMATS)
@@ -190,8 +247,10 @@ def test_hostile_names_stay_names(format: str) -> None:
 
 
 def test_a_source_cannot_break_out_of_the_report() -> None:
-    page = render(CONV["Y"], "html", source=HOSTILE, plan=HOSTILE)
+    spec = dg.parse(f"tensor X[b, c]\n# {HOSTILE}\nY[b] = X[b, c]")
+    page = render(spec["Y"].compile().specialise(X=(2, 3)), "html")
     assert "<script>alert" not in page
+    assert page.count("&lt;script&gt;alert") == 3  # above the picture, the definition, the source
     read(page)
 
 
@@ -200,8 +259,7 @@ def test_a_source_cannot_break_out_of_the_report() -> None:
 
 def test_notebooks_get_svg(reduced: Simplified) -> None:
     assert CONV["Y"]._repr_svg_() == render(CONV["Y"], "svg")
-    shown = reduced.trace._repr_html_()
-    ElementTree.fromstring(shown)
+    assert reduced.trace._repr_svg_() == render(reduced.trace, "svg")
 
 
 def test_to_html_writes_the_file_whole(tmp_path: Path, reduced: Simplified) -> None:

@@ -1,0 +1,55 @@
+"""What the diagrams of a derivation cost: each planned as if it were the last."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from diagrammar.diagram import Diagram
+from diagrammar.plan.cost import DEFAULT
+from diagrammar.plan.planner import plan
+from diagrammar.plan.report import Plan
+from diagrammar.plan.search import Options
+
+_LIMIT = 40
+"""Of derivations with more diagrams than this, only the ends are planned."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """The best plan of one diagram: its multiplications, the entries that it writes, the most that
+    it holds at once, and the seconds that the cost model gives it."""
+
+    multiplications: int
+    written: int
+    peak: int
+    seconds: float
+
+    @property
+    def duration(self) -> str:
+        """The seconds for people; a dash where only a dense pattern would do."""
+        if self.seconds >= DEFAULT.dense_pattern:
+            return "—"
+        for unit, size in (("s", 1.0), ("ms", 1e-3)):
+            if self.seconds >= size:
+                return f"{self.seconds / size:.3g} {unit}"
+        return f"{self.seconds / 1e-6:.3g} µs"
+
+
+def costs(diagrams: Sequence[Diagram], *, native: bool = True) -> tuple[Cost | None, ...]:
+    """The cost of each; None where sizes are not known, or in the middle of a long derivation."""
+    ends = {0, len(diagrams) - 1}
+    return tuple(
+        _cost(diagram, native) if len(diagrams) <= _LIMIT or at in ends else None
+        for at, diagram in enumerate(diagrams)
+    )
+
+
+def _cost(diagram: Diagram, native: bool) -> Cost | None:
+    sizes = [diagram.sizes, *(term.sizes for term in diagram.terms)]
+    if not all(isinstance(size, int) for some in sizes for size in some.values()):
+        return None
+    planned = plan(diagram.name, [diagram], diagram.operands, Options(native=native))
+    found = Plan(planned)
+    seconds = sum(cost for _, _, cost in planned.trees)
+    return Cost(found.multiplications, found.written, found.peak(), seconds)

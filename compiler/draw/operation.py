@@ -1,0 +1,166 @@
+"""What the report of a compiled function shows beside its pictures: costs, contraction tree, code.
+
+Tensors are known by labels, "0:t3" for the tensor with key t3 in the story of result 0, so that
+rows of the plan and lines of code can be linked with what is drawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from diagrammar import program as ops
+from diagrammar.draw.costs import Cost, costs
+from diagrammar.draw.labels import value
+from diagrammar.draw.layout import Layout, layout
+from diagrammar.pipeline import Simplified
+from diagrammar.plan.memory import show_bytes
+from diagrammar.plan.writer import Origin
+
+if TYPE_CHECKING:
+    from diagrammar.function import Specialised
+
+Labels = tuple[str, ...]
+_WORDS = {
+    "Einsum": "contract",
+    "Convolution": "convolution",
+    "TransposedConvolution": "transposed convolution",
+    "WeightGradient": "weight gradient",
+    "Indicator": "0/1 tensor",
+}
+
+
+@dataclass(frozen=True)
+class PlanRow:
+    """A row of the contraction tree: how deep, what it is, its axes, its cost, its tensors."""
+
+    depth: int
+    what: str
+    axes: str
+    multiplications: str
+    written: str
+    brings: Labels
+    within: Labels
+
+
+@dataclass(frozen=True)
+class CodeLine:
+    """A line of source and the tensors that it brings in and is made from."""
+
+    text: str
+    brings: Labels
+    within: Labels
+
+
+@dataclass(frozen=True)
+class Operation:
+    """A compiled function, ready to be shown: a layout for each result, the costs of its steps,
+    operands with their axes and sizes, contraction tree, plan in a sentence, and code."""
+
+    name: str
+    layouts: tuple[Layout, ...]
+    costs: tuple[tuple[Cost | None, ...], ...]
+    operands: tuple[tuple[str, str], ...]
+    tree: tuple[PlanRow, ...]
+    total: str
+    code: tuple[CodeLine, ...]
+
+
+def operation(made: Specialised, *, sizes: bool = False) -> Operation:
+    """What there is to show of a function that was made for some shapes, or for all."""
+    layouts = tuple(
+        layout(Simplified(diagram, made.traces[n]) if made.traces else diagram, sizes=sizes)
+        for n, diagram in enumerate(made.diagrams)
+    )
+    stories = [[frame.diagram for frame in one.story.frames] for one in layouts]
+    native = made.options.native
+    known = all(isinstance(n, int) for step in made.program.steps for n in step.shape)
+    plan = made.plan
+    total = (
+        f"{plan.multiplications:,} multiplications, {show_bytes(4 * plan.written)} written, "
+        f"peak {show_bytes(plan.peak())} beyond the operands (float32)"
+    )
+    return Operation(
+        made.program.name,
+        layouts,
+        tuple(costs(diagrams, native=native) for diagrams in stories),
+        tuple((p.name, _axes(p.axes, p.shape)) for p in made.program.parameters),
+        tuple(_tree(made, layouts, known=known)),
+        total if known else "for all shapes: multiplications and bytes depend on the operands",
+        tuple(
+            CodeLine(line.text, _labels(line.brings, layouts), _labels(line.within, layouts))
+            for line in made.lines
+        ),
+    )
+
+
+def _labels(origins: Iterable[Origin], layouts: tuple[Layout, ...]) -> Labels:
+    return tuple(
+        f"{result}:{layouts[result].story.frames[-1].terms[term].keys[at]}"
+        for result, term, at in sorted(origins)
+    )
+
+
+def _axes(names: Iterable[str], shape: Iterable[object]) -> str:
+    return " ".join(
+        name if value(size) == f"|{name}|" else f"{name}={value(size)}"
+        for name, size in zip(names, shape, strict=True)
+    )
+
+
+def _tree(made: Specialised, layouts: tuple[Layout, ...], *, known: bool) -> Iterator[PlanRow]:
+    """The steps of a program from its results down; a value that was shown before is named only."""
+    program, plan, own = made.program, made.plan, made.planned.origins
+    if not own:  # the dense oracle has no plan to show
+        return
+    within = made.planned.within()
+    seen: dict[int, int] = {}
+
+    def rows(at: int, depth: int) -> Iterator[PlanRow]:
+        step, cost = program.steps[at], plan.rows[at]
+        again = at in seen and not isinstance(step.operation, ops.Operand)
+        seen.setdefault(at, len(seen))
+        yield PlanRow(
+            depth,
+            _what(step.operation, again=again),
+            _axes(step.axes, step.shape),
+            f"{cost.multiplications:,}" if cost.multiplications and known and not again else "",
+            show_bytes(4 * cost.written) if cost.written and known and not again else "",
+            _labels(own[at], layouts),
+            _labels(within[at], layouts),
+        )
+        if not again and not isinstance(step.operation, ops.Indicator):
+            for value in dict.fromkeys(step.operation.inputs):
+                yield from rows(value, depth + 1)
+
+    for result in dict.fromkeys(program.results):
+        yield from rows(result, 0)
+
+
+def _what(operation: ops.Operation, *, again: bool) -> str:
+    if isinstance(operation, ops.Operand):
+        return operation.name
+    kind = type(operation).__name__
+    said = _WORDS.get(kind, kind.lower())
+    if isinstance(operation, ops.Einsum) and len(set(operation.values)) < len(operation.values):
+        said = "contract with itself"
+    return f"{said}, as above" if again else said
+
+
+def became(one: Layout) -> dict[str, list[str]]:
+    """For each tensor that a derivation took away, those of its end that stand for it now: what
+    the same step changed or put in, and what became of that."""
+    frames = one.story.frames
+    last = {key for term in frames[-1].terms for key in term.keys}
+    found: dict[str, list[str]] = {}
+    for before, frame in reversed(list(pairwise(frames))):
+        for old in before.terms:
+            new = frame.term(old.term)
+            heirs = [key for key in (new.keys if new else ()) if key in frame.touched]
+            for key in old.keys:
+                if key in frame.gone:
+                    kept = [k for heir in heirs for k in found.get(heir, [heir])]
+                    found[key] = [k for k in dict.fromkeys(kept) if k in last]
+    return {key: found[key] for key in sorted(found)}
