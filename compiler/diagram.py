@@ -291,6 +291,17 @@ class Diagram:
 
         return simplify(self, values)
 
+    def why_not(self, rule: str, **values: Any) -> tuple[str, ...]:
+        """Why a rule does not apply to this diagram at the given sizes and parameters.
+
+        A line for each place where it was tried in vain: "P1: stride 2 ≠ kernel 3"; none where it
+        applies everywhere. `simplify(…).trace.why_not(rule)` says it of what is left after
+        simplification. Raises DiagramError for an unknown rule or name.
+        """
+        from diagrammar.pipeline import fixed, why_not
+
+        return why_not(fixed(self, values), rule)
+
     def compile(self, **values: Any) -> Function:
         """A Python function of the operands; sizes, parameters and options by name (see
         `Function`)."""

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, overload
 
-from diagrammar.diagram import Diagram
-from diagrammar.grammar.errors import DiagramError
+from diagrammar.diagram import Diagram, Tensor
+from diagrammar.grammar.errors import DiagramError, Problem, near
 from diagrammar.merge import merged
-from diagrammar.rewrite import RULES, Rule, apply
+from diagrammar.relation import Relation
+from diagrammar.rewrite import RULES, Rule, apply, labels
 from diagrammar.specialise import resolve_values
 
 STEP_LIMIT = 10_000
@@ -23,14 +24,20 @@ STEP_LIMIT = 10_000
 
 @dataclass(frozen=True)
 class Step:
-    """One rewrite: the rule, the names of the tensors it applied to, the diagrams before and
-    after, and the condition that held."""
+    """One law at every place where it applied: the rule, the tensors it applied to, the diagrams
+    before and after, and the conditions that held.
+
+    `at` names tensors; where the diagram has others of that name, with their wires. `guards` are
+    the conditions that hold for these sizes only. `parts` are the single rewrites.
+    """
 
     rule: Rule
     at: tuple[str, ...]
     before: Diagram
     after: Diagram
     because: str
+    guards: tuple[str, ...] = ()
+    parts: tuple[Step, ...] = ()
 
     def __str__(self) -> str:
         from diagrammar.draw.steps import step_text
@@ -62,6 +69,34 @@ class Trace(Sequence[Step]):
     def laws(self) -> tuple[str, ...]:
         """The laws that were used, each once, in order."""
         return tuple(dict.fromkeys(step.rule.law for step in self))
+
+    @property
+    def rewrites(self) -> Trace:
+        """The same derivation with every rewrite by itself, also those that only clean up."""
+        single: list[Step] = []
+        for step in self:
+            if step.parts:
+                single += [*step.parts[:-1], replace(step.parts[-1], after=step.after)]
+            else:
+                single.append(step)
+        return Trace(self.start, single)
+
+    @property
+    def end(self) -> Diagram:
+        """The diagram after the last step."""
+        return self._steps[-1].after if self._steps else self.start
+
+    @property
+    def guards(self) -> tuple[str, ...]:
+        """The conditions that other sizes would break, each once, in order: `|i1| = 2·|o1|`."""
+        return tuple(dict.fromkeys(guard for step in self for guard in step.guards))
+
+    def why_not(self, rule: str) -> tuple[str, ...]:
+        """Why a rule does not apply to what is left, for each place where it was tried.
+
+        Raises DiagramError for an unknown rule.
+        """
+        return why_not(self.end, rule)
 
     def __str__(self) -> str:
         from diagrammar.draw.steps import trace_text
@@ -153,28 +188,112 @@ class Pipeline:
 
 
 def _run(diagram: Diagram, rules: Sequence[Rule], steps: list[Step]) -> Diagram:
+    """Apply the first rule that matches, wherever it does, until none matches."""
+    count = 0
     progress = True
     while progress:
         progress = False
         for rule in rules:
-            found = next(rule.matches(diagram), None)
-            if found is None:
+            step = _everywhere(diagram, rule)
+            if step is None:
                 continue
-            number, place, match = found
-            after = apply(diagram, number, match.edit)
-            at = tuple(t.name for t in place.tensors)
-            steps.append(Step(rule, at, diagram, after, match.because))
-            diagram, progress = after, True
+            _tell(steps, step)
+            diagram, progress = step.after, True
+            count += len(step.parts)
             break
-        if len(steps) > STEP_LIMIT:
+        if count > STEP_LIMIT:
             raise RuntimeError(f"no end after {STEP_LIMIT} rewrites of {diagram.name}")
     return diagram
+
+
+def _everywhere(before: Diagram, rule: Rule) -> Step | None:
+    """A rule applied until it matches no more, as one step; None where it does not match."""
+    diagram = before
+    places: list[tuple[int, Tensor]] = []
+    clauses: list[str] = []
+    guards: list[str] = []
+    parts: list[Step] = []
+    while len(parts) <= STEP_LIMIT and (found := next(rule.matches(diagram), None)) is not None:
+        number, place, match = found
+        places += [(number, tensor) for tensor in place.tensors]
+        clauses += match.because.split("; ")
+        own = tuple(filter(None, [match.guard]))
+        guards += own
+        at, earlier = labels(place.network, place.site), diagram
+        diagram = apply(diagram, number, match.edit)
+        parts.append(Step(rule, at, earlier, diagram, match.because, own))
+    if not parts:
+        return None
+    because = "; ".join(dict.fromkeys(clauses))
+    names = _names(before, places)
+    step = Step(rule, names, before, diagram, because, tuple(guards), tuple(parts))
+    return step
+
+
+def _names(before: Diagram, places: Sequence[tuple[int, Tensor]]) -> tuple[str, ...]:
+    """What to call the tensors that a step dealt with, as they were before it.
+
+    One that the step itself made on the way is called by the one that it came from.
+    """
+    found: list[str] = []
+    for number, term in enumerate(before.terms):
+        names = {tensor.name for n, tensor in places if n == number}
+        touched = [tensor for n, tensor in places if n == number]
+        known = [at for at, tensor in enumerate(term.tensors) if tensor in touched]
+        kept = {term.tensors[at].name for at in known}
+        known += [at for at, t in enumerate(term.tensors) if t.name in names - kept]
+        found += labels(term, known)
+    return tuple(dict.fromkeys(found)) or tuple(dict.fromkeys(t.name for _, t in places))
+
+
+def _tell(steps: list[Step], step: Step) -> None:
+    """Add a step to a derivation; one that only cleans up after the last one becomes part of it."""
+    if step.rule.cosmetic and steps and _follows(steps[-1], step):
+        last = steps[-1]
+        because = "; ".join(dict.fromkeys([*last.because.split("; "), *step.because.split("; ")]))
+        guards = (*last.guards, *step.guards)
+        parts = (*last.parts, *step.parts)
+        steps[-1] = replace(last, after=step.after, because=because, guards=guards, parts=parts)
+    else:
+        steps.append(step)
+
+
+def _follows(last: Step, step: Step) -> bool:
+    """Whether a step deals with nothing that was there before the last one."""
+    gone = {t for term in step.before.terms for t in term.tensors}
+    gone -= {t for term in step.after.terms for t in term.tensors}
+    relations = {t for t in gone if isinstance(t, Relation)}
+    old = {t for term in last.before.terms for t in term.tensors}
+    return bool(relations) and not relations & old
+
+
+def why_not(diagram: Diagram, name: str) -> tuple[str, ...]:
+    """Why a rule does not apply, for each place where it was tried: "P1: stride 2 ≠ kernel 3".
+
+    Raises DiagramError for an unknown rule.
+    """
+    import diagrammar.rules  # noqa: F401  # registers the rules
+
+    rule = RULES.get(name)
+    if rule is None:
+        help = near(name, RULES) or f"there are {', '.join(RULES)}"
+        raise DiagramError([Problem(f"there is no rule '{name}'", help=help)])
+    if not any(True for term in diagram.terms for _ in rule.places(term, diagram.open)):
+        what = "relation" if rule.arity == 1 else "two relations that share a wire"
+        return (f"{diagram.name} has no {what}",)
+    return rule.why_not(diagram)
+
+
+def fixed(diagram: Diagram, values: Mapping[str, Any]) -> Diagram:
+    """The diagram at given sizes and parameters, defaults for the rest; DiagramError for what does
+    not fit."""
+    symbols, problems = resolve_values(diagram, values)
+    if problems:
+        raise DiagramError(problems)
+    return diagram.substitute(symbols)
 
 
 def simplify(diagram: Diagram, values: Mapping[str, Any]) -> Simplified:
     """Rewrite a diagram by the standard pipeline, at given sizes and parameters, defaults for
     the rest."""
-    symbols, problems = resolve_values(diagram, values)
-    if problems:
-        raise DiagramError(problems)
-    return Pipeline().run(diagram.substitute(symbols))
+    return Pipeline().run(fixed(diagram, values))

@@ -43,10 +43,15 @@ class Edit:
 @dataclass(frozen=True)
 class Match:
     """A rule applies: what it does, and the condition that held, in words with this diagram's
-    names."""
+    names.
+
+    `guard` is the part of the condition that other sizes of the operands would break; empty where
+    the hyper-parameters alone decide.
+    """
 
     edit: Edit
     because: str
+    guard: str = ""
 
 
 @dataclass(frozen=True)
@@ -90,7 +95,8 @@ class Rule:
     """One equation between diagrams, with the condition under which it holds.
 
     `example` and `near_miss` are `.tn` texts: the rule fires somewhere in the first, nowhere in the
-    second, for `reason`. `boundary` says for which padding modes the law holds.
+    second, for `reason`. `boundary` says for which padding modes the law holds. A `cosmetic` rule
+    only cleans up: in a derivation it is told with the step that made it necessary.
     """
 
     name: str
@@ -102,6 +108,7 @@ class Rule:
     match: Matcher
     arity: int = 1
     boundary: Boundary = "zeros"
+    cosmetic: bool = False
 
     @property
     def doc(self) -> str:
@@ -135,9 +142,22 @@ class Rule:
             for place in self.places(term, diagram.open):
                 found = self.match(place)
                 if isinstance(found, Miss):
-                    names = ", ".join(t.name for t in place.tensors)
+                    names = ", ".join(labels(term, place.site))
                     reasons.append(f"{names}: {found.reason}")
         return tuple(reasons)
+
+
+def labels(network: Network, positions: Iterable[int]) -> tuple[str, ...]:
+    """What to call tensors: by name, with their wires where others of that name are not meant,
+    too."""
+    chosen = list(dict.fromkeys(positions))
+    found = []
+    for at in chosen:
+        tensor = network.tensors[at]
+        others = {n for n, t in enumerate(network.tensors) if t.name == tensor.name}
+        every = others <= set(chosen)
+        found.append(tensor.name if every else f"{tensor.name}[{', '.join(tensor.wires)}]")
+    return tuple(dict.fromkeys(found))
 
 
 RULES: dict[str, Rule] = {}
@@ -153,12 +173,13 @@ def rule(
     source: str,
     arity: int = 1,
     boundary: Boundary = "zeros",
+    cosmetic: bool = False,
 ) -> Callable[[Matcher], Rule]:
     """Register a matcher as a rule; a registered rule is tested by its example and near miss."""
 
     def register(match: Matcher) -> Rule:
         name = match.__name__.replace("_", " ")
-        made = Rule(name, law, example, near_miss, reason, source, match, arity, boundary)
+        made = Rule(name, law, example, near_miss, reason, source, match, arity, boundary, cosmetic)
         if name in RULES:
             raise ValueError(f"there is a rule '{name}' already")
         RULES[name] = made

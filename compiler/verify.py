@@ -214,8 +214,8 @@ def _traces(
     diagram: Diagram, fixed: Diagram, values: Mapping[str, int]
 ) -> Iterator[tuple[str, Trace]]:
     """The derivation at the given sizes, and that with the parameters only."""
-    yield "at these sizes", fixed.simplify().trace
-    yield "without sizes", diagram.simplify(**_needed(diagram, values)).trace
+    yield "at these sizes", fixed.simplify().trace.rewrites
+    yield "without sizes", diagram.simplify(**_needed(diagram, values)).trace.rewrites
 
 
 def _oracle(diagram: Diagram, operands: Mapping[str, Array]) -> Array:

@@ -324,7 +324,7 @@ def test_show_steps_prints_the_derivation(run: Run) -> None:
         str(x) for x in (simplified.trace.start, simplified.trace, simplified.diagram)
     )
     assert result.out == f"{start}\n{trace}\n\n{end}"
-    assert "1. pointwise at P1:" in trace
+    assert "1. pointwise at P1, P2:" in trace
 
 
 @pytest.mark.parametrize(

@@ -119,3 +119,66 @@ def test_simplifying_keeps_the_value_for_every_geometry(body: str):
 
             made = function(*(torch.from_numpy(given[o.name]) for o in function.operands))
             assert close(made.numpy(), expected, 1e-12), (i, k, s, d, p, native)
+
+
+# -- derivations -----------------------------------------------------------------------------------
+
+CONV = dg.shipped("conv2d")
+DENSE = {"k1": 2, "k2": 2, "s": 2, "p": 0, "d": 1, "i1": 8, "i2": 6}
+
+
+def test_a_law_is_one_step_with_all_its_places():
+    trace = CONV["A_expand"].simplify(**DENSE).trace
+    assert [(step.rule.name, step.at) for step in trace] == [("dense", ("P1", "P2"))]
+    assert [part.at for part in trace[0].parts] == [
+        ("P1[i1, o1, k1]",),
+        ("P2[i2, o2, k2]",),
+        ("P1",),
+        ("P2",),
+    ]
+    assert trace[0].before == trace.start
+    assert trace[0].after == trace.end
+    assert [part.rule.name for part in trace.rewrites] == ["dense"] * 4
+    assert [part.after for part in trace.rewrites][-1] == trace.end
+
+
+def test_what_only_cleans_up_is_told_with_its_cause():
+    """An open input is split; the joints with its open parts are deltas, which go at once."""
+    diagram = dg.parse("""
+        size i := 6, k := 3
+        pattern P[i, o, k] = conv(stride=3)
+        tensor V[n, o]
+        Y[n, i, k] = V[n, o] * P[i, o, k]
+    """)["Y"]
+    trace = diagram.simplify().trace
+    assert [step.rule.name for step in trace] == ["dense"]
+
+
+def test_a_users_own_delta_is_a_step():
+    diagram = dg.parse("tensor X[n, i]\nY[n, j] = delta[i, j] * X[n, i]")["Y"]
+    assert [step.rule.name for step in diagram.simplify().trace] == ["delta elimination"]
+
+
+def test_guards_say_what_other_sizes_would_break():
+    trace = CONV["Y"].simplify(**DENSE).trace
+    assert trace.guards == ("|i1| = 2·|o1|", "|i2| = 2·|o2|")
+    assert str(trace).endswith("for these sizes only: |i1| = 2·|o1|, |i2| = 2·|o2|")
+    free = {name: n for name, n in DENSE.items() if name not in ("i1", "i2")}
+    assert CONV["Y"].simplify(**free).trace.guards == ()
+
+
+def test_why_not_says_it_for_every_place_with_the_numbers():
+    assert CONV["A_expand"].why_not("dense", k1=3, k2=2, s=2, p=0) == (
+        "P1[i1, o1, k1]: stride 2 ≠ kernel 3",
+        "P2[i2, o2, k2]: input i2 ≠ stride × output = 2*(i2//2)",
+        "P1[i1', o1, k1']: stride 2 ≠ kernel 3",
+        "P2[i2', o2, k2']: input i2 ≠ stride × output = 2*(i2//2)",
+    )
+    assert CONV["Y"].why_not("dense", **DENSE) == ()
+    assert CONV["Y"].simplify(**DENSE).trace.why_not("dense") == ("Y has no relation",)
+    assert CONV["Y"].why_not("gram") == ("Y has no two relations that share a wire",)
+
+
+def test_why_not_of_an_unknown_rule_names_a_near_one():
+    with pytest.raises(dg.DiagramError, match=r"there is no rule 'densse'\n.*did you mean 'dense'"):
+        CONV["Y"].why_not("densse")

@@ -25,7 +25,11 @@ def step_text(step: Step) -> str:
 
 
 def trace_text(trace: Trace) -> str:
-    """All steps, numbered; a sentence when there is none."""
+    """All steps, numbered, and the conditions that other sizes would break; a sentence when there
+    is none."""
     if not len(trace):
         return "nothing to simplify"
-    return "\n\n".join(f"{n}. {step_text(step)}" for n, step in enumerate(trace, 1))
+    parts = [f"{n}. {step_text(step)}" for n, step in enumerate(trace, 1)]
+    if trace.guards:
+        parts.append(f"for these sizes only: {', '.join(trace.guards)}")
+    return "\n\n".join(parts)

@@ -36,6 +36,7 @@ Y[n, i, j] = delta[i, j] * X[n]
     reason="both wires are open",
     source="the definition of Kronecker's delta",
     boundary="any",
+    cosmetic=True,
 )
 def delta_elimination(place: Place) -> Match | Miss:
     """A delta joins its two wires to one; the open one keeps its name."""
@@ -73,6 +74,7 @@ Y[n, i] = X[n, i] * P[i, a]
     reason="it can be zero",
     source="Iverson's bracket",
     boundary="any",
+    cosmetic=True,
 )
 def trivial_relation(place: Place) -> Match | Miss:
     """A relation whose conditions always hold is one everywhere, and goes."""

@@ -42,8 +42,10 @@ def dense(place: Place) -> Match | Miss:
         return Miss(reason)
     if not equal(form.I, form.S * form.O):
         return Miss(f"input {text(form.I)} ≠ stride × output = {text(form.S * form.O)}")
-    because = f"|{form.i}| = {text(form.S)}·|{form.o}|, stride = |{form.k}| = {text(form.K)}"
-    return _reshape(place, form, (form.o, form.k), because)
+    tiled = f"|{form.i}| = {text(form.S)}·|{form.o}|"
+    because = f"{tiled}, stride = |{form.k}| = {text(form.K)}"
+    guard = tiled if isinstance(form.I, int) else ""
+    return _reshape(place, form, (form.o, form.k), because, guard)
 
 
 @rule(
@@ -82,7 +84,8 @@ def dense_swapped(place: Place) -> Match | Miss:
     if not equal(form.I, form.D * form.K):
         return Miss(f"input {text(form.I)} ≠ dilation × kernel = {text(form.D * form.K)}")
     because = f"|{form.i}| = |{form.k}|·|{form.o}|, dilation = |{form.o}| = {text(form.O)}"
-    return _reshape(place, form, (form.k, form.o), because)
+    guard = f"|{form.o}| = {text(form.D)}" if isinstance(form.O, int) else ""
+    return _reshape(place, form, (form.k, form.o), because, guard)
 
 
 @rule(
@@ -126,7 +129,8 @@ def truncated_dense(place: Place) -> Match | Miss:
         f"{text(form.I)} are in no window"
     )
     made = replace(form.relation, view=form.i)
-    return Match(Edit(remove=place.site, add=(made,)), because)
+    guard = f"|{form.i}| > {text(form.S)}·|{form.o}|" if isinstance(form.I, int) else ""
+    return Match(Edit(remove=place.site, add=(made,)), because, guard)
 
 
 def _untiled(form: ConvForm) -> str:
@@ -209,14 +213,16 @@ def _plain(relation: Relation) -> Relation:
     return replace(relation, pieces=(Piece((replace(first, modulus=None),)),))
 
 
-def _reshape(place: Place, form: ConvForm, parts: tuple[str, str], because: str) -> Match | Miss:
+def _reshape(
+    place: Place, form: ConvForm, parts: tuple[str, str], because: str, guard: str
+) -> Match | Miss:
     """i becomes the group of its parts; where i is open, parts that are open already are joined
     by deltas."""
     reason = _elsewhere(place, form)
     if reason:
         return Miss(reason)
     if form.i not in place.open:
-        return Match(Edit(remove=place.site, split={form.i: parts}), because)
+        return Match(Edit(remove=place.site, split={form.i: parts}), because, guard)
     names: list[str] = []
     sizes: dict[str, Dim] = {}
     joins: list[Tensor] = []
@@ -229,4 +235,5 @@ def _reshape(place: Place, form: ConvForm, parts: tuple[str, str], because: str)
             sizes[name] = extent
         names.append(name)
     split = {form.i: tuple(names)}
-    return Match(Edit(remove=place.site, add=tuple(joins), split=split, sizes=sizes), because)
+    edit = Edit(remove=place.site, add=tuple(joins), split=split, sizes=sizes)
+    return Match(edit, because, guard)

@@ -36,14 +36,15 @@ def summed_end(place: Place) -> Match | Miss:
         made = marginal(relation, wire, network.sizes)
         if made is None:
             continue
+        because = f"{wire} ends at {relation.name} alone, fixed by {_rest(relation, wire)}"
         if relation.view == wire or holds_always(made):
-            return Match(
-                Edit(remove=place.site, gone=(wire,)),
-                f"{wire} ends at {relation.name} alone, fixed by the other wires: the sum is 1",
-            )
-        edit = Edit(remove=place.site, add=(made,), gone=(wire,))
-        return Match(edit, f"{wire} ends at {relation.name} alone and is fixed by the other wires")
+            return Match(Edit(remove=place.site, gone=(wire,)), f"{because}: the sum is 1")
+        return Match(Edit(remove=place.site, add=(made,), gone=(wire,)), because)
     return Miss(f"no equation fixes {', '.join(lonely)}")
+
+
+def _rest(relation: Relation, wire: str) -> str:
+    return " and ".join(w for w in relation.wires if w != wire) or "its equation"
 
 
 def _best_first(relation: Relation, wires: list[str]) -> list[str]:
@@ -75,4 +76,6 @@ def empty_relation(place: Place) -> Match | Miss:
     if not all(is_empty(p, sizes) for p in relation.pieces):
         return Miss("it holds somewhere")
     edit = Edit(remove=place.site, factor=0)
-    return Match(edit, f"{relation.name} holds for no values of its wires")
+    known = [w for w in relation.wires if isinstance(sizes[w], int)]
+    guard = ", ".join(f"|{w}| = {sizes[w]}" for w in known)
+    return Match(edit, f"{relation.name} holds for no values of its wires", guard)

@@ -95,11 +95,11 @@ def gram(place: Place) -> Match | Miss:
     if reason:
         return Miss(reason)
     made = paired(first, second, network.sizes)
-    exchanged = ", ".join(f"{a} and {b}" for a, b in swap.items() if a < b and a in place.open)
+    exchanged = sorted(f"{a} ↔ {b}" for a, b in swap.items() if a < b and a in place.open)
     because = (
-        f"{o} stands between two like patterns of {first.i} and {second.i} only: their windows "
-        f"meet where {second.i} − {first.i} = {_distance(first, k, k2)}; {exchanged} may be "
-        "exchanged, so the result is symmetric"
+        f"{o} joins like patterns of {first.i} and {second.i} alone, which meet where "
+        f"{second.i} − {first.i} = {_distance(first, k, k2)}; the result is symmetric, as "
+        f"{', '.join(exchanged)} changes nothing"
     )
     return Match(Edit(remove=place.site, add=(made,), gone=(o,)), because)
 

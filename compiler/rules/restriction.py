@@ -115,7 +115,8 @@ def dead_kernel_entries(place: Place) -> Match | Miss:
     after = _conv(form, form.i, k, form.S, form.D, padding)
     which = f"{kept.start}" if len(kept) == 1 else f"{kept.start} to {kept.stop - 1}"
     because = f"{form.relation.name}: of {text(form.K)} kernel entries only {which} meet the input"
-    return Match(Edit(remove=place.site, add=(cut, after), sizes={k: len(kept)}), because)
+    edit = Edit(remove=place.site, add=(cut, after), sizes={k: len(kept)})
+    return Match(edit, because, f"|{form.i}| = {text(form.I)}")
 
 
 def is_whole(form: ConvForm) -> bool:

@@ -79,7 +79,7 @@ def test_the_overlap_check_sees_an_overlap() -> None:
 
 
 def test_nodes_stay_where_they_are_from_step_to_step() -> None:
-    pictures = layout(dg.shipped("conv2d")["A_reduce"].simplify()).pictures
+    pictures = layout(dg.shipped("conv2d")["A_reduce"].simplify().trace.rewrites).pictures
     assert len(pictures) == 5
     for before, after in pairwise(pictures):
         places = {node.key: node.box.centre for node in before.nodes}
@@ -90,7 +90,7 @@ def test_nodes_stay_where_they_are_from_step_to_step() -> None:
 
 def test_a_step_marks_what_it_touched_and_keeps_a_ghost_of_what_it_took() -> None:
     spec = dg.load(KINDS)
-    reduced = layout(dg.shipped("conv2d")["A_reduce"].simplify()).pictures[1]
+    reduced = layout(dg.shipped("conv2d")["A_reduce"].simplify().trace.rewrites).pictures[1]
     assert [node.caption.name for node in reduced.nodes if node.touched] == ["P1"]
     dense = layout(spec["conv1"].simplify(k=2, s=2, p=0, i=8)).pictures[-1]
     assert [node.caption.name for node in dense.nodes if node.gone] == ["P"]
