@@ -176,6 +176,17 @@ def test_geometries_at_the_edge(spec, name, shape, values):
     assert torch.allclose(found, torch.as_tensor(expected), rtol=1e-12, atol=1e-12)
 
 
+def test_a_fold_whose_first_entries_get_nothing(spec):
+    """Of this kernel two entries meet the input, the first of them not at its beginning."""
+    values = {"k1": 4, "k2": 1, "s": 1, "p": 3, "d": 4, "g": 1, "i1": 9, "i2": 7}
+    w = torch.randn(2, 1, 4, 1, dtype=torch.float64)
+    v = torch.randn(1, 2, 3, 13, dtype=torch.float64)
+    for native in (True, False):
+        found = spec["dX"].compile(**values, native=native)(W=w, dY=v)
+        expected = torch.nn.grad.conv2d_input((1, 1, 9, 7), w, v, padding=3, dilation=4)
+        assert torch.allclose(found, expected)
+
+
 class TestTransforms:
     @pytest.mark.parametrize("name", ["Y", "A_expand", "A_reduce", "U"])
     def test_gradients_of_first_and_second_order(self, spec, name):

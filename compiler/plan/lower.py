@@ -14,7 +14,7 @@ from diagrammar.plan.search import estimate
 from diagrammar.plan.tree import Dense, Fold, Join, Leaf, Native, Read, Spread, Tree, walk
 from diagrammar.plan.writer import Origin, Value, Writer
 from diagrammar.relation import ConvForm, Linear, Relation, conv_form
-from diagrammar.scalar import Dim, equal, expand
+from diagrammar.scalar import Dim, equal, expand, nonnegative
 
 
 class Lowering:
@@ -261,10 +261,14 @@ class Lowering:
         if form.k is None:
             return self._placed(value, form)
         wires = [w for w in value.wires if w not in (form.o, form.k)] + [form.i]
+        start = 0 if nonnegative(form.P) else expand(-form.P)  # entries before it get nothing
+        extent, padding = expand(form.I - start), expand(form.P + start)
         operation = ops.Fold(
-            value.step, value.axis(form.o), value.axis(form.k), form.I, form.S, form.D, form.P
+            value.step, value.axis(form.o), value.axis(form.k), extent, form.S, form.D, padding
         )
-        return self.writer.value(operation, wires)
+        shape = [*self.writer.shape(wires[:-1]), extent]
+        folded = Value(self.writer.step(operation, shape, wires), tuple(wires))
+        return self.writer.pad(folded, {form.i: (start, 0)})
 
     def _place(self, tree: Fold) -> Value:
         """i = S·o − P without a kernel, for a chain of relations at once: entries apart among
