@@ -43,6 +43,8 @@ __all__ = [*_PLACES, "__version__"]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "load_ipython_extension":  # what %load_ext diagrammar looks for
+        return import_module("diagrammar.notebook").load_ipython_extension
     if name not in _PLACES:
         raise AttributeError(f"module 'diagrammar' has no attribute {name!r}")
     return getattr(import_module(_PLACES[name]), name)

@@ -275,6 +275,13 @@ class Diagram:
 
         return diagram_text(self)
 
+    def to_networkx(self) -> networkx.MultiGraph:
+        """A graph of tensors and wires for other programs: names, kinds and sizes as plain
+        attributes, and the places of the picture. `graph` is the structure itself."""
+        from diagrammar.draw.graph import graph
+
+        return graph(self)
+
     def _repr_svg_(self) -> str:
         from diagrammar.draw import render
 

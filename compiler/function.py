@@ -135,6 +135,11 @@ class Specialised:
 
         return write(path, render(self, "html"))
 
+    def _repr_html_(self) -> str:
+        from diagrammar.draw.tables import specialised_table
+
+        return specialised_table(self)
+
     def __repr__(self) -> str:
         shapes = ", ".join(f"{p.name}={tuple(p.shape)}" for p in self.program.parameters)
         return f"<{self.program.name} for {shapes}>"
@@ -278,6 +283,20 @@ class Function:
         """The source of the shape-generic function; see `specialise(…).source` for that of one
         shape."""
         return self.generic().source
+
+    def made_for(self) -> tuple[str, ...]:
+        """The operand shapes that it was made for so far, in order."""
+        names = [o.name for o in self.operands]
+        own = (
+            ", ".join(f"{n}={s}" for n, s in zip(names, shapes, strict=True))
+            for shapes in self._kept
+        )
+        return (*own, *(made for f in self._ranked.values() for made in f.made_for()))
+
+    def _repr_html_(self) -> str:
+        from diagrammar.draw.tables import function_table
+
+        return function_table(self)
 
     def __repr__(self) -> str:
         taken = ", ".join(f"{o.name}{_axes(o)}" for o in self.operands)

@@ -44,6 +44,11 @@ class Step:
 
         return step_text(self)
 
+    def _repr_svg_(self) -> str:
+        from diagrammar.draw import render
+
+        return render(self, "svg")
+
 
 class Trace(Sequence[Step]):
     """The steps of a simplification, in order."""
@@ -133,6 +138,11 @@ class Simplified:
 
     diagram: Diagram
     trace: Trace
+
+    def _repr_svg_(self) -> str:
+        from diagrammar.draw import render
+
+        return render(self, "svg")
 
 
 PASSES: dict[str, Pass] = {

@@ -88,6 +88,11 @@ class Spec(Mapping[str, Diagram]):
         """
         return compile_diagrams(tuple(self[name] for name in names or tuple(self)), values)
 
+    def _repr_html_(self) -> str:
+        from diagrammar.draw.tables import spec_table
+
+        return spec_table(self)
+
     def __repr__(self) -> str:
         return f"<Spec {self.source.name}: {', '.join(self)}>"
 

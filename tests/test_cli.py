@@ -19,6 +19,7 @@ import diagrammar as dg
 from diagrammar.__main__ import main
 from diagrammar.cli import inputs
 from diagrammar.cli.app import app
+from diagrammar.draw import render
 
 GOOD = """\
 # matrix times vector
@@ -159,6 +160,19 @@ def test_examples_run(run: Run, monkeypatch: pytest.MonkeyPatch, line: str) -> N
         (
             "compile good.tn -o nowhere/ops.py",
             "error: cannot write 'nowhere/ops.py': no such file or directory\n\n",
+        ),
+        (
+            "show good.tn Y --shape X=2",
+            "error: --shape is for reports\n"
+            "  = help: add --format html, or use diagrammar compile\n\n",
+        ),
+        (
+            "show good.tn Y --format svg --picture",
+            "error: --picture is for text, and svg is a picture\n  = help: leave it out\n\n",
+        ),
+        (
+            "show good.tn Y --format svg -o good.tn",
+            "error: 'good.tn' would be overwritten with a picture\n  = help: name another file\n\n",
         ),
         (
             "show good.tn Y --raw --steps",
@@ -341,6 +355,40 @@ def test_show_draws(run: Run, format: str, start: str) -> None:
     assert result.status == 0
     assert result.out.startswith(start)
     assert result.out.endswith("\n")
+
+
+def test_show_draws_above_the_text(run: Run) -> None:
+    diagram = dg.shipped("conv2d")["dW"]
+    drawn = render(diagram, "text")
+    assert run("show conv2d dW --raw --picture").out == f"{drawn.rstrip()}\n\n{diagram}"
+    steps = run("show conv2d dW --set k1=1,k2=1,p=0 --steps --picture").out
+    simplified = diagram.simplify(k1=1, k2=1, p=0)
+    assert steps.startswith(render(simplified, "text").rstrip())
+    assert steps.endswith(f"{simplified.trace}\n\n{simplified.diagram}")
+
+
+def test_show_reports_a_function_for_shapes(run: Run) -> None:
+    result = run("show conv2d A_reduce --format html --shape X=8,3,32,32 -o report.html")
+    assert result == Result(0, "", "wrote report.html\n")
+    made = dg.shipped("conv2d")["A_reduce"].compile().specialise(X=(8, 3, 32, 32))
+    assert Path("report.html").read_text(encoding="utf-8") == render(made, "html")
+
+
+def test_show_reports_a_function_for_all_shapes(run: Run) -> None:
+    result = run("show conv2d dW --format html --set k1=5")
+    assert result == Result(
+        0, render(dg.shipped("conv2d")["dW"].compile(k1=5).generic(), "html"), ""
+    )
+
+
+def test_a_report_without_a_function_says_what_is_missing(run: Run) -> None:
+    result = run("show conv2d JX --format html")
+    assert result.status == 0
+    assert result.out == render(dg.shipped("conv2d")["JX"].simplify(), "html")
+    assert result.err == (
+        "this report has no plan and no source: the size of wire 'b' cannot be inferred from the "
+        "operands\ngive --shape for each operand, or what is missing with --set\n"
+    )
 
 
 def test_show_speaks_of_options_in_help(run: Run) -> None:

@@ -139,7 +139,7 @@ def fmt(
         "[bold]Examples[/]\n\n"
         "diagrammar show conv2d A_reduce --steps\n\n"
         "diagrammar show conv2d Y --set k1=1,k2=1,s=2,p=0 --steps\n\n"
-        "diagrammar show conv2d.tn dW --format svg > dW.svg"
+        "diagrammar show conv2d U --format html --shape X=8,3,32,32 -o U.html"
     ),
 )
 def show(
@@ -156,11 +156,30 @@ def show(
     raw: Annotated[
         bool, typer.Option("--raw", help="The diagram as it is written, not simplified.")
     ] = False,
+    picture: Annotated[
+        bool, typer.Option("--picture", help="Draw it above its text, for terminals.")
+    ] = False,
+    shape: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--shape",
+            metavar="X=8,64,56,56",
+            help="The shape of an operand, for a report with --format html.",
+        ),
+    ] = None,
+    output: Annotated[
+        str,
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="The file to write; - is standard output."
+        ),
+    ] = "-",
 ) -> None:
-    """Show a diagram, simplified, as text or as a picture."""
-    from diagrammar.cli.show import run
+    """Show a diagram, simplified: as a file of definitions, drawn, or as a report of its
+    function."""
+    from diagrammar.cli.show import Wish, run
 
-    raise typer.Exit(run(file, name, steps=steps, raw=raw, format=format.value, given=values or ()))
+    wish = Wish(format.value, steps, picture, raw, tuple(shape or ()), output)
+    raise typer.Exit(run(file, name, wish, values or ()))
 
 
 @app.command(

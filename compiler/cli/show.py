@@ -1,54 +1,101 @@
-"""`diagrammar show`: one diagram and how it is simplified, as text or as a picture."""
+"""`diagrammar show`: one diagram and how it is simplified, as text, as a picture or as a report."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib import import_module
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any
 
-from diagrammar.cli.inputs import Misuse, chosen, load, settings
-from diagrammar.cli.output import print_changes
+from diagrammar.cli.inputs import Misuse, chosen, load, settings, shapes
+from diagrammar.cli.output import note, print_changes, replace_file
+from diagrammar.grammar.errors import DiagramError
 
 if TYPE_CHECKING:
     from diagrammar.diagram import Diagram
-    from diagrammar.pipeline import Trace
+    from diagrammar.function import Specialised
+    from diagrammar.pipeline import Simplified
 
 
-def run(file: str, name: str, *, steps: bool, raw: bool, format: str, given: Sequence[str]) -> int:
-    """Print a diagram, or with `steps` its derivation; the exit status."""
-    if raw and (steps or given):
-        other = "--steps" if steps else "--set"
+@dataclass(frozen=True)
+class Wish:
+    """How a diagram is to be shown: which steps, in what format, for what shapes, into what file
+    (- is standard output)."""
+
+    format: str = "text"
+    steps: bool = False
+    picture: bool = False
+    raw: bool = False
+    shape: tuple[str, ...] = ()
+    output: str = "-"
+
+
+def run(file: str, name: str, wish: Wish, given: Sequence[str]) -> int:
+    """Show a diagram; the exit status."""
+    if wish.raw and (wish.steps or given or wish.shape):
+        other = "--steps" if wish.steps else "--set" if given else "--shape"
         way = "leave one of them out"
         raise Misuse(f"--raw shows the diagram as it is written, so {other} has no effect", way)
-    values = settings(given)
+    if wish.shape and wish.format != "html":
+        raise Misuse("--shape is for reports", "add --format html, or use diagrammar compile")
+    if wish.picture and wish.format != "text":
+        raise Misuse(f"--picture is for text, and {wish.format} is a picture", "leave it out")
+    if PurePath(wish.output).suffix == ".tn" and (wish.format != "text" or wish.picture):
+        raise Misuse(f"'{wish.output}' would be overwritten with a picture", "name another file")
+    values, known = settings(given), shapes(wish.shape)
     spec = load(file)
     diagram = spec[chosen(spec, [name])[0]]
-    if raw:
-        _print(diagram, None, format)
-        return 0
-    simplified = diagram.simplify(**values)
-    _print(simplified.diagram, simplified.trace if steps else None, format)
+    if wish.format == "html" and not wish.raw:
+        _write(wish, _report(diagram, values, known))
+    elif wish.raw:
+        _show(wish, diagram, None)
+    else:
+        simplified = diagram.simplify(**values)
+        _show(wish, simplified.diagram, simplified if wish.steps else None)
     return 0
 
 
-def _print(diagram: Diagram, trace: Trace | None, format: str) -> None:
-    if format != "text":
-        picture = _render(diagram if trace is None else trace, format)
-        print(picture, end="" if picture.endswith("\n") else "\n")
-        return
-    if trace is not None:
-        print(str(trace.start), end="")
-        print_changes(f"\n{trace}\n")
-    print(str(diagram), end="")
-
-
-def _render(drawn: Diagram | Trace, format: str) -> str:
-    try:
-        formats = import_module("diagrammar.draw.formats")
-    except ImportError:
-        formats = None
-    if not hasattr(formats, format):
-        raise Misuse(f"format '{format}' is not in this version", "use --format text")
+def _show(wish: Wish, diagram: Diagram, derivation: Simplified | None) -> None:
     from diagrammar.draw import render
 
-    return render(drawn, format)
+    drawn = diagram if derivation is None else derivation
+    if wish.format != "text":
+        _write(wish, render(drawn, wish.format))
+        return
+    picture = f"{render(drawn, 'text').rstrip()}\n\n" if wish.picture else ""
+    if derivation is None:
+        _write(wish, f"{picture}{diagram}")
+    elif wish.output != "-":
+        trace = derivation.trace
+        _write(wish, f"{picture}{trace.start}\n{trace}\n\n{diagram}")
+    else:
+        print(f"{picture}{derivation.trace.start}", end="")
+        print_changes(f"\n{derivation.trace}\n")
+        print(diagram, end="")
+
+
+def _report(diagram: Diagram, values: dict[str, Any], known: dict[str, tuple[int, ...]]) -> str:
+    """The report of the compiled function; of the derivation alone where no function can be made
+    without shapes."""
+    from diagrammar.draw import render
+
+    function = diagram.compile(**values)
+    if known:
+        return render(function.specialise(**known), "html")
+    simplified = diagram.simplify(**values)
+    made: Specialised | None = None
+    try:
+        made = function.generic()
+    except DiagramError as error:
+        note(f"this report has no plan and no source: {error.errors[0].message}")
+        note("give --shape for each operand, or what is missing with --set")
+    return render(made or simplified, "html")
+
+
+def _write(wish: Wish, text: str) -> None:
+    text = text if text.endswith("\n") else f"{text}\n"
+    if wish.output == "-":
+        print(text, end="")
+    else:
+        replace_file(wish.output, text)
+        note(f"wrote {wish.output}")

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from diagrammar.diagram import Diagram
     from diagrammar.function import Specialised
-    from diagrammar.pipeline import Simplified, Trace
+    from diagrammar.pipeline import Simplified, Step, Trace
 
 FORMATS = ("text", "svg", "html", "tikz", "dot")
 
 
 def render(
-    what: Diagram | Simplified | Trace | Specialised, format: str = "text", **options: Any
+    what: Diagram | Simplified | Trace | Step | Specialised, format: str = "text", **options: Any
 ) -> str:
-    """A diagram or a derivation in one of the formats text, svg, html, tikz, dot.
+    """A diagram, a derivation or a step of it in one of the formats text, svg, html, tikz, dot.
 
     Of a derivation all steps are drawn, unless `steps` says otherwise: "all", "ends" (before and
     after), "last" or the number of one (0 is the start). `sizes=True` adds the sizes of wires,

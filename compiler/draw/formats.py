@@ -12,9 +12,9 @@ from diagrammar.draw.layout import layout
 from diagrammar.draw.operation import operation
 from diagrammar.draw.scenes import Steps, scenes
 from diagrammar.function import Specialised
-from diagrammar.pipeline import Simplified, Trace
+from diagrammar.pipeline import Simplified, Step, Trace
 
-What = Diagram | Simplified | Trace
+What = Diagram | Simplified | Trace | Step
 
 
 def text(what: What, *, steps: Steps = "all", sizes: bool = False) -> str:
@@ -60,6 +60,6 @@ def dot(what: What, *, steps: Steps = "last", sizes: bool = False) -> str:
 
 def html(what: What | Specialised, *, sizes: bool = False, thickness: bool = False) -> str:
     """A report of all steps as one HTML file; of a compiled function with its plan and code."""
-    if isinstance(what, (Diagram, Simplified, Trace)):
+    if isinstance(what, (Diagram, Simplified, Trace, Step)):
         return as_html.report(layout(what, sizes=sizes), thickness=thickness)
     return as_html.operation_report(operation(what, sizes=sizes), thickness=thickness)

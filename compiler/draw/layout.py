@@ -12,7 +12,7 @@ from diagrammar.diagram import Diagram
 from diagrammar.draw.drawing import pictures
 from diagrammar.draw.picture import Picture
 from diagrammar.draw.story import Story, story
-from diagrammar.pipeline import Simplified, Trace
+from diagrammar.pipeline import Simplified, Step, Trace
 
 _TRIES = 5
 _CROWDED = 60
@@ -27,7 +27,7 @@ class Layout:
     pictures: tuple[Picture, ...]
 
 
-def layout(what: Diagram | Simplified | Trace, *, sizes: bool = False) -> Layout:
+def layout(what: Diagram | Simplified | Trace | Step, *, sizes: bool = False) -> Layout:
     """Lay out a diagram or a derivation; with `sizes`, wires carry their sizes too."""
     told = story(what)
     crowded = sum(len(t.keys) for t in told.frames[0].terms) > _CROWDED

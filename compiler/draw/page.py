@@ -137,10 +137,17 @@ SCRIPT = """
     for (const [row, own] of rows) if (meet(mine, own)) row.classList.add("linked");
     for (const [node, other] of nodes) if (meet(mine, other)) node.classList.add("linked");
   };
+  const starts = new Map();
+  const leave = () => {  // what has the focus keeps its links
+    clear();
+    const start = starts.get(document.activeElement);
+    if (start) start();
+  };
   const follow = (element, start) => {
+    starts.set(element, start);
     element.addEventListener("pointerenter", start);
     element.addEventListener("focus", start);
-    element.addEventListener("pointerleave", clear);
+    element.addEventListener("pointerleave", leave);
     element.addEventListener("blur", clear);
   };
   for (const [row, brings, within] of rows) follow(row, () => fromRow(brings, within));

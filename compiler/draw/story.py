@@ -48,12 +48,14 @@ class Story:
     frames: tuple[Frame, ...]
 
 
-def story(what: Diagram | Simplified | Trace) -> Story:
-    """The story of a diagram, of a simplification or of its trace."""
+def story(what: Diagram | Simplified | Trace | Step) -> Story:
+    """The story of a diagram, of a simplification, of its trace, or of one step."""
     if isinstance(what, Diagram):
         return tell(what, ())
     if isinstance(what, Trace):
         return tell(what.start, what)
+    if isinstance(what, Step):
+        return tell(what.before, (what,))
     return tell(what.trace.start, what.trace, what.diagram)
 
 

@@ -55,6 +55,11 @@ class Plan:
         """The most bytes alive at once beyond the operands."""
         return peak_elements(self.program) * itemsize
 
+    def _repr_html_(self) -> str:
+        from diagrammar.draw.tables import plan_table
+
+        return plan_table(self)
+
     def __str__(self) -> str:
         head = f"{'step':<22}{'result':<44}{'multiplications':>16}{'float32':>12}"
         lines = [head]

@@ -1,0 +1,79 @@
+"""Tables of HTML for notebooks: plain, so that viewers that strip styles show them too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from html import escape
+from typing import TYPE_CHECKING
+
+from diagrammar.draw.labels import group, value
+from diagrammar.draw.words import signature
+from diagrammar.grammar.errors import DiagramError
+from diagrammar.plan.memory import show_bytes
+
+if TYPE_CHECKING:
+    from diagrammar.diagram import Declared
+    from diagrammar.function import Function, Specialised
+    from diagrammar.plan.report import Plan
+    from diagrammar.spec import Spec
+
+
+def spec_table(spec: Spec) -> str:
+    """A row for each definition: its axes, its operands, what its comment says."""
+    rows = []
+    for name in spec:
+        try:
+            diagram = spec[name]
+        except DiagramError:
+            rows.append((name, "has mistakes: see check()", ""))
+            continue
+        operands = ", ".join(map(_declared, diagram.operands))
+        rows.append((signature(diagram), operands, diagram.doc))
+    return f"<b>{escape(spec.source.name)}</b>{_table(('definition', 'operands', ''), rows)}"
+
+
+def plan_table(plan: Plan) -> str:
+    """A row for each step, then the sums."""
+    rows = [
+        (
+            row.what,
+            " ".join(f"{a}={n}" for a, n in zip(row.axes, row.shape, strict=True)),
+            f"{row.multiplications:,}" if row.multiplications else "",
+            show_bytes(4 * row.written) if row.written else "view",
+        )
+        for row in plan.rows
+    ]
+    total = str(plan).splitlines()[-1]
+    table = _table(("step", "value", "multiplications", "float32"), rows)
+    return f"{table}<p>{escape(total)}</p>"
+
+
+def function_table(function: Function) -> str:
+    """Operands and results with their axes, and the shapes that it was made for so far."""
+    rows = [("operand", _declared(operand)) for operand in function.operands]
+    rows += [("result", signature(diagram)) for diagram in function.diagrams]
+    rows += [("with", f"{name} = {given}") for name, given in function.values.items()]
+    rows += [("made for", shapes) for shapes in function.made_for()]
+    return f"<b>{escape(function.name)}</b>{_table((), rows)}"
+
+
+def specialised_table(made: Specialised) -> str:
+    """The source, and the plan that it follows."""
+    source = f"<pre>{escape(made.source)}</pre>" if made.source else ""
+    return f"{source}{plan_table(made.plan)}"
+
+
+def _declared(operand: Declared) -> str:
+    axes = ", ".join(map(group, operand.axes))
+    known = [value(size) for size in operand.shape() if isinstance(size, int)]
+    size = f" of size {' × '.join(known)}" if known and len(known) == len(operand.axes) else ""
+    return f"{operand.name}[{axes}]{size}"
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    names = "".join(f"<th>{escape(name)}</th>" for name in head)
+    body = "".join(
+        f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows
+    )
+    above = f"<thead><tr>{names}</tr></thead>" if head else ""
+    return f"<table>{above}<tbody>{body}</tbody></table>"

@@ -1,0 +1,157 @@
+"""Write docs/gallery.md: every shipped operation with picture, definition, derivation and code.
+
+python docs/gallery.py [FOLDER]
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import diagrammar as dg
+from diagrammar.diagram import Diagram
+from diagrammar.draw import render
+from diagrammar.draw.files import write
+from diagrammar.draw.words import signature, where
+from diagrammar.grammar import syntax
+from diagrammar.library import names
+from diagrammar.plan.planner import symbols_of
+from diagrammar.spec import Spec
+from diagrammar.specialise import names_of, resolve_values
+
+HERE = Path(__file__).parent
+DENSE: dict[str, Any] = {
+    **{"k1": 4, "k2": 4, "k": 4, "s": 4, "s1": 4, "s2": 4, "p": 0, "p1": 0, "p2": 0},
+    **{"i1": 32, "i2": 32, "i": 32},
+}
+"""A geometry in which windows neither meet nor leave gaps: much of the structure goes away."""
+INTRODUCTION = """# Gallery
+
+Every definition that is shipped with diagrammar, written by `python docs/gallery.py`. For each:
+its picture as written, its text, what the rules make of it (as the file sets its sizes and
+parameters, and for windows that neither meet nor leave gaps), and the PyTorch function that is
+emitted for operands of a typical size. [How to read the pictures](pictures/README.md).
+"""
+
+
+def main(folder: Path) -> None:
+    """Write the page and a picture for each definition."""
+    (folder / "gallery").mkdir(parents=True, exist_ok=True)
+    parts = [INTRODUCTION, *contents()]
+    for file in names():
+        parts.append(f"## {file}\n")
+        parts += [f"{line.removeprefix('#').strip()}" for line in _head(file)]
+        spec = shown(file)
+        for name in spec:
+            write(folder / "gallery" / f"{file}_{name}.svg", render(spec[name], "svg"))
+            if values := dense(spec[name]):
+                after = render(spec[name].simplify(**values).diagram, "svg")
+                write(folder / "gallery" / f"{file}_{name}_dense.svg", after)
+            parts += section(file, name)
+    write(folder / "gallery.md", "\n".join(parts).rstrip() + "\n")
+
+
+def contents() -> Iterator[str]:
+    """A line for each file with links to its definitions."""
+    for file in names():
+        links = ", ".join(f"[{name}](#{anchor(file, name)})" for name in shown(file))
+        yield f"- `{file}`: {links}"
+    yield ""
+
+
+def anchor(file: str, name: str) -> str:
+    """The name of a heading as a link writes it."""
+    return f"{file}-{name}".lower()
+
+
+def section(file: str, name: str) -> Iterator[str]:
+    """One definition."""
+    spec = shown(file)
+    diagram = spec[name]
+    yield f"### {file} {name}\n"
+    if diagram.doc:
+        yield f"{diagram.doc.strip()}\n"
+    yield f"![{signature(diagram)}](gallery/{file}_{name}.svg)\n"
+    yield f"```tn\n{text(file, name)}\n```\n"
+    yield from derivation(diagram, "as the file sets it", {})
+    if values := dense(diagram):
+        yield from derivation(diagram, "dense", values)
+        yield f"![{name}, dense](gallery/{file}_{name}_dense.svg)\n"
+    yield from code(diagram)
+
+
+def shown(file: str) -> Spec:
+    """The definitions of a file, those of any number of dimensions for two."""
+    spec = dg.shipped(file)
+    return spec.at(2) if any(spec[name].family for name in spec) else spec
+
+
+def text(file: str, name: str) -> str:
+    """The statement that defines a name, as it stands in its file."""
+    spec = shown(file)
+    for statement in spec.file.statements:
+        if isinstance(statement, (syntax.Definition, syntax.Derivative)) and statement.name == name:
+            return spec.source.text[statement.span.start : statement.span.stop].rstrip()
+    raise KeyError(name)
+
+
+def _head(file: str) -> Iterator[str]:
+    """The comment that a file begins with."""
+    for line in shown(file).source.text.splitlines():
+        if not line.startswith("#"):
+            break
+        yield line
+    yield ""
+
+
+def dense(diagram: Diagram) -> dict[str, Any]:
+    """The values of the dense geometry that a diagram knows; none if it has no stride."""
+    known = names_of(diagram)
+    found = {name: value for name, value in DENSE.items() if name in known}
+    return found if {"s", "s1"} & found.keys() else {}
+
+
+def derivation(diagram: Diagram, what: str, values: Mapping[str, Any]) -> Iterator[str]:
+    """The rewrites of one geometry, each with its law and why it holds."""
+    trace = diagram.simplify(**values).trace
+    given = ", ".join(f"{name} = {value}" for name, value in values.items())
+    yield f"Derivation, {what}{f' ({given})' if given else ''}:\n"
+    for number, step in enumerate(trace, 1):
+        law = " ".join(step.rule.law.split())
+        yield f"{number}. *{step.rule.name}* at {where(step)}: {law}; because {step.because}"
+    if not len(trace):
+        yield "nothing to simplify."
+    yield ""
+
+
+def code(diagram: Diagram) -> Iterator[str]:
+    """The function for operands of some typical size."""
+    values = {name: typical(name) for name in loose(diagram)}
+    symbols, problems = resolve_values(diagram, values)
+    assert not problems, problems
+    fixed = diagram.substitute(symbols)
+    shapes = {o.name: [int(n) for n in o.shape()] for o in fixed.operands}
+    source = diagram.compile(**values).specialise(**shapes).source.rstrip()
+    given = ", ".join(f"{name} {' × '.join(map(str, shape))}" for name, shape in shapes.items())
+    yield f"<details><summary>code for {given}</summary>\n"
+    yield f"```python\n{source}\n```\n\n</details>\n"
+
+
+def loose(diagram: Diagram) -> list[str]:
+    """The sizes that the file leaves open."""
+    symbols, problems = resolve_values(diagram, {})
+    assert not problems, problems
+    fixed = diagram.substitute(symbols)
+    return sorted(str(symbol) for symbol in symbols_of([fixed], fixed.operands))
+
+
+def typical(name: str) -> int:
+    """A size for a wire that reads well in code."""
+    sizes = {"b": 8, "ci": 16, "co": 32, "g": 1, "k": 3, "i": 32, "o": 16}
+    return next((size for start, size in sizes.items() if name.startswith(start)), 4)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else HERE)
