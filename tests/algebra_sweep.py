@@ -14,12 +14,13 @@ import itertools
 import random
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 
+from benchmarks import results
+from benchmarks.results import Sheet
 from diagrammar.algebra import (
     compose,
     fixes,
@@ -276,12 +277,19 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cases", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--save", action="store_true", help="write benchmarks/results/algebra.*")
     options = parser.parse_args()
     tallies = sweep(options.cases, options.seed, progress=True)
-    table = Table("question", "cases", "decided", "disagreements")
-    for name, tally in tallies.items():
-        table.add_row(name, f"{tally.cases:,}", f"{tally.decided:,}", str(tally.wrong))
-    Console().print(table)
+    rows = tuple(
+        (name, f"{t.cases:,}", f"{t.decided:,}", str(t.wrong)) for name, t in tallies.items()
+    )
+    columns = ("question", "cases", "decided", "disagreements")
+    sheet = Sheet("the algebra of relations against enumeration", columns, rows)
+    Console().print(sheet.rich())
+    if options.save:
+        command = f"python -m tests.algebra_sweep --cases {options.cases} --seed {options.seed}"
+        found = [{"question": name, **asdict(t)} for name, t in tallies.items()]
+        results.save("algebra", f"{command} --save", [sheet], found)
     return int(any(t.wrong for t in tallies.values()))
 
 

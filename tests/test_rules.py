@@ -16,6 +16,7 @@ from diagrammar.rewrite import RULES, Rule, apply
 from diagrammar.scalar import Dim
 from diagrammar.specialise import names_of
 from tests.oracle import at, close, operands, value
+from tests.rule_sweep import Tally, sweep
 
 assert diagrammar.rules.RULES is RULES
 
@@ -182,3 +183,18 @@ def test_why_not_says_it_for_every_place_with_the_numbers():
 def test_why_not_of_an_unknown_rule_names_a_near_one():
     with pytest.raises(dg.DiagramError, match=r"there is no rule 'densse'\n.*did you mean 'dense'"):
         CONV["Y"].why_not("densse")
+
+
+# -- random hyper-parameters: a short part of `tests.rule_sweep` -----------------------------------
+
+
+@pytest.fixture(scope="module")
+def tallies() -> dict[str, Tally]:
+    return sweep(fired=25, seed=1)
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_rules_keep_the_value_in_integers(name: str, tallies: dict[str, Tally]):
+    tally = tallies[name]
+    assert tally.fired >= 25
+    assert tally.wrong == 0, tally.first

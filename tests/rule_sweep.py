@@ -1,0 +1,308 @@
+"""Every rule on random hyper-parameters: the dense value is kept exactly, in integers.
+
+    python -m tests.rule_sweep --fired 2000 --seed 0
+
+A case draws an operation, a boundary and K, S, D, I and the padding left and right. Each rule that
+applies to it is carried out by itself, and the whole derivation is followed rewrite by rewrite; the
+value before and after is compared in integer arithmetic, every relation as a dense array that is
+enumerated here. Cases are drawn until each rule has fired often enough.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.progress import Progress
+
+import diagrammar as dg
+from benchmarks import results
+from benchmarks.results import Sheet
+from diagrammar.diagram import Diagram, Network
+from diagrammar.pipeline import Pipeline
+from diagrammar.relation import Relation
+from diagrammar.rewrite import Rule, apply
+from diagrammar.rules import RULES
+from tests.oracle import at
+
+Array = np.ndarray[Any, np.dtype[np.int64]]
+
+BODIES = {
+    "forward": "Y[n, o] = X[n, i] * P[i, o, k] * W[k]",
+    "input VJP": "Y[n, i] = V[n, o] * P[i, o, k] * W[k]",
+    "weight VJP": "Y[k] = X[n, i] * P[i, o, k] * V[n, o]",
+    "unfold": "Y[n, o, k] = X[n, i] * P[i, o, k]",
+    "fold": "Y[n, i] = U[n, o, k] * P[i, o, k]",
+    "toeplitz": "Y[i, o] = P[i, o, k] * W[k]",
+    "expand": "Y[k, k'] = X[n, i] * P[i, o, k] * X[n, i'] * P[i', o, k']",
+    "reduce": "Y[k, k'] = X[n, i] * P[i, o, k] * X[n, i'] * P[i', o', k']",
+    "window": "Y[i, k] = P[i, o, k]",
+    "valid": "Y[o, k] = P[i, o, k]",
+    "Jacobian": "Y[n, o, n', i] = delta[n, n'] * P[i, o, k] * W[k] * V[n, o]",
+    "one input": "Y[n, k, k'] = X[n, i] * P[i, o, k] * P[i, o, k'] * V[n, o]",
+    "two outputs": "Y[k, k', n] = V[n, o] * P[i, o, k] * P[i, o', k'] * V[n, o']",
+    "step before": "Y[n, o] = X[n, h] * A[h, i] * P[i, o, k] * W[k]",
+    "step behind": "Y[n, q] = X[n, i] * P[i, o, k] * B[o, q] * W[k]",
+    "mask": "Y[n, o] = X[n, i] * P[i, o, k] * W[k] * C[o, k]",
+    "digits": "Y[n, m] = U[n, o, k] * D[o, k, o', k'] * U[m, o', k']",
+    "stacked": "Y[n, q] = X[n, i] * P[i, o, k] * W[k] * Q[o, q, m] * M[m]",
+}
+
+BOUNDARIES = ("zeros", "circular", "reflect", "replicate")
+
+STEPS = {
+    "step before": "pattern A[h, i] = [h = 2*i + a]",
+    "step behind": "pattern B[o, q] = [o = b*q + c]",
+    "mask": "pattern C[o, k] = [o + k >= c]",
+    "digits": "pattern D[o, k, o', k'] = [b*o + k = b*o' + k' + c]",
+    "stacked": "pattern Q[o, q, m] = conv(padding=c)",
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A diagram with all its numbers, and how it was drawn."""
+
+    diagram: Diagram
+    said: str
+
+
+@cache
+def template(body: str, boundary: str) -> Diagram:
+    """An operation with its hyper-parameters open."""
+    text = f"""
+        param s, d, pl, pr, a = 0, b = 1, c = 0
+        tensor X[n, {"h" if body == "step before" else "i"}]
+        tensor V[n, o]
+        tensor U[n, o, k]
+        tensor W[k]
+        {"" if body == "digits" else "tensor M[m]"}
+        pattern P[i, o, k] = conv(stride=s, dilation=d, padding=(pl, pr), boundary={boundary})
+        {STEPS.get(body, "")}
+        {BODIES[body]}
+    """
+    return dg.parse("\n".join(line.strip() for line in text.splitlines()))["Y"]
+
+
+def geometry(chosen: random.Random) -> dict[str, int]:
+    """K, S, D, I and padding: anything, or near one of the special cases."""
+    s, d, k = chosen.randint(1, 4), chosen.choice((1, 1, 1, 2, 3, 4)), chosen.randint(1, 5)
+    pl, pr = (0, 0) if chosen.random() < 0.4 else (chosen.randint(0, 4), chosen.randint(0, 4))
+    i = chosen.randint(1, 12)
+    match chosen.choice(("any", "any", "tiled", "swapped", "padded", "common", "pointwise")):
+        case "tiled":
+            k, d, pl, pr = s, 1, 0, 0
+            i = s * chosen.randint(1, 4) + chosen.choice((0, 0, chosen.randrange(s)))
+        case "swapped":
+            s, pl, pr = 1, 0, 0
+            i = d * k + chosen.choice((0, 0, 0, 1))
+        case "padded":
+            i, k = chosen.randint(1, 3), chosen.randint(2, 5)
+            pl, pr = chosen.randint(0, 5), chosen.randint(0, 5)
+        case "common":
+            s, d = 2, chosen.choice((2, 4))
+            k = chosen.randint(2, 4)
+        case "pointwise":
+            k = 1
+    return {"i": i, "k": k, "s": s, "d": d, "pl": pl, "pr": pr}
+
+
+def cases(seed: int) -> Iterator[Case]:
+    """Random cases without end; the same seed draws the same."""
+    number = 0
+    while True:
+        number += 1
+        chosen = random.Random(f"{seed}/{number}")
+        body = chosen.choice(list(BODIES))
+        boundary = "zeros" if chosen.random() < 0.7 else chosen.choice(BOUNDARIES)
+        g = geometry(chosen)
+        outputs = (g["i"] + g["pl"] + g["pr"] - g["d"] * (g["k"] - 1) - 1) // g["s"] + 1
+        if outputs < 1 or not _allowed(boundary, g):
+            continue
+        diagram = template(body, boundary)
+        more = {"a": chosen.randint(0, 2), "b": chosen.randint(1, 2), "c": chosen.randint(0, 1)}
+        if body == "step behind":
+            if outputs < more["b"]:
+                continue
+            more["c"] = chosen.randrange(more["b"])
+        if body == "digits":
+            more["b"], more["c"] = max(1, g["k"] + chosen.choice((-1, 0, 0, 1))), 0
+        if body == "mask":
+            more["c"] = chosen.choice((0, 1, 2, 30))
+        if body == "stacked" and outputs + 2 * more["c"] < 2:
+            continue
+        values = {**g, **more, "n": 2, "m": 2, "h": 2 * g["i"] + 2}
+        if body == "digits":
+            values["o"] = outputs
+        if body == "step behind":
+            values["q"] = outputs // more["b"]
+        fixed = at(diagram, **{w: v for w, v in values.items() if _has(diagram, w)})
+        if any(isinstance(e, int) and e < 1 for e in fixed.sizes.values()):
+            continue
+        yield Case(fixed, f"{body}, {boundary}, {values}")
+
+
+def _allowed(boundary: str, g: Mapping[str, int]) -> bool:
+    """What a boundary asks for: reflection an entry more than it pads, a circle as many."""
+    widest = max(g["pl"], g["pr"])
+    least = {"reflect": widest + 1, "circular": widest}.get(boundary, 0)
+    return g["i"] >= least
+
+
+def _has(diagram: Diagram, name: str) -> bool:
+    wires = {w for o in diagram.operands for w in o.sizes} | set(diagram.sizes)
+    inner = {w for term in diagram.terms for w in term.sizes}
+    return name in diagram.parameters or name in wires | inner
+
+
+# -- values in integers ----------------------------------------------------------------------------
+
+
+def dense(relation: Relation, sizes: Mapping[str, Any]) -> Array:
+    """A relation as an array of counts, every entry looked at."""
+    shape = tuple(int(sizes[w]) for w in relation.wires)
+    grids = dict(zip(relation.wires, np.indices(shape), strict=True))
+    total = np.zeros(shape, dtype=np.int64)
+    for piece in relation.pieces:
+        holds = np.ones(shape, dtype=bool)
+        for equation in piece.equations:
+            value = _form(equation.form, grids, shape)
+            m = equation.modulus
+            holds &= (value if m is None else value % int(m)) == 0
+        for bound in piece.bounds:
+            holds &= _form(bound, grids, shape) >= 0
+        total += holds
+    return total
+
+
+def _form(form: Any, grids: Mapping[str, Array], shape: tuple[int, ...]) -> Array:
+    value = np.full(shape, int(form.constant), dtype=np.int64)
+    for wire, c in form.terms:
+        value += int(c) * grids[wire]
+    return value
+
+
+def value(diagram: Diagram, given: Mapping[str, Array]) -> Array:
+    """The value over the open axes, in integers."""
+    shape = tuple(int(diagram.sizes[w]) for w in diagram.open)
+    total = np.zeros(shape, dtype=np.int64)
+    for term in diagram.terms:
+        if term.scalar != 0:
+            total += int(term.scalar) * _term(term, diagram.open, given)
+    return total.reshape(tuple(int(n) for n in diagram.shape()))
+
+
+def _term(term: Network, opened: tuple[str, ...], given: Mapping[str, Array]) -> Array:
+    numbers = {w: n for n, w in enumerate(term.sizes)}
+    arguments: list[Any] = []
+    for tensor in term.tensors:
+        if isinstance(tensor, Relation):
+            array = dense(tensor, term.sizes)
+        else:
+            array = given[tensor.name].reshape([int(term.sizes[w]) for w in tensor.wires])
+        arguments += [array, [numbers[w] for w in tensor.wires]]
+    for wire in opened:  # one that no tensor has is broadcast
+        arguments += [np.ones(int(term.sizes[wire]), dtype=np.int64), [numbers[wire]]]
+    made: Array = np.einsum(*arguments, [numbers[w] for w in opened], optimize="greedy")
+    return made
+
+
+def operands(diagram: Diagram, seed: int) -> dict[str, Array]:
+    """Small random integers."""
+    generator = np.random.default_rng(seed)
+    return {
+        o.name: generator.integers(-4, 5, tuple(int(n) for n in o.shape()))
+        for o in diagram.operands
+    }
+
+
+# -- the sweep -------------------------------------------------------------------------------------
+
+
+@dataclass
+class Tally:
+    """How often a rule fired, and how often the value changed."""
+
+    fired: int = 0
+    wrong: int = 0
+    first: str = ""
+
+    def add(self, right: bool, said: str) -> None:
+        """One firing."""
+        self.fired += 1
+        if not right:
+            self.wrong += 1
+            self.first = self.first or said
+
+
+def sweep(fired: int, seed: int, progress: Progress | None = None) -> dict[str, Tally]:
+    """Draw cases until every rule has fired that often (or a hundred times as many were drawn)."""
+    tallies = {name: Tally() for name in RULES}
+    task = progress.add_task("rewriting", total=fired * len(RULES)) if progress else None
+    for number, case in enumerate(cases(seed)):
+        if all(t.fired >= fired for t in tallies.values()) or number > 100 * fired:
+            break
+        given = operands(case.diagram, number)
+        expected = value(case.diagram, given)
+        for name, after in _rewrites(case.diagram, tallies, fired):
+            right = np.array_equal(value(after, given), expected)
+            tallies[name].add(right, f"{name}: {case.said}")
+        if progress and task is not None:
+            progress.update(task, completed=sum(min(t.fired, fired) for t in tallies.values()))
+    return tallies
+
+
+def _rewrites(
+    diagram: Diagram, tallies: Mapping[str, Tally], fired: int
+) -> Iterator[tuple[str, Diagram]]:
+    """What rules make of a diagram, each by itself; then every diagram of its derivation."""
+    for name, rule in RULES.items():
+        if tallies[name].fired < fired:
+            yield from ((name, made) for made in _single(rule, diagram))
+    for step in Pipeline().run(diagram).trace.rewrites:
+        if tallies[step.rule.name].fired < fired:
+            yield step.rule.name, step.after
+
+
+def _single(rule: Rule, diagram: Diagram) -> Iterator[Diagram]:
+    for number, _, match in rule.matches(diagram):
+        yield apply(diagram, number, match.edit)
+
+
+def main() -> int:
+    """Run from the command line; status 1 where a value changed or a rule did not fire enough."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--fired", type=int, default=2_000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--save", action="store_true", help="write benchmarks/results/rule_sweep.*")
+    options = parser.parse_args()
+    console = Console()
+    with Progress(console=console) as progress:
+        tallies = sweep(options.fired, options.seed, progress)
+    rows = tuple((name, f"{t.fired:,}", str(t.wrong)) for name, t in tallies.items())
+    title = "rules on random hyper-parameters: dense values before and after, in integers"
+    sheet = Sheet(title, ("rule", "fired", "value changed"), rows)
+    console.print(sheet.rich())
+    if options.save:
+        command = f"python -m tests.rule_sweep --fired {options.fired} --seed {options.seed} --save"
+        results.save(
+            "rule_sweep", command, [sheet], [asdict(t) | {"rule": n} for n, t in tallies.items()]
+        )
+    for tally in tallies.values():
+        if tally.first:
+            console.print(tally.first)
+    short = [name for name, tally in tallies.items() if tally.fired < options.fired]
+    if short:
+        console.print(f"fired too seldom: {', '.join(short)}")
+    return int(bool(short) or any(t.wrong for t in tallies.values()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
