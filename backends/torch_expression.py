@@ -44,6 +44,8 @@ class Code:
             parts[:first] = ["..."]
         while parts and parts[-1] == ":":
             parts.pop()
+        if not parts:
+            return self
         return Code(f"{self.atom}[{', '.join(parts)}]", ATOM, self.links + 1)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import prod
 
 import sympy
 
@@ -92,6 +93,8 @@ class Writer:
         start = _agree(old, new)
         end = _agree(old[start:][::-1], new[start:][::-1])
         before, after = old[start : len(old) - end], new[start : len(new) - end]
+        if not scalar.equal(prod(before), prod(after)):  # with an axis of size zero elsewhere
+            return x.method("reshape", self.scope.shape(new))
         if len(after) == 1 and len(before) > 1:
             return x.method("flatten", str(start), str(start + len(before) - 1))
         if len(before) == 1 and len(after) > 1 and not any(scalar.equal(n, 1) for n in after):

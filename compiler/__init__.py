@@ -17,6 +17,7 @@ if __name__ != "diagrammar":
     raise ImportError("import 'diagrammar', not the folder that holds it")
 
 if TYPE_CHECKING:
+    from diagrammar import layers as layers
     from diagrammar.diagram import Diagram as Diagram
     from diagrammar.function import Function as Function
     from diagrammar.grammar.errors import DiagramError as DiagramError
@@ -39,12 +40,14 @@ _PLACES = {
     "shipped": "diagrammar.library",
 }
 
-__all__ = [*_PLACES, "__version__"]
+__all__ = [*_PLACES, "__version__", "layers"]
 
 
 def __getattr__(name: str) -> Any:
     if name == "load_ipython_extension":  # what %load_ext diagrammar looks for
         return import_module("diagrammar.notebook").load_ipython_extension
+    if name == "layers":
+        return import_module("diagrammar.layers")
     if name not in _PLACES:
         raise AttributeError(f"module 'diagrammar' has no attribute {name!r}")
     return getattr(import_module(_PLACES[name]), name)

@@ -259,15 +259,21 @@ def _is_unit(value: Dim) -> bool:
 
 
 def marginal(relation: Relation, name: str, sizes: Sizes) -> Relation | None:
-    """Σ over one wire of a relation, in closed form, where every piece fixes the wire."""
-    pieces = []
+    """Σ over one wire of a relation, in closed form, where every piece fixes the wire and no entry
+    is in two of them (the edges of a reflection count what they mirror again)."""
+    pieces: list[Piece] = []
     for piece in relation.pieces:
         without = eliminate(piece, name, sizes)
-        if without is None:
+        if without is None or not all(_disjoint(other, without, sizes) for other in pieces):
             return None
         pieces.append(without)
     wires = tuple(w for w in relation.wires if w != name)
     return Relation(relation.name, wires, tuple(pieces))
+
+
+def _disjoint(a: Piece, b: Piece, sizes: Sizes) -> bool:
+    """Whether two pieces certainly share no entry."""
+    return is_empty(Piece(a.equations + b.equations, a.bounds + b.bounds), sizes)
 
 
 def marginals(relation: Relation, names: Sequence[str], sizes: Sizes) -> Relation | None:

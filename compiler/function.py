@@ -248,6 +248,11 @@ class Function:
             )
         return self._ranked[rank]
 
+    def specialised(self) -> tuple[Specialised, ...]:
+        """The functions made so far, one a combination of operand shapes."""
+        ranked = (s for f in self._ranked.values() for s in f.specialised())
+        return (*self._kept.values(), *ranked)
+
     def generic(self) -> Specialised:
         """One function for all shapes; sizes are read off the operands when it is called.
 

@@ -314,10 +314,16 @@ def conv_form(relation: Relation, sizes: Sizes) -> ConvForm | None:
     if len(piece.equations) != 1 or piece.bounds or piece.equations[0].modulus is not None:
         return None
     form = piece.equations[0].form
+    if relation.view is not None and equal(form.coefficients.get(relation.view, 0), -1):
+        form = -form
     terms = [(w, form.coefficients.get(w, 0)) for w in relation.wires]
     if len(terms) not in (2, 3) or any(isinstance(c, int) and c == 0 for _, c in terms):
         return None
-    heads = [n for n, (_, c) in enumerate(terms) if isinstance(c, int) and c == 1]
+    heads = [
+        n
+        for n, (w, c) in enumerate(terms)
+        if isinstance(c, int) and c == 1 and relation.view in (None, w)
+    ]
     for head in heads:
         rest = terms[:head] + terms[head + 1 :]
         if not all(nonnegative(-c) for _, c in rest):

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from diagrammar.spec import Spec
+
+USES_LAYER = 'use "conv.tn" as layer'
+"""How a file builds on a layer; `on_layer` puts another one in its place."""
 
 
 def shipped(name: str) -> Spec:
@@ -18,10 +22,29 @@ def shipped(name: str) -> Spec:
     from diagrammar.spec import parse_source
 
     stem = name.removesuffix(".tn")
+    return parse_source(Source(_text(stem), f"{stem}.tn"))
+
+
+@lru_cache(maxsize=256)
+def on_layer(name: str, layer: str, boundary: str, rank: int) -> Spec:
+    """A shipped file about a layer, for another layer than the plain convolution.
+
+    `layer` is "conv" or "conv_transpose", `boundary` what the padding repeats, `rank` the number
+    of spatial dimensions.
+    """
+    from diagrammar.grammar.source import Source
+    from diagrammar.spec import parse_source
+
+    head = _text(layer).replace("boundary=zeros", f"boundary={boundary}")
+    body = "" if name == layer else _text(name).replace(USES_LAYER, "").replace("layer.", "")
+    return parse_source(Source(head + body, f"{name}.tn")).at(rank)
+
+
+@lru_cache(maxsize=64)
+def _text(stem: str) -> str:
     if stem not in names():
-        raise FileNotFoundError(f"no shipped file '{name}'; there are {', '.join(names())}")
-    file = files(__name__) / f"{stem}.tn"
-    return parse_source(Source(file.read_text(encoding="utf-8"), f"{stem}.tn"))
+        raise FileNotFoundError(f"no shipped file '{stem}'; there are {', '.join(names())}")
+    return (files(__name__) / f"{stem}.tn").read_text(encoding="utf-8")
 
 
 def names() -> tuple[str, ...]:

@@ -32,7 +32,7 @@ ROLES: dict[tuple[str, str], tuple[NativeKind, bool]] = {
 
 def recognise(search: Search, a: Entry, b: Entry, between: Sequence[int]) -> Entry | None:
     """The native call for two results and *all* relations between them, if there is one."""
-    if not 1 <= len(between) <= 3:
+    if search.empty or not 1 <= len(between) <= 3:  # libraries refuse no groups, no channels
         return None
     roles = {_role(search, a, b, at) for at in between}
     if len(roles) != 1:
@@ -43,6 +43,8 @@ def recognise(search: Search, a: Entry, b: Entry, between: Sequence[int]) -> Ent
     kind, exchange = ROLES[role]
     left, right = (b, a) if exchange else (a, b)
     forms = [search.forms[at] for at in between]
+    if len({w for form in forms for w in (form.i, form.o, form.k)}) < 3 * len(forms):
+        return None  # two relations that share a wire are no two dimensions
     if not all(fits(kind, form) for form in forms):
         return None
     tensors = a.tensors | b.tensors | sum(1 << at for at in between)

@@ -90,7 +90,7 @@ def _nonzero(diagram: Diagram) -> list[tuple[int, Network]]:
     return [
         (n, t)
         for n, t in enumerate(diagram.terms)
-        if t.scalar != 0 and t.scalar.is_finite is not False
+        if t.scalar not in (0, sympy.nan) and t.scalar.is_finite is not False
     ]
 
 

@@ -19,7 +19,7 @@ from diagrammar.plan import native
 from diagrammar.plan.cost import DEFAULT, Machine, hint
 from diagrammar.plan.tree import Dense, Fold, Join, Leaf, Read, Spread, Tree
 from diagrammar.relation import ConvForm, conv_form
-from diagrammar.scalar import Dim
+from diagrammar.scalar import Dim, equal
 
 EXACT = 12
 """The largest network that is searched exactly."""
@@ -56,7 +56,9 @@ class Search:
         self.options = options
         self.machine = options.machine
         self.bit = {w: 1 << n for n, w in enumerate(network.sizes)}
-        self.sizes = {self.bit[w]: estimate(s) for w, s in network.sizes.items()}
+        # an empty batch is planned like one example: everything would cost nothing
+        self.sizes = {self.bit[w]: max(estimate(s), 1) for w, s in network.sizes.items()}
+        self.empty = any(equal(s, 0) for s in network.sizes.values())
         self.open = sum(self.bit[w] for w in open_wires if w in self.bit)
         self.wires = [sum(self.bit[w] for w in dict.fromkeys(t.wires)) for t in network.tensors]
         self.forms: dict[int, ConvForm] = {}
@@ -299,7 +301,9 @@ class Search:
                     joined = self.join(a, b)
                     yield joined, joined.cost - a.cost - b.cost
                 for call in self.native(a, b):
-                    yield call, call.cost - a.cost - b.cost
+                    swallowed = call.tensors & ~a.tensors & ~b.tensors
+                    if all(1 << at in relations for at in self.forms if swallowed >> at & 1):
+                        yield call, call.cost - a.cost - b.cost
 
 
 def estimate(extent: Dim, names: Mapping[str, int] | None = None) -> int:

@@ -1,0 +1,181 @@
+"""The hyper-parameters of a convolution as PyTorch's layers take them, made plain.
+
+One number for each dimension and side, checked, with errors that say what to give. What is computed
+with them is in `layers`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+Ints = int | Sequence[int]
+Padding = int | str | Sequence[int | tuple[int, int]]
+
+MODES = ("zeros", "circular", "reflect", "replicate")
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """One entry a dimension: kernel size, stride, dilation, padding left and right, output padding
+    (of a transposed convolution); and groups, padding mode."""
+
+    kernel_size: tuple[int, ...]
+    stride: tuple[int, ...]
+    left: tuple[int, ...]
+    right: tuple[int, ...]
+    dilation: tuple[int, ...]
+    groups: int
+    padding_mode: str
+    transposed: bool
+    output_padding: tuple[int, ...]
+
+    @staticmethod
+    def of(
+        kernel_size: Ints,
+        stride: Ints,
+        padding: Padding,
+        dilation: Ints,
+        groups: int,
+        padding_mode: str,
+        transposed: bool,
+        output_padding: Ints,
+        dims: int | None,
+    ) -> Geometry:
+        """From what a layer takes. Raises ValueError for what no layer can have."""
+        if isinstance(kernel_size, int):
+            if dims is None:
+                raise ValueError(
+                    "kernel_size is one number, which fits any number of dimensions; "
+                    "give a tuple, kernel_size=(3, 3), or dims=2"
+                )
+        elif dims is not None and dims != len(tuple(kernel_size)):
+            raise ValueError(f"kernel_size {kernel_size} has not dims={dims} entries")
+        rank = dims if isinstance(kernel_size, int) else len(tuple(kernel_size))
+        if not rank:
+            raise ValueError(
+                "a convolution has at least one dimension; for a linear layer, use Conv.of(module)"
+            )
+        kernel = each("kernel_size", kernel_size, rank, 1)
+        strides = each("stride", stride, rank, 1)
+        dilations = each("dilation", dilation, rank, 1)
+        more = each("output_padding", output_padding, rank, 0)
+        if groups < 1:
+            raise ValueError(f"groups must be at least 1, not {groups}")
+        if padding_mode not in MODES:
+            raise ValueError(f"padding_mode must be one of {', '.join(MODES)}, not {padding_mode}")
+        if transposed:
+            _check_transposed(padding, padding_mode, more, strides, dilations)
+        elif any(more):
+            raise ValueError("output_padding is for transposed convolutions: give transposed=True")
+        sides = _sides(padding, kernel, strides, dilations)
+        left, right = tuple(a for a, _ in sides), tuple(b for _, b in sides)
+        return Geometry(
+            kernel, strides, left, right, dilations, groups, padding_mode, transposed, more
+        )
+
+    @property
+    def dims(self) -> int:
+        """The number of spatial dimensions."""
+        return len(self.kernel_size)
+
+    @property
+    def taps(self) -> int:
+        """The number of kernel entries, ∏k."""
+        return prod(self.kernel_size)
+
+    @property
+    def boundary(self) -> str:
+        """The padding mode as far as it matters: without padding, all are the same."""
+        return self.padding_mode if any(self.left + self.right) else "zeros"
+
+    def input_size(self, given: Ints | None, output: Sequence[int]) -> tuple[int, ...]:
+        """The spatial input size: as given (int, spatial or whole shape), else from the output's
+        where only one is possible."""
+        if isinstance(given, int):
+            return (given,) * self.dims
+        if given is not None:
+            size = tuple(int(n) for n in given)
+            if len(size) < self.dims:
+                raise ValueError(
+                    f"input_size {size} has {len(size)} entries; give the {self.dims} spatial "
+                    "ones, or the whole shape"
+                )
+            return size[len(size) - self.dims :]
+        found = []
+        for n, o in enumerate(output):
+            reach = self.dilation[n] * (self.kernel_size[n] - 1)
+            sides, s = self.left[n] + self.right[n], self.stride[n]
+            if self.transposed:
+                found.append((o + sides - reach - self.output_padding[n] - 1) // s + 1)
+            elif s == 1:
+                found.append(o - sides + reach)
+            else:
+                raise ValueError(
+                    f"with stride {s} several input sizes have this output size; "
+                    "give input_size=x.shape"
+                )
+        return tuple(found)
+
+
+def each(name: str, value: Ints, rank: int, least: int) -> tuple[int, ...]:
+    """One number a dimension."""
+    numbers = (value,) * rank if isinstance(value, int) else tuple(value)
+    if len(numbers) == 1:
+        numbers *= rank
+    if len(numbers) != rank:
+        raise ValueError(f"{name} {value} has {len(numbers)} entries for {rank} dimensions")
+    if any(isinstance(n, bool) or int(n) != n or n < least for n in numbers):
+        raise ValueError(f"{name} must be integers of at least {least}, not {value}")
+    return tuple(int(n) for n in numbers)
+
+
+def _sides(
+    padding: Padding, kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int]
+) -> list[tuple[int, int]]:
+    """Padding left and right; 'same' pads ⌊D(K−1)/2⌋ left and the rest right."""
+    rank = len(kernel)
+    if isinstance(padding, str):
+        if padding == "valid":
+            return [(0, 0)] * rank
+        if padding != "same":
+            raise ValueError(
+                f"padding must be a number, a tuple, 'same' or 'valid', not {padding!r}"
+            )
+        if any(s != 1 for s in stride):
+            raise ValueError(f"padding 'same' needs stride 1, not {tuple(stride)}; give numbers")
+        reach = [d * (k - 1) for d, k in zip(dilation, kernel, strict=True)]
+        return [(r // 2, r - r // 2) for r in reach]
+    given: list[Any] = [padding] * rank if isinstance(padding, int) else list(padding)
+    if len(given) == 1:
+        given *= rank
+    if len(given) != rank:
+        raise ValueError(
+            f"padding {padding} has {len(given)} entries for {rank} dimensions; "
+            "a tuple runs over dimensions, a pair inside it is (left, right)"
+        )
+    sides = [(p, p) if isinstance(p, int) else tuple(p) for p in given]
+    if any(len(pair) != 2 or any(int(p) != p or p < 0 for p in pair) for pair in sides):
+        raise ValueError(f"padding must be numbers of at least 0 or pairs of them, not {padding}")
+    return [(int(a), int(b)) for a, b in sides]
+
+
+def _check_transposed(
+    padding: Padding,
+    mode: str,
+    more: Sequence[int],
+    stride: Sequence[int],
+    dilation: Sequence[int],
+) -> None:
+    if isinstance(padding, str) and padding == "same":
+        raise ValueError("padding 'same' is for convolutions; give a transposed one numbers")
+    if mode != "zeros":
+        raise ValueError("a transposed convolution has padding_mode='zeros' only")
+    for m, s, d in zip(more, stride, dilation, strict=True):
+        if m >= max(s, d):
+            raise ValueError(
+                f"output_padding {m} must be smaller than stride {s} or dilation {d}, "
+                "for the outputs beyond would see no input"
+            )

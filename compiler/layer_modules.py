@@ -1,0 +1,58 @@
+"""Hyper-parameters read off torch.nn modules."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True)
+class About:
+    """What a module knows beside its hyper-parameters."""
+
+    channels: int | None = None
+    linear: bool = False
+    folded_size: tuple[int, ...] | None = None
+
+
+def arguments(module: nn.Module) -> tuple[dict[str, Any], About]:
+    """The arguments of `layers.Conv` for a module. Raises TypeError for other modules."""
+    from torch import nn
+
+    match module:
+        case nn.Conv1d() | nn.Conv2d() | nn.Conv3d():
+            return _convolution(module), About(module.out_channels)
+        case nn.ConvTranspose1d() | nn.ConvTranspose2d() | nn.ConvTranspose3d():
+            more = {"transposed": True, "output_padding": module.output_padding}
+            return _convolution(module) | more, About(module.out_channels)
+        case nn.Linear():
+            return {"kernel_size": (1,)}, About(module.out_features, linear=True)
+        case nn.Unfold():
+            return _window(module), About()
+        case nn.Fold():
+            size = _pair(module.output_size)
+            return _window(module), About(folded_size=size)
+    raise TypeError(
+        f"no layer of {type(module).__name__}; there are Conv1d/2d/3d, ConvTranspose1d/2d/3d, "
+        "Linear, Unfold and Fold, or give hyper-parameters to Conv(…)"
+    )
+
+
+def _convolution(module: Any) -> dict[str, Any]:
+    names = ("kernel_size", "stride", "padding", "dilation", "groups", "padding_mode")
+    return {name: getattr(module, name) for name in names}
+
+
+def _window(module: Any) -> dict[str, Any]:
+    names = ("kernel_size", "stride", "padding", "dilation")
+    return {name: _pair(getattr(module, name)) for name in names}
+
+
+def _pair(value: Any) -> tuple[int, ...]:
+    if isinstance(value, int):
+        return (value, value)
+    numbers = tuple(int(n) for n in value)
+    return numbers * 2 if len(numbers) == 1 else numbers

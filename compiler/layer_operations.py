@@ -1,0 +1,184 @@
+"""Compiling a layer's operations: which file has a definition, the sizes it needs, and a cache.
+
+What the operations are is in `library/*.tn`; their names on tensors are in `layers`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+from diagrammar.diagram import Declared, Diagram, Network, Operand, Tensor
+from diagrammar.library import on_layer
+from diagrammar.specialise import names_of
+
+if TYPE_CHECKING:
+    import torch
+
+    from diagrammar.function import Function
+    from diagrammar.geometry import Geometry
+
+FILES = {
+    "kfac": (
+        "A_expand", "A_reduce", "a_expand", "a_reduce", "A_expand_mean", "A_reduce_mean",
+        "a_expand_mean", "a_reduce_mean", "B_expand", "B_reduce", "rotated", "rotated_joint",
+    ),
+    "per_example": ("l2", "squares", "variance"),
+    "ggn": (
+        "diagonal", "diagonal_each", "block", "channels", "channel_border", "gram", "gram_2",
+        "product",
+    ),
+    "hessian": ("by_input", "by_weight"),
+    "kfra": ("by_input_pair", "factor", "factor_same"),
+}  # fmt: skip
+"""Definitions by file; all others are in the layer's own."""
+
+FILE_OF = {name: file for file, names in FILES.items() for name in names}
+CONJUGATE = "_conj"
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A definition at a layer's hyper-parameters, and its function."""
+
+    diagram: Diagram
+    function: Function
+
+
+class Operations:
+    """The operations of one layer, each compiled when it is first asked for.
+
+    Called with a definition's name, its operands by name, and sizes that they do not fix.
+    """
+
+    def __init__(self, geometry: Geometry, options: Mapping[str, Any]) -> None:
+        self.geometry = geometry
+        self.layer = "conv_transpose" if geometry.transposed else "conv"
+        self.options = {n: v for n, v in options.items() if v is not None}
+        self._compiled: dict[Any, tuple[tuple[str, ...], Function]] = {}
+        self._diagrams: dict[Any, Diagram] = {}
+
+    def __call__(self, name: str, given: Mapping[str, torch.Tensor], **sizes: Any) -> torch.Tensor:
+        """The result of a definition."""
+        key = (name, *sizes.values())
+        found = self._compiled.get(key)
+        if found is None:
+            found = self._compile(key, name, sizes)
+        names, function = found
+        made: torch.Tensor = function(*[given[n] for n in names])
+        return made
+
+    def squares(
+        self,
+        name: str,
+        first: Mapping[str, torch.Tensor],
+        second: Mapping[str, torch.Tensor],
+        **sizes: Any,
+    ) -> torch.Tensor:
+        """A product of two equal parts, the operands of the second being the conjugates `second`.
+
+        Real operands are their own conjugates, and the parts are the same.
+        """
+        if not any(x.is_complex() for x in first.values()):
+            return self(name, first, **sizes)
+        apart = {f"{n}{CONJUGATE}": x for n, x in second.items()}
+        return self(f"{name}{CONJUGATE}", {**first, **apart}, **sizes)
+
+    def compiled(self) -> tuple[Compiled, ...]:
+        """What was compiled so far."""
+        return tuple(
+            Compiled(self._diagrams[key], function) for key, (_, function) in self._compiled.items()
+        )
+
+    def _compile(
+        self, key: Any, name: str, sizes: Mapping[str, Any]
+    ) -> tuple[tuple[str, ...], Function]:
+        diagram = self.diagram(name)
+        known = names_of(diagram)
+        values = {n: v for n, v in self._values(sizes).items() if n in known}
+        function = diagram.compile(**values, **self.options)
+        found = tuple(o.name for o in function.operands), function
+        self._compiled[key], self._diagrams[key] = found, diagram
+        return found
+
+    def diagram(self, name: str) -> Diagram:
+        """A definition on this layer; one whose name ends in `_conj` has a second operand for
+        each second occurrence of one."""
+        geometry = self.geometry
+        plain = name.removesuffix(CONJUGATE)
+        file = FILE_OF.get(plain, self.layer)
+        found = on_layer(file, self.layer, geometry.boundary, geometry.dims)[plain]
+        return found if plain == name else _conjugated(found)
+
+    def _values(self, sizes: Mapping[str, Any]) -> dict[str, int]:
+        """Sizes and parameters by the names that the files use."""
+        g = self.geometry
+        groups = sizes.get("groups")
+        values: dict[str, int] = {"g": g.groups if groups is None else groups}
+        packs = {
+            "k": g.kernel_size, "s": g.stride, "p": g.left, "q": g.right, "d": g.dilation,
+            "more": g.output_padding,
+        }  # fmt: skip
+        for name, given in {**packs, **sizes}.items():
+            if isinstance(given, tuple):
+                values.update({f"{name}.{n}": v for n, v in enumerate(given)})
+            elif given is not None and name != "groups":
+                values[name] = given
+        return values
+
+    # -- sizes -------------------------------------------------------------------------------------
+
+    def output_size(self, size: tuple[int, ...]) -> tuple[int, ...]:
+        """The spatial output size for a spatial input size."""
+        g = self.geometry
+        found = []
+        for n, i in enumerate(size):
+            sides, reach = g.left[n] + g.right[n], g.dilation[n] * (g.kernel_size[n] - 1)
+            if g.transposed:
+                found.append((i - 1) * g.stride[n] - sides + reach + g.output_padding[n] + 1)
+            else:
+                found.append((i + sides - reach - 1) // g.stride[n] + 1)
+        return tuple(found)
+
+    def positions(self, x: torch.Tensor) -> int:
+        """∏o for an input [b, c_in, *i]."""
+        return prod(self.output_size(tuple(x.shape[2:])))
+
+    def channels(self, weight: torch.Tensor) -> tuple[int, int]:
+        """(c_out, c_in) of a weight."""
+        first, second = weight.shape[0], weight.shape[1] * self.geometry.groups
+        return (second, first) if self.geometry.transposed else (first, second)
+
+    def channel_sizes(self, c_out: int) -> dict[str, int]:
+        """The sizes that say how many output channels there are."""
+        return {"co": c_out // self.geometry.groups}
+
+    def factor_sizes(self, matrix: torch.Tensor, c_out: int) -> dict[str, Any]:
+        """The sizes that split the axes of a matrix [c_out·∏o, c_out·∏o]."""
+        positions = matrix.shape[0] // c_out
+        return {"c": c_out, "o": (positions, *(1,) * (self.geometry.dims - 1))}
+
+
+def _conjugated(diagram: Diagram) -> Diagram:
+    """The diagram with another operand in every second place of one."""
+    names: dict[str, Declared] = {o.name: o for o in diagram.operands}
+    twice: dict[str, Declared] = {}
+
+    def part(term: Network) -> Network:
+        seen: set[str] = set()
+        tensors: list[Tensor] = []
+        for tensor in term.tensors:
+            if isinstance(tensor, Operand):
+                if tensor.name in seen:
+                    declared = names[tensor.name]
+                    tensor = replace(tensor, name=f"{tensor.name}{CONJUGATE}")
+                    twice[tensor.name] = replace(declared, name=tensor.name)
+                else:
+                    seen.add(tensor.name)
+            tensors.append(tensor)
+        return replace(term, tensors=tuple(tensors))
+
+    terms = tuple(part(t) for t in diagram.terms)
+    return replace(diagram, terms=terms, operands=(*diagram.operands, *twice.values()))
