@@ -42,6 +42,9 @@ def composition(place: Place) -> Match | Miss:
     wire = _between(place, first, second)
     if isinstance(wire, Miss):
         return wire
+    left = [w for w in dict.fromkeys(first.wires + second.wires) if w != wire]
+    if len(left) > 3:
+        return Miss(f"together {', '.join(left)} are no convolution")
     sizes = place.network.sizes
     made = compose(first, second, wire, sizes)
     if made is None:
@@ -50,6 +53,9 @@ def composition(place: Place) -> Match | Miss:
         return Miss(f"the range of {wire} stays as a bound")
     if _crops(first, second, wire, place) or _crops(second, first, wire, place):
         return Miss(f"{wire} is cut out before it is read")
+    patterns = (conv_form(first, sizes), conv_form(second, sizes))
+    kernels = {form.k for form in patterns if form is not None}
+    made = replace(made, wires=tuple(sorted(made.wires, key=lambda w: w in kernels)))
     form = conv_form(made, sizes)
     if form is None:
         return Miss(f"together {', '.join(made.wires)} are no convolution")
@@ -61,6 +67,63 @@ def composition(place: Place) -> Match | Miss:
     return _narrowed(place, form, wire, because)
 
 
+@rule(
+    law="Σ_j Π[i,j,k]·Π′[j,o,m] = [i = SS′·o + D·k + SD′·m − P − SP′]·[0 ≤ S′·o + D′·m − P′ < J]",
+    example="""
+tensor X[n, i]
+tensor W[k]
+tensor V[m]
+size k := 3, m := 3
+pattern P[i, j, k] = conv(padding=1)
+pattern Q[j, o, m] = conv(stride=2, padding=1)
+Y[n, o] = X[n, i] * P[i, j, k] * W[k] * Q[j, o, m] * V[m]
+""",
+    near_miss="""
+tensor X[n, i]
+tensor W[k]
+tensor V[m]
+tensor M[j]
+size k := 3, m := 3
+pattern P[i, j, k] = conv(padding=1)
+pattern Q[j, o, m] = conv(stride=2, padding=1)
+Y[n, o] = X[n, i] * P[i, j, k] * W[k] * M[j] * Q[j, o, m] * V[m]
+""",
+    reason="j leads elsewhere, too",
+    source="elimination of a variable; the range of j is the second convolution's zero padding",
+    arity=2,
+)
+def stacked_convolutions(place: Place) -> Match | Miss:
+    """Two convolutions with nothing in between are one relation, the inner range kept as bounds.
+
+    Its kernel has as many entries as both together, so it pays only where that kernel is wanted:
+    the standard pipeline leaves it out, `Pipeline(("composition",))` has it.
+    """
+    first, second = place.tensors
+    assert isinstance(first, Relation)
+    assert isinstance(second, Relation)
+    wire = _between(place, first, second)
+    if isinstance(wire, Miss):
+        return wire
+    sizes = place.network.sizes
+    forms = conv_form(first, sizes), conv_form(second, sizes)
+    for relation, form in zip((first, second), forms, strict=True):
+        if form is None or form.k is None:
+            return Miss(f"{relation.name} is no convolution with a kernel")
+    roles = {form.i if form.i == wire else form.o for form in forms if form is not None}
+    if roles != {wire} or sum(form.i == wire for form in forms if form is not None) != 1:
+        return Miss(f"{wire} is not the output of one and the input of the other")
+    outer, inner = (second, first) if forms[1] and forms[1].i == wire else (first, second)
+    made = compose(outer, inner, wire, sizes)
+    if made is None:
+        return Miss(f"no equation fixes {wire}")
+    wires = tuple(w for w in dict.fromkeys(inner.wires + outer.wires) if w != wire)
+    made = replace(made, name=f"{inner.name}{outer.name}", wires=wires)
+    kept = f", its range 0 to {text(expand(sizes[wire] - 1))} kept as bounds"
+    bounded = any(p.bounds for p in made.pieces)
+    because = f"{wire} stands between {first.name} and {second.name} only{kept if bounded else ''}"
+    return Match(Edit(remove=place.site, add=(made,), gone=(wire,)), because)
+
+
 def _between(place: Place, first: Relation, second: Relation) -> str | Miss:
     """The wire that these two share with nothing else."""
     shared = [w for w in first.wires if w in second.wires]
@@ -68,7 +131,8 @@ def _between(place: Place, first: Relation, second: Relation) -> str | Miss:
         w for w in shared if w not in place.open and place.network.ends(w) == tuple(place.site)
     ]
     if not hidden:
-        return Miss(f"{', '.join(shared)} lead elsewhere, too")
+        verb = "leads" if len(shared) == 1 else "lead"
+        return Miss(f"{', '.join(shared)} {verb} elsewhere, too")
     return hidden[0]
 
 
