@@ -15,7 +15,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 QUIETLY = > $(VENV)/install.log 2>&1 || { cat $(VENV)/install.log; exit 1; }
 EDITABLE := --config-settings editable_mode=strict --editable
 STAMP := $(VENV)/.installed
-CHECKED := backends benchmarks compiler grammar tests
+CHECKED := backends benchmarks compiler docs grammar notebooks tests
 PYTEST_ARGS ?= --numprocesses auto --maxprocesses 4
 
 .DELETE_ON_ERROR:

@@ -275,6 +275,10 @@ class Diagram:
 
         return diagram_text(self)
 
+    def __repr__(self) -> str:
+        axes = ", ".join(a[0] if len(a) == 1 else f"({' '.join(a)})" for a in self.axes)
+        return f"<Diagram {self.name}[{axes}]>"
+
     def to_networkx(self) -> networkx.MultiGraph:
         """A graph of tensors and wires for other programs: names, kinds and sizes as plain
         attributes, and the places of the picture. `graph` is the structure itself."""

@@ -44,6 +44,9 @@ class Step:
 
         return step_text(self)
 
+    def __repr__(self) -> str:
+        return f"<Step {self.rule.name} at {', '.join(self.at)}>"
+
     def _repr_svg_(self) -> str:
         from diagrammar.draw import render
 
@@ -118,6 +121,9 @@ class Trace(Sequence[Step]):
 
         return write(path, render(self, "html"))
 
+    def __repr__(self) -> str:
+        return f"<Trace of {self.start.name}: {', '.join(s.rule.name for s in self) or 'no step'}>"
+
     def _repr_svg_(self) -> str:
         from diagrammar.draw import render
 
@@ -138,6 +144,9 @@ class Simplified:
 
     diagram: Diagram
     trace: Trace
+
+    def __repr__(self) -> str:
+        return f"<Simplified {self.diagram!r}, {self.trace!r}>"
 
     def _repr_svg_(self) -> str:
         from diagrammar.draw import render

@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import diagrammar as dg
 from diagrammar.diagram import Diagram
 from diagrammar.draw import render
 from diagrammar.draw.files import write
-from diagrammar.draw.words import signature, where
+from diagrammar.draw.words import reasons, signature, where
 from diagrammar.grammar import syntax
-from diagrammar.library import names
+from diagrammar.grammar.parser import parse
+from diagrammar.grammar.source import Source
+from diagrammar.library import drawn, names
 from diagrammar.plan.planner import symbols_of
-from diagrammar.spec import Spec
 from diagrammar.specialise import names_of, resolve_values
 
 HERE = Path(__file__).parent
@@ -43,7 +44,7 @@ def main(folder: Path) -> None:
     for file in names():
         parts.append(f"## {file}\n")
         parts += [f"{line.removeprefix('#').strip()}" for line in _head(file)]
-        spec = shown(file)
+        spec = drawn(file)
         for name in spec:
             write(folder / "gallery" / f"{file}_{name}.svg", render(spec[name], "svg"))
             if values := dense(spec[name]):
@@ -56,7 +57,7 @@ def main(folder: Path) -> None:
 def contents() -> Iterator[str]:
     """A line for each file with links to its definitions."""
     for file in names():
-        links = ", ".join(f"[{name}](#{anchor(file, name)})" for name in shown(file))
+        links = ", ".join(f"[{name}](#{anchor(file, name)})" for name in drawn(file))
         yield f"- `{file}`: {links}"
     yield ""
 
@@ -68,8 +69,7 @@ def anchor(file: str, name: str) -> str:
 
 def section(file: str, name: str) -> Iterator[str]:
     """One definition."""
-    spec = shown(file)
-    diagram = spec[name]
+    diagram = drawn(file)[name]
     yield f"### {file} {name}\n"
     if diagram.doc:
         yield f"{diagram.doc.strip()}\n"
@@ -82,24 +82,23 @@ def section(file: str, name: str) -> Iterator[str]:
     yield from code(diagram)
 
 
-def shown(file: str) -> Spec:
-    """The definitions of a file, those of any number of dimensions for two."""
-    spec = dg.shipped(file)
-    return spec.at(2) if any(spec[name].family for name in spec) else spec
-
-
 def text(file: str, name: str) -> str:
     """The statement that defines a name, as it stands in its file."""
-    spec = shown(file)
-    for statement in spec.file.statements:
+    source = Source(whole(file), f"{file}.tn")
+    for statement in parse(source).file.statements:
         if isinstance(statement, (syntax.Definition, syntax.Derivative)) and statement.name == name:
-            return spec.source.text[statement.span.start : statement.span.stop].rstrip()
+            return source.text[statement.span.start : statement.span.stop].rstrip()
     raise KeyError(name)
+
+
+def whole(file: str) -> str:
+    """The text of a shipped file."""
+    return (files("diagrammar.library") / f"{file}.tn").read_text(encoding="utf-8")
 
 
 def _head(file: str) -> Iterator[str]:
     """The comment that a file begins with."""
-    for line in shown(file).source.text.splitlines():
+    for line in whole(file).splitlines():
         if not line.startswith("#"):
             break
         yield line
@@ -120,7 +119,8 @@ def derivation(diagram: Diagram, what: str, values: Mapping[str, Any]) -> Iterat
     yield f"Derivation, {what}{f' ({given})' if given else ''}:\n"
     for number, step in enumerate(trace, 1):
         law = " ".join(step.rule.law.split())
-        yield f"{number}. *{step.rule.name}* at {where(step)}: {law}; because {step.because}"
+        because = reasons(step.because)
+        yield f"{number}. *{step.rule.name}* at {where(step)}: {law}; because {because}"
     if not len(trace):
         yield "nothing to simplify."
     yield ""

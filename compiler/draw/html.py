@@ -19,7 +19,7 @@ from diagrammar.draw.steps import changed_lines
 from diagrammar.draw.story import Frame
 from diagrammar.draw.style import STYLE
 from diagrammar.draw.svg import drawing
-from diagrammar.draw.words import law, signature, where
+from diagrammar.draw.words import law, reasons, signature, where
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 
@@ -125,7 +125,7 @@ def _step(
     ]
     if frame.step is not None:
         parts.append(f'<p class="law">{escape(law(frame))}</p>')
-        parts.append(f'<p class="because">because {escape(frame.step.because)}</p>')
+        parts.append(f'<p class="because">because {escape(reasons(frame.step.because))}</p>')
     picture = drawing(layout.pictures[number], thickness=thickness)
     parts.append(f'<div class="picture">{picture}</div>')
     if number:

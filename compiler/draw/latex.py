@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 
 _NAME = re.compile(r"([A-Za-z]+)_?(\d*)('*)")
+_INDEXED = re.compile(r"([A-Za-z]+)_([A-Za-z]+)('*)")
+_TOKEN = re.compile(r"[A-Za-z]\w*'*|\s+|.")
 _WORD = re.compile(r"[A-Za-z_][A-Za-z_0-9]*'*")
 _INDEX = re.compile(r"(\$\\Sigma\$)\\_(\w)")
 _SPECIAL = {
@@ -19,7 +21,10 @@ _SPECIAL = {
 _MATH = {
     "·": r"\cdot ", "²": "^2", "³": "^3", "−": "-", "≥": r"\ge ", "≡": r"\equiv ", "∨": r"\vee ",
     "\\": r"\backslash ", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%",
-    "_": r"\_", "~": r"\sim ",
+    "_": r"\_", "~": r"\sim ", "≠": r"\ne ", "≤": r"\le ", "×": r"\times ", "→": r"\to ",
+    "Π": r"\Pi ", "Σ": r"\textstyle\sum", "∑": r"\textstyle\sum", "δ": r"\delta ", "′": "'",
+    "″": "''", "∈": r"\in ",
+    "∏": r"\textstyle\prod", "⌊": r"\lfloor ", "⌋": r"\rfloor ", "…": r"\dots ", "^": "^",
 }  # fmt: skip
 
 
@@ -34,6 +39,9 @@ def _escaped(text: str) -> str:
 
 def name(text: str) -> str:
     """A name in math mode, without dollars: k1' is k_{1}', ci upright in one piece."""
+    if found := _INDEXED.fullmatch(text):
+        stem, index, primes = found.groups()
+        return f"{name(stem)}_{{\\mathrm{{{index}}}}}{primes}"
     found = _NAME.fullmatch(text)
     if found is None:
         return rf"\mbox{{{prose(text)}}}"
@@ -45,6 +53,54 @@ def name(text: str) -> str:
 def group(axis: tuple[str, ...]) -> str:
     """An axis in math mode."""
     return name(axis[0]) if len(axis) == 1 else "(" + r"\,".join(map(name, axis)) + ")"
+
+
+def statement(text: str) -> str:
+    """A sentence with formulas in it: words are set as words, all else in math mode."""
+    out, math, depth, bars = "", "", 0, 0
+    tokens = _TOKEN.findall(text)
+    for at, token in enumerate(tokens):
+        after, next_but_one = (*tokens[at + 1 : at + 3], "", "")[:2]
+        depth += (token in "[(") - (token in "])")
+        bars ^= token == "|"
+        if not bars and (_is_word(token, after) or (not depth and token in ",;:.")):
+            out, math = out + _dollars(math) + prose(token), ""
+        elif token.isspace() and (not math or _is_word(after, next_but_one)):
+            out, math = f"{out}{_dollars(math)} ", ""
+        elif token.isspace():
+            math += _space(math, after, depth)
+        elif token[0].isalpha() and token.isascii():
+            is_call = len(token) > 1 and token.isalpha() and after in ("[", "(")
+            math += rf"\mathrm{{{token}}}" if is_call else name(token)
+        else:
+            math += "_" if token == "_" else _signs(token)
+    return out + _dollars(math)
+
+
+def _space(math: str, after: str, depth: int) -> str:
+    """The space between two parts of a formula: of an axis, of two formulas side by side."""
+    if after == "(" and not depth:
+        return r"\ "
+    if not after.isalnum() or not after.isascii():
+        return " "
+    if depth:
+        return r"\," if math[-1:].isalnum() or math.endswith("'") else " "
+    return r"\quad " if math.endswith(("]", ")")) else " "
+
+
+def _is_word(token: str, after: str) -> bool:
+    """Whether a token is of the sentence rather than of a formula: the names of wires are single
+    letters, have digits or stand in brackets."""
+    if token == "a":
+        return after.isspace()
+    return len(token) > 1 and token.isalpha() and token.isascii() and after not in ("[", "(")
+
+
+def _dollars(math: str) -> str:
+    if not math.strip():
+        return math
+    end = " " if math != math.rstrip() and not math.rstrip().endswith("\\") else ""
+    return f"${math.strip()}${end}"
 
 
 def formula(text: str) -> str:

@@ -8,7 +8,7 @@ from typing import Literal
 from diagrammar.draw.layout import Layout
 from diagrammar.draw.picture import Picture
 from diagrammar.draw.story import Frame
-from diagrammar.draw.words import law, where
+from diagrammar.draw.words import law, reasons, where
 
 Steps = int | Literal["all", "ends", "last"]
 
@@ -58,7 +58,7 @@ def _heading(number: int, frame: Frame) -> tuple[str, str]:
         return f"{number}. like terms merged", ""
     step = frame.step
     title = f"{number}. {step.rule.name} at {where(step)}: {law(frame)}"
-    return title, f"because {step.because}"
+    return title, f"because {reasons(step.because)}"
 
 
 def _jump(number: int, layout: Layout) -> tuple[str, str]:

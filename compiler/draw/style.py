@@ -16,7 +16,8 @@ STYLE = f"""
 .dg-paper{{fill:var(--paper)}}
 .dg text{{fill:var(--ink);font-size:{FONT:g}px}}
 .dg text{{font-family:"STIX Two Text","Times New Roman",Georgia,serif}}
-.dg .dg-name{{font-style:italic}}
+.dg .dg-name{{font-style:italic;paint-order:stroke;stroke:var(--paper);stroke-width:2.5px}}
+.dg .dg-name{{stroke-linejoin:round}}
 .dg .dg-tensor{{font-style:italic;font-size:{FONT + 2:g}px;text-anchor:middle}}
 .dg .dg-small{{font-style:normal;font-size:{SMALL:g}px;fill:var(--soft)}}
 .dg .dg-fact{{font-size:{SMALL:g}px;text-anchor:middle}}

@@ -96,11 +96,13 @@ def name_wire(
 
 
 def _beyond(found: Sequence[Curve], width: float, height: float) -> Iterator[Box]:
-    """Boxes beyond the ends of a wire, for those too short to stand beside."""
-    for curve in found:
-        for x, y in (curve[3], curve[0]):
-            for side in (1, -1):
-                yield Box.around(x + side * (width / 2 + 8), y, width, height)
+    """Boxes beyond the ends of a wire, for those too short to stand beside; a little above or
+    below where several wires end together."""
+    for shift in (0.0, 4.0, -4.0, 8.0, -8.0):
+        for curve in found:
+            for x, y in (curve[3], curve[0]):
+                for side in (1, -1):
+                    yield Box.around(x + side * (width / 2 + 8), y + shift, width, height)
 
 
 def _spots(found: Sequence[Curve]) -> Iterator[tuple[Point, Point]]:

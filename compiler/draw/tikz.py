@@ -14,11 +14,16 @@ from diagrammar.draw.picture import Node, Picture, Wire
 from diagrammar.draw.scenes import Scene
 from diagrammar.draw.shapes import Point
 from diagrammar.draw.tags import Tag
-from diagrammar.draw.words import signature
 
 WIDTH = 397.0
 """A text width in pt (5.5 inches)."""
 _PX = 0.75
+_FONTS = (
+    (0.85, ("small", "small", "tiny")),
+    (0.7, ("normalsize", "normalsize", "scriptsize")),
+    (0.0, ("large", "normalsize", "scriptsize")),
+)
+"""Of tensors, of wires and of small print from some scale on: what is shrunk begins larger."""
 _STYLES = {
     "operand": "fill=black!4",
     "constant": "double, fill=black!4",
@@ -49,12 +54,14 @@ def tikz(
     if len(shown) > 1:
         parts = []
         for scene, picture in zip(shown, pictures, strict=True):
-            says = latex.prose(scene.title)
+            says = latex.statement(scene.title)
             if scene.because:
-                says += f" --- {latex.prose(scene.because)}"
+                says += f" --- {latex.statement(scene.because)}"
             parts.append(f"{{\\footnotesize {says}}}\\par\\smallskip\n{picture}\\par\\medskip\n")
-        title = latex.prose(signature(shown[0].picture.diagram))
-        caption = f"\\caption{{Derivation of {title}.}}\n"
+        start = shown[0].picture.diagram
+        axes = ",\\,".join(map(latex.group, start.axes))
+        title = latex.name(start.name) + (f"[{axes}]" if axes else "")
+        caption = f"\\caption{{Derivation of ${title}$.}}\n"
         text = "\\begin{figure}\n\\centering\n" + "".join(parts) + caption + "\\end{figure}\n"
     return _DOCUMENT % text if standalone else text
 
@@ -62,6 +69,7 @@ def tikz(
 def _picture(picture: Picture, thickness: bool, width: float) -> str:
     scale = min(1.0, width / (picture.width * _PX))
     fit = f", scale={scale:.3f}, transform shape" if scale < 1 else ""
+    fonts = next(fonts for least, fonts in _FONTS if scale >= least)
     lines = [
         rf"\begin{{tikzpicture}}[x={_PX}pt, y=-{_PX}pt, line width=0.5pt{fit}]",
         *(_wire(wire, thickness) for wire in picture.wires),
@@ -77,13 +85,13 @@ def _picture(picture: Picture, thickness: bool, width: float) -> str:
             rf"\draw[line width=1.4pt] {_at((bar.x, bar.top))} -- {_at((bar.x, bar.bottom))} "
             rf"{_at((bar.x, y))} -- {_at((bundle.outer, y))};"
         )
-    lines += [_node(node) for node in picture.nodes if not node.gone]
+    lines += [_node(node, fonts) for node in picture.nodes if not node.gone]
     for mark in picture.marks:
         if mark.kind == "copy":
             lines.append(rf"\fill {_at((mark.x, mark.y))} circle[radius=1.5pt];")
         else:
             lines.append(rf"\draw[fill=white] {_at((mark.x, mark.y))} circle[radius=1.6pt];")
-    lines += [_tag(tag) for tag in picture.tags]
+    lines += [_tag(tag, fonts) for tag in picture.tags]
     return "\n".join([*lines, r"\end{tikzpicture}", ""])
 
 
@@ -100,7 +108,7 @@ def _wire(wire: Wire, thickness: bool) -> str:
     return rf"\draw{style} {' '.join(runs)};"
 
 
-def _node(node: Node) -> str:
+def _node(node: Node, fonts: tuple[str, str, str]) -> str:
     box, about = node.box, node.caption
     if about.kind == "delta":
         return rf"\fill {_at(box.centre)} circle[radius={'3pt' if node.touched else '2.2pt'}];"
@@ -112,8 +120,8 @@ def _node(node: Node) -> str:
         corners = f"rounded corners={node.corner * _PX:.1f}pt"
         style = f"{'circle' if circle else corners}, {style}"
         size = f"minimum size={box.width * _PX:.1f}pt" if circle else size
-    lines = [f"${latex.name(about.lines[0])}$"]
-    lines += [rf"{{\tiny ${_facts(line)}$}}" for line in about.lines[1:]]
+    lines = [rf"{{\{fonts[0]} ${latex.name(about.lines[0])}$}}"]
+    lines += [rf"{{\{fonts[2]} ${_facts(line)}$}}" for line in about.lines[1:]]
     text = r"\\[-2pt]".join(lines)
     options = f"draw, {style}, inner sep=0pt, align=center, {size}{touched}"
     return rf"\node[{options}] at {_at(box.centre)} {{{text}}};"
@@ -122,19 +130,20 @@ def _node(node: Node) -> str:
 def _facts(line: str) -> str:
     """Hyper-parameters side by side, or words."""
     if "=" in line or "≥" in line:
-        return latex.formula(line).replace(" ", r"\;")
+        return latex.formula(line).replace(" ", r"\;").replace("=", "{=}")
     return rf"\mbox{{{latex.prose(line)}}}"
 
 
-def _tag(tag: Tag) -> str:
+def _tag(tag: Tag, fonts: tuple[str, str, str]) -> str:
     if tag.kind in ("wire", "open"):
         axis = tuple(tag.text.strip("()").split())
         text = f"${latex.group(axis)}$"
     else:
         text = f"${latex.formula(tag.text)}$"
     if tag.small:
-        text += rf"{{\tiny\,${latex.formula(tag.small)}$}}"
-    return rf"\node[inner sep=0pt, font=\small] at {_at(tag.box.centre)} {{{text}}};"
+        text += rf"{{\{fonts[2]}\,${latex.formula(tag.small)}$}}"
+    options = rf"inner sep=0.4pt, fill=white, font=\{fonts[1]}"
+    return rf"\node[{options}] at {_at(tag.box.centre)} {{{text}}};"
 
 
 def _at(point: Point) -> str:

@@ -40,6 +40,14 @@ def where(step: Step) -> str:
     return ", ".join(names)
 
 
+def reasons(because: str) -> str:
+    """The reasons of a step at several places, each once where they differ by primes only."""
+    kept: dict[str, str] = {}
+    for reason in because.split("; "):
+        kept.setdefault(reason.replace("'", ""), reason)
+    return "; ".join(kept.values())
+
+
 def law(frame: Frame) -> str:
     """The law of the step that led to a frame, on one line."""
     return "" if frame.step is None else " ".join(frame.step.rule.law.split())

@@ -7,6 +7,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from diagrammar.diagram import Diagram
     from diagrammar.spec import Spec
 
 USES_LAYER = 'use "conv.tn" as layer'
@@ -38,6 +39,24 @@ def on_layer(name: str, layer: str, boundary: str, rank: int) -> Spec:
     head = _text(layer).replace("boundary=zeros", f"boundary={boundary}")
     body = "" if name == layer else _text(name).replace(USES_LAYER, "").replace("layer.", "")
     return parse_source(Source(head + body, f"{name}.tn")).at(rank)
+
+
+def drawn(name: str) -> dict[str, Diagram]:
+    """The definitions of a shipped file as one looks at them: in two dimensions where any number is
+    meant, on the plain convolution where it is about a layer."""
+    from diagrammar.grammar.parser import parse
+    from diagrammar.grammar.source import Source
+    from diagrammar.grammar.syntax import Definition, Derivative, Sample
+
+    text = _text(name)
+    if USES_LAYER in text:
+        spec = on_layer(name, "conv", "zeros", 2)
+    else:
+        spec = shipped(name)
+        spec = spec.at(2) if any(spec[n].family for n in spec) else spec
+    statements = parse(Source(text, f"{name}.tn")).file.statements
+    own = [s.name for s in statements if isinstance(s, (Definition, Derivative, Sample))]
+    return {n: spec[n] for n in own if n in spec}
 
 
 @lru_cache(maxsize=64)

@@ -55,6 +55,9 @@ class Plan:
         """The most bytes alive at once beyond the operands."""
         return peak_elements(self.program) * itemsize
 
+    def __repr__(self) -> str:
+        return f"<plan of {self.program.name}: {str(self).splitlines()[-1]}>"
+
     def _repr_html_(self) -> str:
         from diagrammar.draw.tables import plan_table
 
