@@ -21,7 +21,7 @@ from benchmarks.operations import OPERATIONS, Operation
 from benchmarks.progress import tracked
 from benchmarks.results import Sheet
 from benchmarks.timing import Clock, geometric_mean, shown
-from diagrammar.draw import formats, render
+from diagrammar.draw import render
 from diagrammar.function import Function, Specialised
 from diagrammar.pipeline import Trace
 from tests.reference import relative_error
@@ -78,11 +78,8 @@ def write(layer: Layer, op: Operation, function: Function, out: Path) -> None:
 
 def picture(trace: Trace, special: Specialised, stem: Path) -> None:
     """The derivation drawn: as a page beside plan and code, and as a picture of all steps."""
-    beside = {"plan": str(special.plan), "source": special.source}
-    for kind, options in (("html", beside), ("svg", {})):
-        if hasattr(formats, kind):
-            drawn = render(trace, kind, **options)
-            stem.with_suffix(f".{kind}").write_text(drawn, encoding="utf-8")
+    stem.with_suffix(".html").write_text(render(special, "html"), encoding="utf-8")
+    stem.with_suffix(".svg").write_text(render(trace, "svg"), encoding="utf-8")
 
 
 def sheet(found: Sequence[Result]) -> Sheet:

@@ -129,7 +129,8 @@ class _Writer:
         if form is None or form.k is None or relation.wires != (form.i, form.o, form.k):
             return None
         reach = form.I + 2 * form.P - form.D * (form.K - 1) - 1
-        if not equal(floor_div(expand(reach), form.S) + 1, form.O):
+        formula = floor_div(expand(reach), form.S) + 1
+        if expand(formula - form.O) != 0:  # as it will be read back, not merely of equal value
             return None  # another padding on the right, or sizes that a rewrite has cut
         options = (("stride", form.S, 1), ("padding", form.P, 0), ("dilation", form.D, 1))
         written = tuple(

@@ -163,6 +163,7 @@ PASSES: dict[str, Pass] = {
             (
                 "delta elimination",
                 "functional dependence",
+                "repetition",
                 "composition",
                 "common factor",
                 "dead kernel entries",

@@ -102,7 +102,24 @@ def equal(a: Dim, b: Dim) -> bool:
         return a == b
     if a == b:
         return True
-    return bool(sympy.expand(a - b) == 0)
+    difference = sympy.expand(a - b)
+    before = None
+    while difference != before and difference.has(FloorDiv):  # quotients within quotients
+        before, difference = difference, sympy.expand(difference.replace(FloorDiv, _whole_out))
+    return bool(difference == 0)
+
+
+def _whole_out(a: Expr, b: Expr) -> Expr:
+    """⌊a / b⌋ with all coefficients of a from 0 to b − 1: ⌊(n + 7)/2⌋ = ⌊(n + 1)/2⌋ + 3."""
+    whole, rest = Integer(0), Integer(0)
+    for term in sympy.Add.make_args(sympy.expand(a)):
+        coefficient, factor = term.as_coeff_Mul()
+        if coefficient.is_Integer and b.is_Integer and factor.is_integer is not False:
+            whole += coefficient // b * factor
+            rest += coefficient % b * factor
+        else:
+            rest += term
+    return FloorDiv(rest, b) + whole
 
 
 def nonnegative(a: Dim) -> bool:

@@ -52,6 +52,7 @@ BODIES = {
     "step behind": "Y[n, q] = X[n, i] * P[i, o, k] * B[o, q] * W[k]",
     "mask": "Y[n, o] = X[n, i] * P[i, o, k] * W[k] * C[o, k]",
     "digits": "Y[n, m] = U[n, o, k] * D[o, k, o', k'] * U[m, o', k']",
+    "twice": "Y[n, o] = X[n, i] * P[i, o, k] * P[i, o, k] * W[k]",
     "stacked": "Y[n, q] = X[n, i] * P[i, o, k] * W[k] * Q[o, q, m] * M[m]",
 }
 

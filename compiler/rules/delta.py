@@ -182,6 +182,40 @@ def functional_dependence(place: Place) -> Match | Miss:
     return Match(Edit(remove=place.site[1:], merge={b: kept}), because)
 
 
+@rule(
+    law="Π·Π = Π   (its entries are 0 and 1)",
+    example="""
+tensor X[n, i]
+tensor V[k]
+pattern P[i, o, k] = conv(padding=1)
+Y[n, o] = X[n, i] * P[i, o, k] * P[i, o, k] * V[k]
+""",
+    near_miss="""
+tensor X[n, i]
+tensor V[k]
+pattern P[i, o, k] = conv(padding=1)
+pattern Q[i, o, k] = conv(padding=2, dilation=2)
+Y[n, o] = X[n, i] * P[i, o, k] * Q[i, o, k] * V[k]
+""",
+    reason="their equations differ",
+    source="a 0/1 tensor is its own square",
+    boundary="any",
+    arity=2,
+)
+def repetition(place: Place) -> Match | Miss:
+    """A relation that stands twice between the same wires stands once."""
+    first, second = place.tensors
+    assert isinstance(first, Relation)
+    assert isinstance(second, Relation)
+    if set(first.wires) != set(second.wires):
+        return Miss("their wires differ")
+    if first.pieces != second.pieces:
+        return Miss("their equations differ")
+    at = place.site[1] if second.view is None else place.site[0]
+    because = f"{first.name} stands twice between {', '.join(first.wires)}"
+    return Match(Edit(remove=(at,)), because)
+
+
 def _head(relation: Relation) -> str:
     """The wire that a step reads: i of i = S·o − P, with S > 1."""
     form = relation.pieces[0].equations[0].form.coefficients
