@@ -193,6 +193,12 @@ class _Run:
             total = total + self.values[value]
         return total
 
+    def concat(self, op: ops.Concat, shape: tuple[int, ...]) -> Array:
+        return np.concatenate([self.values[value] for value in op.values], op.axis)
+
+    def stack(self, op: ops.Stack, shape: tuple[int, ...]) -> Array:
+        return np.stack([self.values[value] for value in op.values], op.axis)
+
     def einsum(self, op: ops.Einsum, shape: tuple[int, ...]) -> Array:
         arrays = [self.values[value] for value in op.values]
         used = sorted({label for term in (*op.terms, op.out) for label in term})
@@ -214,7 +220,10 @@ class _Run:
         out = np.zeros((shape[0], groups, shape[1] // groups, *shape[2:]), self.kind)
         for k, at in geometry.entries():
             out += np.einsum("bgc...,gdc->bgd...", x[at], weight[k])
-        return out.reshape(shape)
+        out = out.reshape(shape)
+        if op.bias is not None:
+            out = out + self.values[op.bias].reshape(-1, *[1] * len(op.stride))
+        return out
 
     def transposed(self, op: ops.TransposedConvolution, shape: tuple[int, ...]) -> Array:
         v, weight, groups = self.values[op.x], self.values[op.weight], self.size_of(op.groups)
@@ -311,6 +320,8 @@ _METHODS: dict[type, Callable[[_Run, Any, tuple[int, ...]], Array]] = {
     ops.Scale: _Run.scale,
     ops.Cast: _Run.cast,
     ops.Add: _Run.add,
+    ops.Concat: _Run.concat,
+    ops.Stack: _Run.stack,
     ops.Einsum: _Run.einsum,
     ops.Convolution: _Run.convolution,
     ops.TransposedConvolution: _Run.transposed,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -35,25 +35,13 @@ def lower(program: Program) -> Lowered:
     value: dict[int, int] = {}
     origins: list[set[int]] = []
     for at, step in enumerate(program.steps):
-        operation = reread(step.operation, value)
+        operation = ops.reread(step.operation, value)
         value[at] = builder.put(replace(step, operation=operation))
         origins += [{at} for _ in builder.steps[len(origins) :]]
         origins[value[at]].add(at)
     results = tuple(value[at] for at in program.results)
     steps = joined(needed(builder.steps, results), results, origins)
     return Lowered(steps, results, tuple(map(frozenset, origins)))
-
-
-def reread(operation: Any, value: Mapping[int, int]) -> Any:
-    """The operation reading other values."""
-    changed: dict[str, Any] = {}
-    for item in fields(operation):
-        old = getattr(operation, item.name)
-        if item.name in ("x", "like", "weight", "cotangent") and old is not None:
-            changed[item.name] = value[old]
-        elif item.name == "values":
-            changed[item.name] = tuple(value[v] for v in old)
-    return replace(operation, **changed)
 
 
 class _Builder:
@@ -119,7 +107,7 @@ class _Builder:
                 return not op.axes
             case ops.Scale():
                 return scalar.equal(op.factor, 1)
-            case ops.Add():
+            case ops.Add() | ops.Concat():
                 return same(step.shape, self.shape(op.values[0]))
             case ops.Dilate():
                 return scalar.equal(op.step, 1)

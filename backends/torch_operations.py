@@ -234,6 +234,12 @@ class Writer:
             text += f" - {value.text[1:]}" if negative else f" + {value.text}"
         return Code(text, SUM)
 
+    def _concat(self, op: ops.Concat, step: Step, *values: Code) -> Code:
+        return call("torch.cat", f"[{', '.join(v.text for v in values)}]", *_dim(op.axis))
+
+    def _stack(self, op: ops.Stack, step: Step, *values: Code) -> Code:
+        return call("torch.stack", f"[{', '.join(v.text for v in values)}]", *_dim(op.axis))
+
     def _einsum(self, op: ops.Einsum, step: Step, a: Code, b: Code) -> Code:
         names: dict[int, str] = {}
         for value, term in zip(op.values, op.terms, strict=True):
@@ -241,9 +247,12 @@ class Writer:
                 names.setdefault(label, axis)
         return write_einsum(op, (a, b), names)
 
-    def _convolution(self, op: ops.Convolution, step: Step, x: Code, weight: Code) -> Code:
+    def _convolution(
+        self, op: ops.Convolution, step: Step, x: Code, weight: Code, *bias: Code
+    ) -> Code:
         name = f"torch.nn.functional.conv{_dimensions(op)}d"
-        return call(name, x.text, weight.text, *self._options(_geometry(op), op.groups))
+        values = [v.text for v in (x, weight, *bias)]
+        return call(name, *values, *self._options(_geometry(op), op.groups))
 
     def _transposed(self, op: ops.TransposedConvolution, step: Step, x: Code, weight: Code) -> Code:
         name = f"torch.nn.functional.conv_transpose{_dimensions(op)}d"
@@ -283,6 +292,11 @@ def _agree(a: Sequence[Dim], b: Sequence[Dim]) -> int:
     return next((n for n, (p, q) in enumerate(pairs) if not scalar.equal(p, q)), len(pairs))
 
 
+def _dim(axis: int) -> tuple[str, ...]:
+    """The argument that says along which axis, unless it is the first."""
+    return (f"dim={axis}",) if axis else ()
+
+
 def _axes(axes: Sequence[int]) -> str:
     return str(axes[0]) if len(axes) == 1 else f"({', '.join(map(str, axes))})"
 
@@ -316,6 +330,8 @@ _METHODS: dict[type, Callable[..., Code]] = {
     ops.Scale: Writer._scale,
     ops.Cast: Writer._cast,
     ops.Add: Writer._add,
+    ops.Concat: Writer._concat,
+    ops.Stack: Writer._stack,
     ops.Einsum: Writer._einsum,
     ops.Convolution: Writer._convolution,
     ops.TransposedConvolution: Writer._transposed,

@@ -9,8 +9,8 @@ Nothing here knows diagrams, and no operation here is specific to one backend.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Union
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any, Union
 
 if TYPE_CHECKING:
     import sympy
@@ -208,6 +208,32 @@ class Add:
 
 
 @dataclass(frozen=True, slots=True)
+class Concat:
+    """Values one after the other along `axis`."""
+
+    values: tuple[int, ...]
+    axis: int
+
+    @property
+    def inputs(self) -> tuple[int, ...]:
+        """The values that are joined."""
+        return self.values
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """Values of one shape side by side along a new axis, which becomes axis `axis`."""
+
+    values: tuple[int, ...]
+    axis: int
+
+    @property
+    def inputs(self) -> tuple[int, ...]:
+        """The values that are stacked."""
+        return self.values
+
+
+@dataclass(frozen=True, slots=True)
 class Einsum:
     """A contraction. `terms[n]` labels the axes of input n, `out` those of the result.
 
@@ -229,7 +255,7 @@ class Einsum:
 @dataclass(frozen=True, slots=True)
 class Convolution:
     """Native convolution: x [b, g·ci, *i], weight [g·co, ci, *k] → [b, g·co, *o]; symmetric zero
-    padding."""
+    padding; plus `bias` [g·co], if given."""
 
     x: int
     weight: int
@@ -237,11 +263,12 @@ class Convolution:
     padding: tuple[Dim, ...]
     dilation: tuple[Dim, ...]
     groups: Dim = 1
+    bias: int | None = None
 
     @property
     def inputs(self) -> tuple[int, ...]:
-        """Input and weight."""
-        return (self.x, self.weight)
+        """Input and weight, and the bias."""
+        return (self.x, self.weight) if self.bias is None else (self.x, self.weight, self.bias)
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,6 +325,8 @@ Operation = (
     | Scale
     | Cast
     | Add
+    | Concat
+    | Stack
     | Einsum
     | Convolution
     | TransposedConvolution
@@ -376,3 +405,15 @@ class Program:
         for value in self.results:
             last[value] = len(self.steps)
         return tuple(last)
+
+
+def reread(operation: Any, value: Mapping[int, int]) -> Any:
+    """The operation reading other values: each of its inputs looked up."""
+    changed: dict[str, Any] = {}
+    for item in fields(operation):
+        old = getattr(operation, item.name)
+        if item.name in ("x", "like", "weight", "cotangent", "bias") and old is not None:
+            changed[item.name] = value[old]
+        elif item.name == "values":
+            changed[item.name] = tuple(value[v] for v in old)
+    return replace(operation, **changed)

@@ -354,7 +354,7 @@ class Lowering:
     def _native(self, tree: Native) -> Value:
         left, right = self.value(tree.left), self.value(tree.right)
         forms = [self._form(at) for at in tree.relations]
-        spatial = {w for f in forms for w in (f.i, f.o, str(f.k))}
+        spatial = {w for f in forms for w in (f.i, f.o, f.k) if w is not None}
         roles = native.layout(left.wires, right.wires, self.needed(tree), spatial)
         write = {
             "convolution": self._convolution,
@@ -373,7 +373,7 @@ class Lowering:
     def _convolution(
         self, x: Value, w: Value, forms: list[ConvForm], roles: native.Layout
     ) -> Value:
-        i, o, k = ([[str(getattr(f, letter))] for f in forms] for letter in "iok")
+        i, o, k = self._ends(forms)
         data = self._grouped(x, roles.left, [*roles.group, *roles.summed], *i)
         kernel = self._grouped(w, [*roles.group, *roles.right], roles.summed, *k)
         computed = [expand(f.O + native.extra(f)) for f in forms]
@@ -392,7 +392,7 @@ class Lowering:
         return self.writer.ungroup(step, wires)
 
     def _transposed(self, v: Value, w: Value, forms: list[ConvForm], roles: native.Layout) -> Value:
-        i, o, k = ([[str(getattr(f, letter))] for f in forms] for letter in "iok")
+        i, o, k = self._ends(forms)
         data = self._grouped(v, roles.left, [*roles.group, *roles.summed], *o)
         kernel = self._grouped(w, [*roles.group, *roles.summed], roles.right, *k)
         stride, padding, dilation = self._geometry(forms)
@@ -409,7 +409,7 @@ class Lowering:
     def _weight_gradient(
         self, x: Value, v: Value, forms: list[ConvForm], roles: native.Layout
     ) -> Value:
-        i, o, k = ([[str(getattr(f, letter))] for f in forms] for letter in "iok")
+        i, o, k = self._ends(forms)
         data = self._grouped(x, roles.summed, [*roles.group, *roles.left], *i)
         cotangent = self._grouped(v, roles.summed, [*roles.group, *roles.right], *o)
         surplus = tuple((0, native.extra(f)) for f in forms)
@@ -420,10 +420,19 @@ class Lowering:
             cotangent = self.writer.step(padding, ends, made.axes)
         operation = ops.WeightGradient(data, cotangent, *self._geometry(forms), self._groups(roles))
         shape = [*self._sizes((*roles.group, *roles.right), roles.left), *(f.K for f in forms)]
-        names = [*self._labels((*roles.group, *roles.right), roles.left), *(w[0] for w in k)]
+        names = self._labels((*roles.group, *roles.right), roles.left, *k)
         step = self.writer.step(operation, shape, names)
-        wires = (*roles.group, *roles.right, *roles.left, *(w[0] for w in k))
+        wires = (*roles.group, *roles.right, *roles.left, *(w for axis in k for w in axis))
         return self.writer.ungroup(step, wires)
+
+    @staticmethod
+    def _ends(forms: list[ConvForm]) -> tuple[list[list[str]], list[list[str]], list[list[str]]]:
+        """The wires i, o and k of each relation, as axes; a kernel of size one has none."""
+        return (
+            [[f.i] for f in forms],
+            [[f.o] for f in forms],
+            [[] if f.k is None else [f.k] for f in forms],
+        )
 
     @staticmethod
     def _geometry(

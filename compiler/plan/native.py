@@ -87,7 +87,7 @@ def _role(search: Search, a: Entry, b: Entry, at: int) -> tuple[str, str] | None
     each."""
     form = search.forms[at]
     if form.k is None:
-        return None
+        return _unit_role(search, a, b, at)
     letters = {"i": search.bit[form.i], "o": search.bit[form.o], "k": search.bit[form.k]}
     left = [letter for letter, bit in letters.items() if a.wires & bit]
     right = [letter for letter, bit in letters.items() if b.wires & bit]
@@ -96,12 +96,25 @@ def _role(search: Search, a: Entry, b: Entry, at: int) -> tuple[str, str] | None
     return None
 
 
+def _unit_role(search: Search, a: Entry, b: Entry, at: int) -> tuple[str, str] | None:
+    """The same for a kernel of size one, whose wire is left out: a side without a wire has k."""
+    form = search.forms[at]
+    i, o = search.bit[form.i], search.bit[form.o]
+    needed = search.needed(a.tensors | b.tensors | 1 << at)
+    left, right = (("i" if e.wires & i else "") + ("o" if e.wires & o else "") for e in (a, b))
+    if (left, right) in (("i", "o"), ("o", "i")):
+        return None if needed & (i | o) else (left, right)
+    if {left, right} in ({"i", ""}, {"o", ""}):
+        return left or "k", right or "k"
+    return None
+
+
 def _wires(search: Search, kind: NativeKind, forms: Sequence[ConvForm]) -> tuple[int, int]:
     """The relation wires that are summed, and those of the result."""
     inner = result = 0
     for form in forms:
-        assert form.k is not None
-        i, o, k = search.bit[form.i], search.bit[form.o], search.bit[form.k]
+        i, o = search.bit[form.i], search.bit[form.o]
+        k = 0 if form.k is None else search.bit[form.k]
         own = {"convolution": o, "transposed": i, "weight gradient": k}[kind]
         result |= own
         inner |= (i | o | k) & ~own

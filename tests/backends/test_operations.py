@@ -354,12 +354,36 @@ def native(draw: Draw, b: Builder) -> int:
     kind = draw.number(0, 2)
     if kind == 0:
         inputs = (b.operand("X", f"n g-ci {axes}", *x), b.operand("W", f"g-co ci {axes}", *w))
-        return b.put(ops.Convolution(*inputs, *options), v)
+        bias = b.operand("bias", "g-co", g * co) if draw.number(0, 1) else None
+        return b.put(ops.Convolution(*inputs, *options, bias), v)
     if kind == 1:
         inputs = (b.operand("V", f"n g-co {axes}", *v), b.operand("W", f"g-co ci {axes}", *w))
         return b.put(ops.TransposedConvolution(*inputs, s, p, tuple(sizes["left"]), d, g), x)
     inputs = (b.operand("X", f"n g-ci {axes}", *x), b.operand("V", f"n g-co {axes}", *v))
     return b.put(ops.WeightGradient(*inputs, *options), w)
+
+
+@case
+def concat(draw: Draw, b: Builder) -> int:
+    """Two values along any axis, of which they may have different sizes."""
+    x = operand(draw, b)
+    axis = draw.number(0, 2)
+    shape = list(b.shape(x))
+    shape[axis] = draw.size("more", 0, 4)
+    y = b.operand("Y", "a b c", *shape)
+    shape[axis] = shape[axis] + b.shape(x)[axis]
+    return b.put(ops.Concat((x, y), axis), shape)
+
+
+@case
+def stack(draw: Draw, b: Builder) -> int:
+    """Up to three values along a new axis; a value may stand twice."""
+    x = operand(draw, b)
+    y = b.permute(b.permute(x, 2, 1, 0), 2, 1, 0)
+    values = (x, y, x)[: draw.number(1, 3)]
+    axis, shape = draw.number(0, 3), list(b.shape(x))
+    shape.insert(axis, len(values))
+    return b.put(ops.Stack(values, axis), shape)
 
 
 def shaped(program: Program, values: dict[str, int]) -> dict[str, tuple[int, ...]]:

@@ -1,0 +1,87 @@
+"""Sums that a library call takes over: the bias of a convolution."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+from diagrammar import program as ops
+from diagrammar.diagram import product
+from diagrammar.plan.writer import Writer
+from diagrammar.scalar import equal
+
+
+def with_bias(program: ops.Program) -> ops.Program:
+    """The program with `convolution + bias` as one call wherever nothing else reads the sum's
+    first part."""
+    uses = Counter(v for step in program.steps for v in step.operation.inputs)
+    uses.update(program.results)
+    writer = Writer()
+    value: dict[int, int] = {}
+    for at, step in enumerate(program.steps):
+        found = _biased(program, at, uses)
+        if found is None:
+            operation = ops.reread(step.operation, value)
+            value[at] = writer.step(operation, step.shape, step.axes, step.remark)
+            continue
+        convolution, bias = found
+        made = program.steps[convolution]
+        channels = made.shape[1]
+        flat = writer.reshape(value[bias], [channels], [made.axes[1]])
+        operation = replace(ops.reread(made.operation, value), bias=flat)
+        fused = writer.step(operation, made.shape, made.axes, step.remark)
+        value[at] = writer.reshape(fused, step.shape, step.axes)
+    results = tuple(value[at] for at in program.results)
+    return without_unread(replace(program, steps=tuple(writer.steps), results=results))
+
+
+def _biased(program: ops.Program, at: int, uses: Counter[int]) -> tuple[int, int] | None:
+    """The convolution and the bias that a step adds; None if it does not."""
+    step = program.steps[at]
+    if not isinstance(step.operation, ops.Add) or len(step.operation.values) != 2:
+        return None
+    for first, bias in (step.operation.values, step.operation.values[::-1]):
+        convolution = first
+        while (
+            isinstance(program.steps[convolution].operation, ops.Reshape) and uses[convolution] == 1
+        ):
+            convolution = program.steps[convolution].operation.x  # type: ignore[union-attr]
+        made = program.steps[convolution]
+        if (
+            isinstance(made.operation, ops.Convolution)
+            and made.operation.bias is None
+            and uses[convolution] == 1
+            and all(map(equal, program.steps[first].shape, step.shape))
+            and _along_channels(program.steps[bias], program.steps[first], made)
+        ):
+            return convolution, bias
+    return None
+
+
+def _along_channels(bias: ops.Step, shaped: ops.Step, convolution: ops.Step) -> bool:
+    """Whether a value has one entry for each channel of a convolution, and no other axis."""
+    kept = [n for n, size in enumerate(bias.shape) if not equal(size, 1)]
+    if not kept or len(bias.shape) != len(shaped.shape):
+        return False
+    start, end = kept[0], kept[-1] + 1
+    return (
+        equal(product(shaped.shape[:start]), convolution.shape[0])
+        and equal(product(bias.shape), convolution.shape[1])
+        and equal(product(shaped.shape[start:end]), convolution.shape[1])
+    )
+
+
+def without_unread(program: ops.Program) -> ops.Program:
+    """The program without steps that no result depends on; operands stay."""
+    needed = set(program.results)
+    for at in reversed(range(len(program.steps))):
+        if at in needed:
+            needed.update(program.steps[at].operation.inputs)
+    value: dict[int, int] = {}
+    steps = []
+    for at, step in enumerate(program.steps):
+        if at in needed or isinstance(step.operation, ops.Operand):
+            value[at] = len(steps)
+            steps.append(replace(step, operation=ops.reread(step.operation, value)))
+    results = tuple(value[at] for at in program.results)
+    return replace(program, steps=tuple(steps), results=results)
