@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from diagrammar.diagram import Declared, Diagram
 from diagrammar.grammar.errors import DiagramError, Problem, near
-from diagrammar.pipeline import Pipeline, Trace
+from diagrammar.pipeline import Trace
+from diagrammar.plan.candidates import Candidate, candidates, choose
 from diagrammar.plan.cost import DEFAULT
 from diagrammar.plan.memory import parse_bytes, peak_elements, show_bytes
-from diagrammar.plan.planner import Planned, axis_names, bindings, dense, plan
+from diagrammar.plan.planner import Planned, axis_names, bindings, dense
 from diagrammar.plan.report import Plan
-from diagrammar.plan.search import Options as SearchOptions
 from diagrammar.plan.writer import Origin
 from diagrammar.program import Program
 from diagrammar.sizes import Contradiction, solve
@@ -93,6 +93,8 @@ class Specialised:
     diagrams: tuple[Diagram, ...]
     options: Options
     checked: bool = False
+    candidates: tuple[Candidate, ...] = ()
+    chosen: str = ""
 
     def __call__(self, *operands: Tensor) -> Any:
         """The result, or a tuple of results."""
@@ -385,17 +387,30 @@ def build(
         program = dense(name, diagrams, operands)
         call = _oracle(program)
         return Specialised(call, "", Planned(program, ()), (), tuple(diagrams), options)
-    pipeline = Pipeline(without=options.without)
-    simplified = [pipeline.run(d) for d in diagrams]
-    search = SearchOptions(machine=DEFAULT, native=options.native)
-    planned = plan(
+    found = candidates(
         name,
-        [s.diagram for s in simplified],
+        diagrams,
         operands,
-        search,
-        doc=_doc(diagrams, simplified),
+        DEFAULT,
+        native=options.native,
+        without=options.without,
         accumulate=options.accumulate,
+        doc=lambda simplified: _doc(diagrams, simplified),
     )
+    chosen = choose(found, None if options.memory is None else options.memory // 4)
+    return emitted(name, chosen, found, options, checked=checked)
+
+
+def emitted(
+    name: str,
+    chosen: Candidate,
+    found: Sequence[Candidate],
+    options: Options,
+    *,
+    checked: bool = False,
+) -> Specialised:
+    """A candidate as a function."""
+    planned, simplified = chosen.planned, chosen.start
     from diagrammar.backends import torch as backend
 
     source = backend.emit_module([planned.program], "", checked=checked)
@@ -408,6 +423,8 @@ def build(
         tuple(s.diagram for s in simplified),
         options,
         checked,
+        tuple(found),
+        chosen.name,
     )
 
 

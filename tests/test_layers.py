@@ -42,9 +42,9 @@ def layer(label: str) -> Layer:
     return found
 
 
-def program_of(layer: Layer, name: str, batch: int = 2) -> Specialised:
+def program_of(layer: Layer, name: str, batch: int = 2, **options: bool) -> Specialised:
     op = operations.operation(name)
-    return operations.specialised(layer, op, batch, operations.compiled(layer, op))
+    return operations.specialised(layer, op, batch, operations.compiled(layer, op, **options))
 
 
 @pytest.mark.parametrize("layer", TENTH, ids=lambda layer: layer.label)
@@ -87,7 +87,7 @@ STRUCTURED = {
 @pytest.mark.parametrize("name", [op.name for op in OPERATIONS if op.name != "KFAC-reduce"])
 @pytest.mark.parametrize("rule", STRUCTURED)
 def test_derivation_turns_patterns_into_a_reshape_or_slice(rule: str, name: str) -> None:
-    special = program_of(layer(STRUCTURED[rule]), name)
+    special = program_of(layer(STRUCTURED[rule]), name, native=False)
     ((trace,), (diagram,)) = special.traces, special.diagrams
     assert {name for s in trace if s.rule.name == rule for name in s.at} == {"P1", "P2"}
     assert rule in str(trace)
@@ -98,7 +98,7 @@ def test_derivation_turns_patterns_into_a_reshape_or_slice(rule: str, name: str)
 
 @pytest.mark.parametrize("rule", STRUCTURED)
 def test_reduce_sums_the_positions_of_a_pattern_first(rule: str) -> None:
-    special = program_of(layer(STRUCTURED[rule]), "KFAC-reduce")
+    special = program_of(layer(STRUCTURED[rule]), "KFAC-reduce", native=False)
     (trace,) = special.traces
     assert {step.rule.name for step in trace} & {rule, "summed end"}
     assert census(special.program)[0] == 0

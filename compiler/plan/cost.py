@@ -22,6 +22,15 @@ class Machine:
     call: float = 4e-6
     itemsize: int = 4
     dense_pattern: float = 1e6
+    product: float = 1 / 4.2e10
+    thin: float = 8.0
+    convolution: float = 1 / 1.0e11
+    gradient: float = 1 / 1.0e11
+    few: float = 12.0
+    many: float = 4000.0
+    scattered: float = 1 / 1.5e9
+    reorder: float = 1 / 2.2e9
+    library_discount: float = 1.0
 
     def contraction(self, multiplications: int, elements: int) -> float:
         """A pairwise contraction that reads and writes `elements` in all."""
@@ -41,10 +50,44 @@ class Machine:
 
     def native(self, multiplications: int, elements: int, efficiency: float = 1.0) -> float:
         """A library convolution, at a part of the machine's speed."""
-        return (
+        return self.library_discount * (
             multiplications * self.multiplication / efficiency
             + elements * self.itemsize * self.byte
             + 2 * self.call
+        )
+
+    # -- what `pricing` asks -----------------------------------------------------------------------
+
+    def moved(self, elements: int, *, scattered: bool) -> float:
+        """Something that reads and writes `elements` in all, in order or not."""
+        rate = self.scattered if scattered else self.byte
+        return elements * self.itemsize * rate + self.call
+
+    def matmul(self, multiplications: int, rows: int, columns: int, depth: int) -> float:
+        """A product of matrices (or a batch of them); thin ones are slower."""
+        part = min(rows, columns) / (min(rows, columns) + self.thin) * depth / (depth + self.thin)
+        return multiplications * self.product / part
+
+    def library(
+        self,
+        kind: str,
+        multiplications: int,
+        inner: int,
+        outer: int,
+        kernel: int,
+        positions: int,
+        groups: int,
+        elements: int,
+    ) -> float:
+        """A library convolution with so many channels a group; few channels are slower, and so are
+        weight gradients of size one over many positions."""
+        few = self.few if groups == 1 else self.few / 4
+        rate = self.convolution if kind != "WeightGradient" else self.gradient
+        if kernel == 1 and kind == "WeightGradient":
+            rate *= 1 + positions / self.many
+        part = inner * kernel / (inner * kernel + few) * outer / (outer + few)
+        return (
+            multiplications * rate / part + elements * self.itemsize * self.reorder + 8 * self.call
         )
 
 

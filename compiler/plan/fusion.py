@@ -7,32 +7,36 @@ from dataclasses import replace
 
 from diagrammar import program as ops
 from diagrammar.diagram import product
+from diagrammar.plan.planner import Planned
 from diagrammar.plan.writer import Writer
 from diagrammar.scalar import equal
 
 
-def with_bias(program: ops.Program) -> ops.Program:
-    """The program with `convolution + bias` as one call wherever nothing else reads the sum's
-    first part."""
+def with_bias(planned: Planned) -> Planned:
+    """The plan with `convolution + bias` as one call wherever nothing else reads the sum's first
+    part."""
+    program = planned.program
     uses = Counter(v for step in program.steps for v in step.operation.inputs)
     uses.update(program.results)
     writer = Writer()
     value: dict[int, int] = {}
+    fused = {n: f for n in range(len(program.steps)) if (f := _biased(program, n, uses))}
+    if not fused:
+        return planned
     for at, step in enumerate(program.steps):
-        found = _biased(program, at, uses)
-        if found is None:
+        writer.about = planned.origins[at]
+        if at not in fused:
             operation = ops.reread(step.operation, value)
             value[at] = writer.step(operation, step.shape, step.axes, step.remark)
             continue
-        convolution, bias = found
+        convolution, bias = fused[at]
         made = program.steps[convolution]
-        channels = made.shape[1]
-        flat = writer.reshape(value[bias], [channels], [made.axes[1]])
-        operation = replace(ops.reread(made.operation, value), bias=flat)
-        fused = writer.step(operation, made.shape, made.axes, step.remark)
-        value[at] = writer.reshape(fused, step.shape, step.axes)
-    results = tuple(value[at] for at in program.results)
-    return without_unread(replace(program, steps=tuple(writer.steps), results=results))
+        flat = writer.reshape(value[bias], [made.shape[1]], [made.axes[1]])
+        writer.about |= planned.origins[convolution]
+        call = replace(ops.reread(made.operation, value), bias=flat)
+        whole = writer.step(call, made.shape, made.axes, step.remark)
+        value[at] = writer.reshape(whole, step.shape, step.axes)
+    return planned.rewritten(writer, tuple(value[at] for at in program.results))
 
 
 def _biased(program: ops.Program, at: int, uses: Counter[int]) -> tuple[int, int] | None:
@@ -69,19 +73,3 @@ def _along_channels(bias: ops.Step, shaped: ops.Step, convolution: ops.Step) -> 
         and equal(product(bias.shape), convolution.shape[1])
         and equal(product(shaped.shape[start:end]), convolution.shape[1])
     )
-
-
-def without_unread(program: ops.Program) -> ops.Program:
-    """The program without steps that no result depends on; operands stay."""
-    needed = set(program.results)
-    for at in reversed(range(len(program.steps))):
-        if at in needed:
-            needed.update(program.steps[at].operation.inputs)
-    value: dict[int, int] = {}
-    steps = []
-    for at, step in enumerate(program.steps):
-        if at in needed or isinstance(step.operation, ops.Operand):
-            value[at] = len(steps)
-            steps.append(replace(step, operation=ops.reread(step.operation, value)))
-    results = tuple(value[at] for at in program.results)
-    return replace(program, steps=tuple(steps), results=results)

@@ -4,7 +4,7 @@ them."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import sympy
 
@@ -28,6 +28,24 @@ class Planned:
     program: ops.Program
     trees: tuple[tuple[str, Tree, float], ...]
     origins: tuple[frozenset[Origin], ...] = ()
+
+    def rewritten(self, writer: Writer, results: Sequence[int]) -> Planned:
+        """The same plan with other steps; those that no result depends on go, operands stay."""
+        needed = set(results)
+        for at in reversed(range(len(writer.steps))):
+            if at in needed or isinstance(writer.steps[at].operation, ops.Operand):
+                needed.update({at, *writer.steps[at].operation.inputs})
+        value: dict[int, int] = {}
+        steps = []
+        for at in sorted(needed):
+            value[at] = len(steps)
+            operation = ops.reread(writer.steps[at].operation, value)
+            steps.append(replace(writer.steps[at], operation=operation))
+        program = replace(
+            self.program, steps=tuple(steps), results=tuple(value[at] for at in results)
+        )
+        origins = tuple(frozenset(writer.origins[at]) for at in sorted(needed))
+        return replace(self, program=program, origins=origins)
 
     def within(self) -> tuple[frozenset[Origin], ...]:
         """The tensors that each step has in it: its own, and those of all that it is made from."""
@@ -55,7 +73,7 @@ def plan(
         diagram = without_units(whole)
         values: list[Value] = []
         for number, squeezed in _nonzero(diagram):
-            term, kept = _windowed(squeezed, places(whole.terms[number]))
+            term, kept = _windowed(squeezed, places(whole.terms[number]), options.paired)
             if _tensors(term):
                 best = Search(term, diagram.open, options).best()
                 trees.append((diagram.name, best.tree, best.cost))
@@ -94,11 +112,14 @@ def _nonzero(diagram: Diagram) -> list[tuple[int, Network]]:
     ]
 
 
-def _windowed(term: Network, kept: tuple[int, ...]) -> tuple[Network, tuple[int, ...]]:
-    """The term with every paired relation (`diagrammar.gram`) as two patterns again, and where each
-    tensor comes from."""
-    for at, relation in term.relations():
-        if gram_form(relation, term.sizes) is not None:
+def _windowed(
+    term: Network, kept: tuple[int, ...], stays: int | None
+) -> tuple[Network, tuple[int, ...]]:
+    """The term with every paired relation (`diagrammar.gram`) but number `stays` as two patterns
+    again, and where each tensor comes from."""
+    found = [at for at, r in term.relations() if gram_form(r, term.sizes) is not None]
+    for number, at in enumerate(found):
+        if number != stays:
             term, kept = unpaired(term, at), (*kept, kept[at])
     return term, kept
 

@@ -8,21 +8,23 @@ the machine and the sizes, so both are candidates.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import takewhile
 
 from diagrammar import program as ops
 from diagrammar.diagram import product
+from diagrammar.plan.planner import Planned
 from diagrammar.plan.writer import Value, Writer
 
 Chooses = Callable[[ops.Einsum, Sequence[ops.Step]], bool]
 
 
-def as_convolutions(program: ops.Program, chooses: Chooses) -> ops.Program:
-    """The program with the contractions that `chooses` accepts as native calls, where they fit."""
-    writer = Writer()
+def as_convolutions(planned: Planned, chooses: Chooses) -> Planned:
+    """The plan with the contractions that `chooses` accepts as native calls, where they fit."""
+    program, writer = planned.program, Writer()
     value: dict[int, int] = {}
     for at, step in enumerate(program.steps):
+        writer.about = planned.origins[at]
         operation = ops.reread(step.operation, value)
         made = None
         if isinstance(operation, ops.Einsum) and chooses(operation, writer.steps):
@@ -30,8 +32,7 @@ def as_convolutions(program: ops.Program, chooses: Chooses) -> ops.Program:
         if made is None:
             made = writer.step(operation, step.shape, step.axes, step.remark)
         value[at] = made
-    results = tuple(value[at] for at in program.results)
-    return replace(program, steps=tuple(writer.steps), results=results)
+    return planned.rewritten(writer, tuple(value[at] for at in program.results))
 
 
 def fits(operation: ops.Einsum, steps: Sequence[ops.Step]) -> bool:
@@ -143,8 +144,8 @@ class _Rewriting:
             kernel = self._value(1 - r.data, (*r.group, *r.kept, *r.channels))
             units: list[Sequence[int]] = [()] * len(ones)
             w = self._grouped(kernel, (*r.group, *r.kept), r.channels, *units)
-            shape = [self._size(r.batch), self._size((*r.group, *r.kept)), *map(self._size, self.places)]
-            axes = [self._label(r.batch), self._label((*r.group, *r.kept)), *map(self._label, self.places)]
+            result = [r.batch, (*r.group, *r.kept), *self.places]
+            shape, axes = [*map(self._size, result)], [*map(self._label, result)]
             made = self.writer.step(ops.Convolution(x, w, *geometry), shape, axes, self.remark)
             wires = [*r.batch, *r.group, *r.kept, *r.places]
         value = Value(self._reshaped(made, wires), tuple(self.wire[n] for n in wires))

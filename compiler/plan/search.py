@@ -15,9 +15,10 @@ from dataclasses import dataclass
 import sympy
 
 from diagrammar.diagram import Network, Operand
+from diagrammar.gram import GramForm, gram_form
 from diagrammar.plan import native
 from diagrammar.plan.cost import DEFAULT, Machine, hint
-from diagrammar.plan.tree import Dense, Fold, Join, Leaf, Read, Spread, Tree
+from diagrammar.plan.tree import Dense, Fold, Join, Leaf, Paired, Read, Spread, Tree
 from diagrammar.relation import ConvForm, conv_form
 from diagrammar.scalar import Dim, equal
 
@@ -42,10 +43,17 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the search may use."""
+    """What the search may use.
+
+    native: library convolutions. paired: which of a term's paired relations (`diagrammar.gram`) is
+    computed distance by distance; the others, or all, are windows again. batched: how (see
+    `tree.Paired`).
+    """
 
     machine: Machine = DEFAULT
     native: bool = True
+    paired: int | None = None
+    batched: bool = False
 
 
 class Search:
@@ -66,6 +74,11 @@ class Search:
             form = conv_form(relation, network.sizes)
             if form is not None:
                 self.forms[at] = form
+        self.grams: dict[int, GramForm] = {}
+        for at, relation in network.relations():
+            paired = gram_form(relation, network.sizes)
+            if paired is not None:
+                self.grams[at] = paired
         self._elements: dict[int, int] = {0: 1}
         self._needed: dict[int, int] = {}
 
@@ -96,7 +109,7 @@ class Search:
             cost = self.machine.copy(self.elements(wires)) if summed else 0.0
             return Entry(1 << at, wires, cost, Leaf(at), self._likeness(at, wires))
         cost = self.machine.view()
-        if at in self.forms and self.forms[at].k is not None:
+        if at in self.grams or (at in self.forms and self.forms[at].k is not None):
             cost = self.machine.dense_pattern
         return Entry(1 << at, wires, cost, Dense(at), self._likeness(at, wires))
 
@@ -190,8 +203,37 @@ class Search:
         like = self._along(a, tree.at, type(tree).__name__)
         return Entry(tensors, wires & needed, cost, tree, like)
 
+    def paired(self, a: Entry, b: Entry) -> Iterator[Entry]:
+        """Two results and a paired relation between them: a product for each distance of rows."""
+        for at, form in self.grams.items():
+            i, i2 = self.bit[form.i], self.bit[form.i2]
+            left, right = (a, b) if a.wires & i else (b, a)
+            rows = i | i2
+            if (a.tensors | b.tensors) >> at & 1 or not left.wires & i or not right.wires & i2:
+                continue
+            tensors = a.tensors | b.tensors | 1 << at
+            needed = self.needed(tensors)
+            columns = self.bit[form.k] | self.bit[form.k2]
+            both = a.wires | b.wires
+            if left.wires & i2 or right.wires & i or both & columns or needed & rows:
+                continue
+            if columns & ~needed or (a.wires ^ b.wires) & ~rows & ~needed:
+                continue
+            wires = (both & ~rows & needed) | columns
+            distances = estimate(form.K) * min(estimate(form.S), estimate(form.K))
+            alike = left.like == right.like
+            count = distances if alike else 2 * distances
+            swept = count * self.elements(both & ~i2) // min(estimate(form.S), estimate(form.K))
+            copies = self.elements(left.wires) + (0 if alike else self.elements(right.wires))
+            cost = left.cost + (0.0 if alike else right.cost) + self.machine.copy(2 * copies)
+            cost += self.machine.contraction(swept, count * copies)
+            cost += 6 * count * self.machine.call + 2 * self.machine.copy(self.elements(wires))
+            tree = Paired(left.tree, right.tree, at, self.options.batched)
+            yield Entry(tensors, wires, cost, tree, f"paired({left.like};{right.like};{at})")
+
     def native(self, a: Entry, b: Entry) -> Iterator[Entry]:
         """Library calls for two results and all relations between them."""
+        yield from self.paired(a, b)
         if not self.options.native:
             return
         between = [

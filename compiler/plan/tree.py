@@ -72,13 +72,25 @@ class Native:
     relations: tuple[int, ...]
 
 
-Tree = Leaf | Dense | Join | Read | Fold | Spread | Native
+@dataclass(frozen=True, slots=True)
+class Paired:
+    """Two results and the paired relation between them (`diagrammar.gram`): one product for each
+    distance of rows. `batched` keeps the first summed wire in front and calls the library's weight
+    gradient; else all rows of all examples lie side by side for one matmul."""
+
+    left: Tree
+    right: Tree
+    at: int
+    batched: bool
+
+
+Tree = Leaf | Dense | Join | Read | Fold | Spread | Native | Paired
 
 
 def children(tree: Tree) -> tuple[Tree, ...]:
     """The results that a node starts from."""
     match tree:
-        case Join() | Native():
+        case Join() | Native() | Paired():
             return (tree.left, tree.right)
         case Read() | Fold() | Spread():
             return (tree.child,)

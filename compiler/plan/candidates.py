@@ -1,0 +1,111 @@
+"""Candidate programs for some diagrams, all exact: the search under several restrictions, and each
+result with other library calls.
+
+A candidate starts from the simplified diagrams or from the diagrams as they are written, since a
+library convolution may be faster than the view or reshape that a rule finds. `choose` takes the
+cheapest by cost; `plan.measure` times the best few.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from diagrammar import program as ops
+from diagrammar.diagram import Declared, Diagram
+from diagrammar.gram import gram_form
+from diagrammar.pipeline import Pipeline, Simplified
+from diagrammar.plan.cost import Machine
+from diagrammar.plan.fusion import with_bias
+from diagrammar.plan.memory import peak_elements
+from diagrammar.plan.planner import Planned, plan
+from diagrammar.plan.pricing import price
+from diagrammar.plan.products import as_convolutions
+from diagrammar.plan.search import Options
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A program, how it came about, its cost in seconds and its peak in entries."""
+
+    name: str
+    planned: Planned
+    start: tuple[Simplified, ...]
+    cost: float
+    peak: int
+
+
+def candidates(
+    name: str,
+    diagrams: Sequence[Diagram],
+    operands: Sequence[Declared],
+    machine: Machine,
+    *,
+    native: bool,
+    without: frozenset[str],
+    accumulate: str | None,
+    doc: Callable[[Sequence[Simplified]], str],
+) -> list[Candidate]:
+    """Different programs, the cheapest first."""
+    made: list[Candidate] = []
+    seen: set[tuple[ops.Step, ...]] = set()
+
+    def add(title: str, planned: Planned, start: Sequence[Simplified]) -> None:
+        if planned.program.steps not in seen:
+            seen.add(planned.program.steps)
+            program = planned.program
+            cost, peak = price(program, machine), peak_elements(program)
+            made.append(Candidate(title, planned, tuple(start), cost, peak))
+
+    simplified = [Pipeline(without=without).run(d) for d in diagrams]
+    starts = [("", simplified)]
+    written = [Pipeline(("delta",), without).run(d) for d in diagrams]
+    if native and any(a.diagram != b.diagram for a, b in zip(written, simplified, strict=True)):
+        starts.append(("as written: ", written))
+    for prefix, start in starts:
+        for title, options in _searches(start, machine, native=native, library_only=bool(prefix)):
+            planned = plan(
+                name,
+                [s.diagram for s in start],
+                operands,
+                options,
+                doc=doc(start),
+                accumulate=accumulate,
+            )
+            add(prefix + title, with_bias(planned), start)
+            if native and not prefix:
+                calls = with_bias(as_convolutions(planned, lambda _op, _steps: True))
+                add(f"{title}, products as convolutions", calls, start)
+    return sorted(made, key=lambda c: c.cost)
+
+
+def _searches(
+    start: Sequence[Simplified], machine: Machine, *, native: bool, library_only: bool
+) -> Iterator[tuple[str, Options]]:
+    """The ways to search, by what they are called."""
+    if library_only:
+        yield "library calls", Options(machine=replace(machine, library_discount=0.05))
+        return
+    if native:
+        yield "library calls", Options(machine=machine)
+    yield "views and products", Options(machine=machine, native=False)
+    if any(_paired(s.diagram) for s in start):
+        yield "row by row", Options(machine=machine, native=False, paired=0)
+        if native:
+            batched = Options(machine=machine, native=False, paired=0, batched=True)
+            yield "row by row, library calls", batched
+
+
+def _paired(diagram: Diagram) -> bool:
+    """Whether some term has a relation between the rows of two windows, of known size."""
+    return any(
+        gram_form(r, t.sizes) is not None and all(isinstance(t.sizes[w], int) for w in r.wires)
+        for t in diagram.terms
+        for _, r in t.relations()
+    )
+
+
+def choose(found: Sequence[Candidate], budget: int | None) -> Candidate:
+    """The cheapest that allocates at most `budget` entries; the smallest where none does."""
+    fitting = [c for c in found if budget is None or c.peak <= budget]
+    return fitting[0] if fitting else min(found, key=lambda c: c.peak)
