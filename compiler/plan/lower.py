@@ -514,7 +514,7 @@ class _Rows:
         if self.native:
             axes = [self.first, [*self.batch, *rows], [i], self.last]
         else:
-            axes = [*([w] for w in self.batch), rows, [i], self.last]
+            axes = [*([w] for w in self.batch), list(rows), [i], self.last]
         names = [a[0] if len(a) == 1 else f"({' '.join(a)})" if a else "" for a in axes]
         step = self.writer.group(value, axes, names)
         if not self.native:

@@ -36,7 +36,7 @@ class Planned:
             if at in needed or isinstance(writer.steps[at].operation, ops.Operand):
                 needed.update({at, *writer.steps[at].operation.inputs})
         value: dict[int, int] = {}
-        steps = []
+        steps: list[ops.Step] = []
         for at in sorted(needed):
             value[at] = len(steps)
             operation = ops.reread(writer.steps[at].operation, value)
