@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import platform
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +15,11 @@ from diagrammar.grammar.errors import DiagramError, Problem, near
 from diagrammar.pipeline import Trace
 from diagrammar.plan.candidates import Candidate, candidates, choose
 from diagrammar.plan.cost import DEFAULT
+from diagrammar.plan.measure import MOST, fastest
 from diagrammar.plan.memory import parse_bytes, peak_elements, show_bytes
 from diagrammar.plan.planner import Planned, axis_names, bindings, dense
 from diagrammar.plan.report import Plan
+from diagrammar.plan.store import Store
 from diagrammar.plan.writer import Origin
 from diagrammar.program import Program
 from diagrammar.sizes import Contradiction, solve
@@ -35,7 +38,9 @@ class Options:
     backend: "torch", or "numpy" for the dense oracle. memory: the most bytes a call may allocate
     beyond its operands ("2GiB"). accumulate: the dtype that operands are cast to first, results
     being cast back. native: whether library convolutions may be used. without: rules that are
-    switched off.
+    switched off. plan: "cost" takes the candidate that the cost model prefers; "measure" times the
+    best few on the first call, for its dtype and device, and remembers the choice on disk
+    (`diagrammar.plan.store`).
     """
 
     backend: str = "torch"
@@ -43,6 +48,7 @@ class Options:
     accumulate: str | None = None
     native: bool = True
     without: frozenset[str] = frozenset()
+    plan: str = "cost"
 
     @staticmethod
     def take(values: Mapping[str, Any]) -> tuple[Options, dict[str, Any]]:
@@ -53,6 +59,8 @@ class Options:
         problems = []
         if given.get("backend", "torch") not in ("torch", "numpy"):
             problems.append(_option("backend", given["backend"], "'torch' or 'numpy'"))
+        if given.get("plan", "cost") not in ("cost", "measure"):
+            problems.append(_option("plan", given["plan"], "'cost' or 'measure'"))
         if given.get("accumulate") not in (None, *DTYPES):
             help = near(str(given["accumulate"]), DTYPES)
             problems.append(_option("accumulate", given["accumulate"], ", ".join(DTYPES), help))
@@ -95,6 +103,7 @@ class Specialised:
     checked: bool = False
     candidates: tuple[Candidate, ...] = ()
     chosen: str = ""
+    seconds: Mapping[str, float] = field(default_factory=dict)
 
     def __call__(self, *operands: Tensor) -> Any:
         """The result, or a tuple of results."""
@@ -108,7 +117,8 @@ class Specialised:
     @cached_property
     def plan(self) -> Plan:
         """The contraction tree with multiplications, bytes and peak memory; `print` it."""
-        return Plan(self.planned)
+        said = [(c.name, c.cost, self.seconds.get(c.name), c.peak) for c in self.candidates]
+        return Plan(self.planned, said, self.chosen)
 
     @cached_property
     def lines(self) -> tuple[SourceLine, ...]:
@@ -205,6 +215,8 @@ class Function:
         shapes = tuple(tuple(int(n) for n in x.shape) for x in operands)
         special = self._specialised(shapes)
         self._check_memory(special, operands)
+        if self.options.plan == "measure":
+            special = self._kept[shapes] = measured(special, operands)
         self._made[tuple([x.shape for x in operands])] = special.call
         return special.call
 
@@ -426,6 +438,69 @@ def emitted(
         tuple(found),
         chosen.name,
     )
+
+
+def measured(
+    special: Specialised, operands: Sequence[Any], store: Store | None = None
+) -> Specialised:
+    """The fastest of the best few candidates for operands like these, as a function.
+
+    What cannot be timed (operands without memory, a call that is being traced) keeps the cost
+    model's choice.
+    """
+    import torch
+
+    from diagrammar.backends import torch as backend
+
+    if special.options.backend != "torch" or torch.compiler.is_compiling():
+        return special
+    if any(x.device.type == "meta" for x in operands):
+        return special
+    itemsize = max((x.element_size() for x in operands), default=4)
+    budget = special.options.memory
+    fitting = [c for c in special.candidates if budget is None or c.peak * itemsize <= budget]
+    few = fitting[:MOST]
+    if len(few) < 2:
+        return special
+    name = special.program.name
+    sources = [backend.emit_module([c.planned.program], "", checked=False) for c in few]
+    facts = {
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+        "device": _device(operands[0]) if operands else "cpu",
+        "operands": [(tuple(x.shape), str(x.dtype)) for x in operands],
+    }
+
+    def calls() -> list[Callable[[], Any]]:
+        made = [torch.ones(tuple(x.shape), dtype=x.dtype, device=x.device) for x in operands]
+        functions = [backend.load(source, name)[name] for source in sources]
+        wait = torch.cuda.synchronize if any(x.is_cuda for x in operands) else None
+        return [partial(_timed_call, f, made, wait) for f in functions]
+
+    best, seconds = fastest(sources, facts, calls, store or Store())
+    chosen = few[best]
+    times = {c.name: s for c, s in zip(few, seconds, strict=True)}
+    made = emitted(name, chosen, special.candidates, special.options, checked=special.checked)
+    return replace(made, seconds=times)
+
+
+def _device(operand: Any) -> str:
+    """What does the work: a GPU's name, or the kind of device."""
+    import torch
+
+    if operand.is_cuda:
+        return str(torch.cuda.get_device_name(operand.device))
+    return f"{operand.device.type} {platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
+
+
+def _timed_call(call: Callable[..., Any], operands: Sequence[Any], wait: Any) -> None:
+    """A call without a tape, until its result is there."""
+    import torch
+
+    with torch.no_grad():
+        call(*operands)
+    if wait is not None:
+        wait()
 
 
 class _Loading:

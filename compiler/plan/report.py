@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from diagrammar import program as ops
@@ -26,7 +27,13 @@ class Row:
 class Plan:
     """What a program will do, step by step."""
 
-    def __init__(self, planned: Planned) -> None:
+    def __init__(
+        self,
+        planned: Planned,
+        candidates: Sequence[tuple[str, float, float | None, int]] = (),
+        chosen: str = "",
+    ) -> None:
+        self.candidates, self.chosen = tuple(candidates), chosen
         self.program = planned.program
         self.trees = planned.trees
         own = owners(self.program)
@@ -75,7 +82,20 @@ class Plan:
             f"{self.multiplications:,} multiplications, {show_bytes(4 * self.written)} written, "
             f"peak {show_bytes(self.peak())} beyond the operands (float32)"
         )
-        return "\n".join(lines)
+        return "\n".join([*lines, *self._alternatives()])
+
+    def _alternatives(self) -> list[str]:
+        """The candidates with estimate, measured time and peak; the chosen one is marked."""
+        if len(self.candidates) < 2:
+            return []
+        lines = ["", f"{'candidate':<60}{'estimate':>12}{'measured':>12}{'peak':>12}"]
+        for name, cost, seconds, peak in self.candidates:
+            mark = "→ " if name == self.chosen else "  "
+            took = "" if seconds is None else f"{seconds * 1e3:.3f} ms"
+            lines.append(
+                f"{mark + name:<60}{f'{cost * 1e3:.3f} ms':>12}{took:>12}{show_bytes(4 * peak):>12}"
+            )
+        return lines
 
 
 def _given(step: ops.Step) -> bool:

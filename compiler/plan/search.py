@@ -241,12 +241,15 @@ class Search:
             for at, own in enumerate(self.wires)
             if at in self.forms
             and not (a.tensors | b.tensors) >> at & 1
-            and own & a.wires
-            and own & b.wires
+            and self._lies_between(at, own & a.wires, own & b.wires)
         ]
         found = native.recognise(self, a, b, between)
         if found is not None:
             yield found
+
+    def _lies_between(self, at: int, first: int, second: int) -> bool:
+        """Whether a relation has wires on both sides; a kernel of size one has none to have."""
+        return bool(first and second) or (self.forms[at].k is None and bool(first or second))
 
     # -- strategies --------------------------------------------------------------------------------
 

@@ -1,0 +1,92 @@
+"""Choosing by the clock: the best few candidates take turns, and the choice is remembered.
+
+Time comes from a clock that is passed in; what is timed are calls without arguments.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+from diagrammar.plan.store import Store
+
+Clock = Callable[[], float]
+
+MOST = 5
+"""How many candidates are timed."""
+
+
+def key(sources: Sequence[str], facts: Mapping[str, Any]) -> str:
+    """What a choice depends on: the sources of all candidates, in any order, and the facts of the
+    machine and the operands."""
+    said = [*sorted(sources), *(f"{name}={facts[name]}" for name in sorted(facts))]
+    return hashlib.sha256("\0".join(said).encode()).hexdigest()
+
+
+def digest(source: str) -> str:
+    """A source's name in the store."""
+    return hashlib.sha256(source.encode()).hexdigest()[:16]
+
+
+def timed(
+    calls: Sequence[Callable[[], Any]],
+    clock: Clock = perf_counter,
+    *,
+    rounds: int = 7,
+    budget: float = 1.0,
+    hopeless: float = 3.0,
+) -> list[float]:
+    """The median seconds of each call.
+
+    After a call for warming up, calls take turns until each was timed `rounds` times or all
+    together took `budget` seconds; one whose first time is `hopeless` times the best is not timed
+    again.
+    """
+    samples: list[list[float]] = [[] for _ in calls]
+
+    def once(at: int) -> None:
+        start = clock()
+        calls[at]()
+        samples[at].append(clock() - start)
+
+    for at, call in enumerate(calls):
+        call()
+        once(at)
+    best = min((s[0] for s in samples), default=0.0)
+    turns = [at for at, s in enumerate(samples) if s[0] <= hopeless * best]
+    spent = sum(s[0] for s in samples)
+    for _ in range(rounds - 1):
+        if spent > budget:
+            break
+        for at in turns:
+            once(at)
+            spent += samples[at][-1]
+    return [median(s) for s in samples]
+
+
+def fastest(
+    sources: Sequence[str],
+    facts: Mapping[str, Any],
+    calls: Callable[[], Sequence[Callable[[], Any]]],
+    store: Store,
+    clock: Clock = perf_counter,
+) -> tuple[int, list[float]]:
+    """The number of the fastest candidate and the seconds of all, measured once and then read.
+
+    `calls` makes the calls, one for each source; it is not used where the choice is known.
+    """
+    name = key(sources, facts)
+    names = [digest(s) for s in sources]
+    known = store.get(name)
+    if known is not None:
+        seconds = known.get("seconds")
+        if isinstance(seconds, dict) and all(isinstance(seconds.get(n), float) for n in names):
+            found = [float(seconds[n]) for n in names]
+            return found.index(min(found)), found
+    found = timed(calls(), clock)
+    by_name = dict(zip(names, found, strict=True))
+    store.put(name, {"seconds": by_name, **{n: str(v) for n, v in facts.items()}})
+    return found.index(min(found)), found

@@ -1,0 +1,114 @@
+"""Every candidate program of random convolutions against the dense oracle, and which there are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import diagrammar as dg
+from diagrammar import program as ops
+from diagrammar.backends.numpy import evaluate
+from diagrammar.plan.candidates import Candidate
+
+TEXT = """
+tensor X[b, (g ci), i]
+tensor W[(g co), ci, k]
+tensor bias[(g co)]
+param s = 1, p = 0, d = 1
+pattern P[i, o, k] = conv(stride=s, padding=p, dilation=d)
+Y[b, (g co), o] = X[b, (g ci), i] * P[i, o, k] * W[(g co), ci, k] + bias[(g co)]
+dX = vjp(Y, X)
+dW = vjp(Y, W)
+U[b, g, (ci k), o] = X[b, (g ci), i] * P[i, o, k]
+A[g, (ci k), (ci' k')] = 1/|b| * U[b, g, (ci k), o] * U[b, g, (ci' k'), o]
+C[g, (ci k), (co k')] = X[b, (g ci), i] * P[i, o, k] * Z[b, (g co), i'] * P[i', o, k']
+tensor Z[b, (g co), i]
+"""
+
+
+def shape(values: dict[str, int], axes: str) -> tuple[int, ...]:
+    sizes = {"gci": values["g"] * values["ci"], "gco": values["g"] * values["co"], **values}
+    return tuple(sizes[a] for a in axes.split())
+
+
+SHAPES = {"X": "b gci i", "W": "gco ci k", "bias": "gco", "dY": "b gco o", "Z": "b gco i"}
+
+
+@st.composite
+def layers(draw: st.DrawFn) -> dict[str, int]:
+    """Sizes of a layer with at least one window."""
+
+    def n(low: int, high: int) -> int:
+        return draw(st.integers(low, high))
+
+    v = {"b": n(1, 3), "g": n(1, 2), "ci": n(1, 3), "co": n(1, 3), "k": n(1, 5), "s": n(1, 3)}
+    v |= {"p": n(0, 3), "d": n(1, 3)}
+    least = v["d"] * (v["k"] - 1) + 1 - 2 * v["p"]
+    v["i"] = max(least, 1) + n(0, 8)
+    v["o"] = (v["i"] + 2 * v["p"] - v["d"] * (v["k"] - 1) - 1) // v["s"] + 1
+    return v
+
+
+def found(v: dict[str, int], name: str) -> tuple[Candidate, ...]:
+    given = {n: v[n] for n in ("g", "k", "s", "p", "d")}
+    if name == "dX":
+        given["i"] = v["i"]
+    f = dg.parse(TEXT)[name].compile(**given)
+    known = {o.name: shape(v, SHAPES[o.name]) for o in f.operands}
+    return f.specialise(**known).candidates
+
+
+@pytest.mark.parametrize("name", ["Y", "dX", "dW", "A", "C"])
+@settings(max_examples=25, deadline=None)
+@given(v=layers())
+def test_every_candidate_has_the_oracles_value(name: str, v: dict[str, int]) -> None:
+    given = {n: v[n] for n in ("g", "k", "s", "p", "d")} | ({"i": v["i"]} if name == "dX" else {})
+    f = dg.parse(TEXT)[name].compile(**given, backend="numpy")
+    random = np.random.default_rng(0)
+    operands: dict[str, Any] = {
+        o.name: random.standard_normal(shape(v, SHAPES[o.name])) for o in f.operands
+    }
+    expected = f(**operands)
+    for candidate in found(v, name):
+        (value,) = evaluate(candidate.planned.program, operands)
+        scale = max(1.0, np.abs(expected).max(initial=0.0))
+        assert np.abs(value - expected).max(initial=0.0) <= 1e-10 * scale, candidate.name
+
+
+LAYER = {"b": 2, "g": 1, "ci": 3, "co": 4, "k": 3, "s": 1, "p": 1, "d": 1, "i": 9, "o": 9}
+
+
+def operations(candidate: Candidate) -> set[type]:
+    return {type(s.operation) for s in candidate.planned.program.steps}
+
+
+def test_overlapping_windows_are_also_multiplied_row_by_row() -> None:
+    rows = next(c for c in found(LAYER, "A") if c.name == "row by row")
+    products = [s for s in rows.planned.program.steps if isinstance(s.operation, ops.Einsum)]
+    # distance 0: first row, middle rows, last row; distances 1 and 2: one stretch each
+    assert len(products) == 5
+    assert ops.Window not in operations(rows)
+
+
+def test_a_kernel_of_size_one_may_be_a_library_call() -> None:
+    one = LAYER | {"k": 1, "p": 0}
+    assert any(ops.Convolution in operations(c) for c in found(one, "Y"))
+    assert any(ops.WeightGradient in operations(c) for c in found(one, "dW"))
+    assert any(
+        ops.TransposedConvolution in operations(c) for c in found(one | {"s": 2, "o": 5}, "dX")
+    )
+
+
+def test_a_bias_goes_into_the_convolution() -> None:
+    library = next(c for c in found(LAYER, "Y") if ops.Convolution in operations(c))
+    assert ops.Add not in operations(library)
+
+
+def test_dense_layers_may_be_library_calls() -> None:
+    dense = LAYER | {"k": 3, "s": 3, "p": 0, "o": 3}
+    for name, call in (("Y", ops.Convolution), ("dW", ops.WeightGradient)):
+        assert any(call in operations(c) for c in found(dense, name))

@@ -1,0 +1,125 @@
+"""Measured plans: a clock that is not real, a store that is kept, damaged and shared."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+import diagrammar as dg
+from diagrammar.plan.measure import fastest, key, timed
+from diagrammar.plan.store import VERSION, Store
+
+
+class FakeClock:
+    """Time that passes only when a call says so."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.count: dict[str, int] = {}
+
+    def __call__(self) -> float:
+        return self.now
+
+    def taking(self, name: str, *seconds: float) -> Callable[[], None]:
+        """A call that takes these seconds in turn, then the last of them."""
+
+        def call() -> None:
+            at = self.count.get(name, 0)
+            self.count[name] = at + 1
+            self.now += seconds[min(at, len(seconds) - 1)]
+
+        return call
+
+
+def test_the_median_counts_and_warming_up_does_not() -> None:
+    clock = FakeClock()
+    calls = [clock.taking("a", 9.0, 1.0, 1.0, 7.0, 1.0), clock.taking("b", 2.0)]
+    assert timed(calls, clock, rounds=5, budget=100.0) == [1.0, 2.0]
+    assert clock.count == {"a": 6, "b": 6}
+
+
+def test_what_is_hopeless_is_timed_once() -> None:
+    clock = FakeClock()
+    timed([clock.taking("fast", 1.0), clock.taking("slow", 10.0)], clock, rounds=5, budget=100.0)
+    assert clock.count == {"fast": 6, "slow": 2}
+
+
+def test_the_budget_ends_the_turns() -> None:
+    clock = FakeClock()
+    timed([clock.taking("a", 1.0), clock.taking("b", 1.0)], clock, rounds=50, budget=5.0)
+    assert clock.count == {"a": 4, "b": 4}  # warm, first, then while at most 5 seconds are spent
+
+
+def test_a_choice_is_measured_once(tmp_path: Path) -> None:
+    clock, store = FakeClock(), Store(tmp_path / "deep" / "plans.json")
+    facts = {"threads": 1}
+
+    def calls() -> list[Callable[[], None]]:
+        return [clock.taking("a", 2.0), clock.taking("b", 1.0)]
+
+    assert fastest(["A", "B"], facts, calls, store, clock) == (1, [2.0, 1.0])
+    before = dict(clock.count)
+    assert fastest(["B", "A"], facts, calls, store, clock) == (0, [1.0, 2.0])
+    assert clock.count == before
+    fastest(["A", "B"], {"threads": 2}, calls, store, clock)
+    assert clock.count != before
+
+
+def test_a_key_depends_on_sources_and_facts() -> None:
+    same = key(["a", "b"], {"x": 1})
+    assert same == key(["b", "a"], {"x": 1})
+    assert len({same, key(["a"], {"x": 1}), key(["a", "b"], {"x": 2})}) == 3
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", '{"version": 0, "plans": {"k": {}}}', f'{{"version": {VERSION}, "plans": 3}}'],
+)
+def test_a_damaged_or_old_file_is_empty_and_then_replaced(text: str, tmp_path: Path) -> None:
+    store = Store(tmp_path / "plans.json")
+    store.path.write_text(text, encoding="utf-8")
+    assert store.get("k") is None
+    assert store.put("k", {"seconds": {}})
+    assert json.loads(store.path.read_text(encoding="utf-8"))["version"] == VERSION
+    assert [p.name for p in tmp_path.iterdir()] == ["plans.json"]
+
+
+def test_two_writers_keep_each_others_choices(tmp_path: Path) -> None:
+    one, two = Store(tmp_path / "plans.json"), Store(tmp_path / "plans.json")
+    one.put("a", {"n": 1})
+    two.put("b", {"n": 2})
+    assert one.entries() == {"a": {"n": 1}, "b": {"n": 2}}
+
+
+def test_a_disk_that_refuses_is_no_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    assert not Store(tmp_path / "file" / "plans.json").put("k", {})
+
+
+def test_a_measured_function_is_right_and_remembered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DIAGRAMMAR_CACHE", str(tmp_path))
+    spec = dg.shipped("conv2d")
+    x, w = torch.randn(2, 4, 6, 6), torch.randn(5, 4, 1, 1)
+    v = torch.randn(2, 5, 6, 6)
+    f = spec["dW"].compile(k1=1, k2=1, p=0, plan="measure")
+    weight = w.clone().requires_grad_()
+    expected = torch.autograd.grad(torch.nn.functional.conv2d(x, weight), weight, v)[0]
+    assert torch.allclose(f(x, v), expected, atol=1e-4)
+    (entry,) = Store().entries().values()
+    assert len(entry["seconds"]) >= 2
+    made = f.specialise(X=x.shape, dY=v.shape)
+    assert made.chosen == min(made.seconds, key=lambda name: made.seconds[name])
+    again = spec["dW"].compile(k1=1, k2=1, p=0, plan="measure")
+    again(x, v)
+    assert again.specialise(X=x.shape, dY=v.shape).seconds == made.seconds
+
+
+def test_an_unknown_way_to_plan_is_an_error() -> None:
+    with pytest.raises(dg.DiagramError, match="option 'plan' must be 'cost' or 'measure'"):
+        dg.shipped("conv2d")["Y"].compile(plan="guess")
