@@ -1,7 +1,7 @@
 """Measured choices on disk: a versioned JSON file in the user's cache directory.
 
-Nothing is executed when it is read; a file that is damaged or of another version counts as empty. It is
-replaced as a whole, so that a reader never sees half of it. `DIAGRAMMAR_CACHE` names another
+Nothing is executed when it is read; a file that is damaged or of another version counts as empty.
+It is replaced as a whole, so that a reader never sees half of it. `DIAGRAMMAR_CACHE` names another
 directory.
 """
 
