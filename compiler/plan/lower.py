@@ -138,9 +138,7 @@ class Lowering:
         """The two sides of a contraction; those of a Gram product of windows are copied once, as
         a matrix."""
         left, right = self.value(tree.left), self.value(tree.right)
-        if left.step != right.step or not isinstance(
-            self.writer.steps[left.step].operation, ops.Window
-        ):
+        if left.step != right.step or not self._is_scattered(left.step):
             return left, right
         needed = self.needed(tree)
         same = [a == b for a, b in zip(left.wires, right.wires, strict=True)]
@@ -151,6 +149,13 @@ class Lowering:
             return left, right
         order = [*batch, *rows, *summed]
         return self.copied(left, order), self.copied(right, order)
+
+    def _is_scattered(self, value: int) -> bool:
+        """Whether a value is windows, or an operand with its axes split: its rows lie apart."""
+        operation = self.writer.steps[value].operation
+        if isinstance(operation, ops.Reshape):
+            return isinstance(self.writer.steps[operation.x].operation, ops.Operand)
+        return isinstance(operation, ops.Window)
 
     def copied(self, value: Value, order: Sequence[int]) -> Value:
         """A view written out with its axes in this order."""
