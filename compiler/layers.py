@@ -14,12 +14,13 @@ Complex: gradients are PyTorch's, with x and weight conjugated; squares are |·|
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 from diagrammar.geometry import Geometry, Ints, Padding
 from diagrammar.layer_modules import arguments
 from diagrammar.layer_operations import Compiled, Operations
-from diagrammar.scales import factor
+from diagrammar.scales import Sizes, input_scale, output_scale, scale_of
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -275,19 +276,22 @@ class Conv:
         if bias:
             column = self._run(f"a_{kind}{mean}", {"X": X})
             made = _bordered(made, column, positions if kind == "expand" else 1, len(X))
-        return made * factor(scale, kind, "A", len(X), positions, n_data, vectors)
+        sizes = Sizes(len(X), positions, _given(n_data, len(X)), vectors, kind == "reduce")
+        return _times(made, input_scale(scale, kind, sizes))
 
     def _output_factor(
         self, kind: str, S: Tensor, groups: str, scale: str, n_data: int | None
     ) -> Tensor:
         stack = self._spread(S, 2)
-        name = f"B_{kind}"
+        summed = kind == "reduce" or scale_of(scale, kind).sums
         one = _averaged(groups)
-        made = self._run.squares(name, {"S": stack}, {"S": _conj(stack)}, groups=1 if one else None)
-        positions = 1
-        for n in stack.shape[3:]:
-            positions *= n
-        made = made * factor(scale, kind, "B", stack.shape[1], positions, n_data, len(stack))
+        made = self._run.squares(
+            "B_reduce" if summed else "B_expand", {"S": stack}, {"S": _conj(stack)},
+            groups=1 if one else None,
+        )  # fmt: skip
+        v, n, positions = len(stack), stack.shape[1], prod(stack.shape[3:])
+        sizes = Sizes(n, positions, _given(n_data, n), v, kind == "reduce")
+        made = _times(made, output_scale(scale, kind, sizes))
         return made[0] if one else made
 
     def ekfac_diag(self, x: Tensor, S: Tensor, Q_A: Tensor, Q_B: Tensor) -> Tensor:
@@ -489,9 +493,7 @@ class Linear(Conv):
             raise ValueError(f"an operand of shape {tuple(x.shape)} has too few axes")
         if x.ndim == lead:
             return x.unsqueeze(lead - 1).unsqueeze(-1)
-        positions = 1
-        for n in x.shape[lead:-1]:
-            positions *= n
+        positions = prod(x.shape[lead:-1])
         return x.reshape(*x.shape[:lead], positions, x.shape[-1]).movedim(-1, -2)
 
     def _gathered(self, y: Tensor, like: Tensor, lead: int = 1) -> Tensor:
@@ -501,10 +503,7 @@ class Linear(Conv):
     def _size(self, size: Ints | None, output: Sequence[int]) -> tuple[int, ...]:
         if size is None:
             return (int(output[0]),) if output else (1,)
-        positions = 1
-        for n in (size,) if isinstance(size, int) else size:
-            positions *= n
-        return (positions,)
+        return (size if isinstance(size, int) else prod(size),)
 
     def _kernel(self, weight: Tensor) -> Tensor:
         return weight.unsqueeze(-1)
@@ -527,6 +526,14 @@ def _squared(x: Tensor) -> Tensor:
 
 def _positions_summed(x: Tensor, lead: int) -> Tensor:
     return x.flatten(lead).sum(-1)
+
+
+def _given(n_data: int | None, n: int) -> int:
+    return n if n_data is None else n_data
+
+
+def _times(x: Tensor, factor: float) -> Tensor:
+    return x if factor == 1 else x * factor
 
 
 def _averaged(groups: str) -> bool:
