@@ -28,6 +28,7 @@ from benchmarks import results
 from benchmarks.progress import tracked
 from benchmarks.results import Sheet
 from benchmarks.sweep_cases import TAKES, Case, case
+from benchmarks.sweep_libraries import LIBRARIES, NotAsked, asked
 from diagrammar.layers import Conv
 from diagrammar.plan.memory import peak_elements
 from tests.reference import relative_error
@@ -99,6 +100,37 @@ def outcome(seed: int, number: int) -> Outcome:
     except Exception as failure:  # a sweep reports all failures
         return Outcome(*about, float("inf"), 0.0, f"{type(failure).__name__}: {failure}")
     return Outcome(*about, deviation(ours, expected), extra_memory(conv))
+
+
+def library_outcome(library: str, seed: int, number: int) -> Outcome | None:
+    """Another library's answer to a case; None where it has no words for it."""
+    methods = tuple(LIBRARIES[library])
+    c = case(seed, number, methods[number % len(methods)])
+    about = (number, c.method, c.layer.dims, special(c), str(c))
+    try:
+        c, theirs = asked(library, c)
+    except NotAsked:
+        return None
+    except Exception as failure:  # a refusal
+        return Outcome(*about, float("inf"), 0.0, f"{type(failure).__name__}: {failure}")
+    return Outcome(*about, deviation(theirs, c.expected()), 0.0)
+
+
+def special(c: Case) -> str:
+    """All that is special about a case's layer."""
+    layer = c.layer
+    words = ["transposed"] if layer.transposed else []
+    if layer.padding_mode != "zeros" and any(map(any, layer.sides())):
+        words.append(layer.padding_mode)
+    if layer.padding == "same":
+        words.append("'same'")
+    if layer.groups > 1:
+        words.append("groups")
+    if any(d > 1 for d in layer.each(layer.dilation)):
+        words.append("dilation")
+    if any(layer.each(layer.output_padding)):
+        words.append("output padding")
+    return ", ".join([*words, f"{layer.dims}-d"])
 
 
 def extra_memory(conv: Conv) -> float:
@@ -193,6 +225,42 @@ def kinds(found: Sequence[Outcome]) -> Sheet:
     return Sheet("the same by kind of layer", columns, tuple(rows))
 
 
+def library_sheets(library: str, found: Sequence[Outcome]) -> list[Sheet]:
+    """Where a library agrees, refuses and is wrong: by method, and by what the layer has."""
+    columns = ("right", "refused", "wrong", "worst error")
+    rows = []
+    for method in LIBRARIES[library]:
+        rows.append((method, *_summary([o for o in found if o.method == method])[:4]))
+    words = sorted({word for o in found for word in o.kind.split(", ")})
+    by_word = []
+    for word in words:
+        by_word.append((word, *_summary([o for o in found if word in o.kind.split(", ")])[:4]))
+    return [
+        Sheet(f"{library}: {len(found)} cases", ("method", *columns), tuple(rows)),
+        Sheet("the same by what the layer has", ("layer", *columns), tuple(by_word)),
+    ]
+
+
+def ask_library(console: Console, library: str, pairs: int, seed: int) -> None:
+    """Put the cases to another library and print where it agrees, refuses and is wrong."""
+    made: list[Outcome] = []
+    with tracked(console) as progress:
+        for n in progress.track(range(pairs), description=library):
+            found = library_outcome(library, seed, n)
+            made += [found] if found else []
+    for table in library_sheets(library, made):
+        console.print(table.rich())
+    wrong = [o for o in made if not o.good and not o.failure]
+    for o in wrong[:SHOWN]:
+        console.print(f"{o.error:8.1e}  {o.what}", markup=False, highlight=False)
+    reasons: dict[str, int] = {}
+    for o in made:
+        if o.failure:
+            reasons[o.failure[:80]] = reasons.get(o.failure[:80], 0) + 1
+    for reason, count in sorted(reasons.items(), key=lambda item: -item[1])[:SHOWN]:
+        console.print(f"refused {count}: {reason}", markup=False, highlight=False)
+
+
 def report(console: Console, bad: Sequence[Outcome], seed: int) -> None:
     """Failures as what to run again."""
     for o in bad[:SHOWN]:
@@ -219,13 +287,16 @@ def main(
     processes: Annotated[int, typer.Option(help="How many run side by side.")] = 1,
     out: Annotated[Path | None, typer.Option("--json", help="Write all outcomes here.")] = None,
     save: Annotated[bool, typer.Option(help="Write results/sweep.md.")] = False,
+    library: Annotated[str, typer.Option(help="Ask einconv, backpack or curvlinops.")] = "",
 ) -> None:
     """Draw layers and operations, and compare with references that share no code with us.
 
     For example `python -m benchmarks.sweep --pairs 500 --seed 3`. Exits with 1 when a case is wrong
-    or raises.
+    or raises. `--library backpack` puts the same cases to another installed library.
     """
     console = results.console()
+    if library:
+        return ask_library(console, library, pairs, seed)
     numbers = [int(n) for n in only.split(",")] if only else list(range(pairs))
     made: list[Outcome] = []
     start = perf_counter()

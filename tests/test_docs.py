@@ -1,6 +1,6 @@
 """Documents and docstrings are true: their code runs and prints what they show.
 
-In README.md, CONTRIBUTING.md and docs/*.md, in the order of the page and in one folder that holds
+In README.md, CONTRIBUTING.md and docs/**/*.md, in the order of the page and in one folder that holds
 the shipped conv2d.tn:
 
 - a ```python block runs, all blocks of a page in one namespace. A ```text block right after it is
@@ -35,7 +35,7 @@ import diagrammar as dg
 
 ROOT = Path(__file__).parents[1]
 PAGES = [p for p in (ROOT / "README.md", ROOT / "CONTRIBUTING.md") if p.exists()]
-PAGES += sorted((ROOT / "docs").glob("*.md"))
+PAGES += sorted((ROOT / "docs").rglob("*.md"))
 
 
 @dataclass(frozen=True)
