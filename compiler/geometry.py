@@ -91,6 +91,11 @@ class Geometry:
         """The padding mode as far as it matters: without padding, all are the same."""
         return self.padding_mode if any(self.left + self.right) else "zeros"
 
+    def meets_once(self, size: Sequence[int]) -> bool:
+        """Whether a circular padding leads each output to an input by one kernel entry at most."""
+        reach = [d * (k - 1) for d, k in zip(self.dilation, self.kernel_size, strict=True)]
+        return self.boundary == "circular" and all(map(int.__lt__, reach, size))
+
     def input_size(self, given: Ints | None, output: Sequence[int]) -> tuple[int, ...]:
         """The spatial input size: as given (int, spatial or whole shape), else from the output's
         where only one is possible."""

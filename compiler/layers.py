@@ -439,9 +439,13 @@ class Conv:
     def hessian_diag_vjp(self, h: Tensor, weight: Tensor, input_size: Ints | None = None) -> Tensor:
         """A diagonal of the Hessian by the output, h [b, c_out, *o], as one by the input,
         Σ (∂Y/∂X)² h: [b, c_in, *input_size] (BL89, HesScale)."""
-        H = self._spread(h)
+        H, W = self._spread(h), self._kernel(weight)
         size = self._size(input_size, H.shape[2:])
-        return self._gathered(self._run("by_input", {"W": self._kernel(weight), "h": H}, i=size), h)
+        if self.geometry.meets_once(size):  # the sum over k has one term
+            made = self._run("dX", {"W": W * W, "V": H}, i=size)
+        else:
+            made = self._run("by_input", {"W": W, "h": H}, i=size)
+        return self._gathered(made, h)
 
     def hessian_diag_weight(self, x: Tensor, h: Tensor, *, bias: bool = False) -> Tensor | Pair:
         """The same by the weight, Σ (∂Y/∂W)² h: the weight's shape; with `bias` also [c_out]."""

@@ -1,7 +1,7 @@
 """Documents and docstrings are true: their code runs and prints what they show.
 
-In README.md, CONTRIBUTING.md and docs/**/*.md, in the order of the page and in one folder that holds
-the shipped conv2d.tn:
+In README.md, CONTRIBUTING.md and all pages below docs, in the order of the page and in one folder
+that holds the shipped conv2d.tn:
 
 - a ```python block runs, all blocks of a page in one namespace. A ```text block right after it is
   what it prints. A line `expression  # → value` is evaluated, and the value is as it would be

@@ -24,6 +24,8 @@ from diagrammar.scalar import Dim, equal
 
 EXACT = 12
 """The largest network that is searched exactly."""
+WHOLE = 9
+"""The same for a product of two equal parts, which are searched apart beyond."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,10 +283,43 @@ class Search:
         return parts
 
     def _component(self, part: list[int]) -> Entry:
-        return self._exact(part) if len(part) <= EXACT else self._greedy(part)
+        halves = self._halves(part) if len(part) > WHOLE else None
+        if halves is None and len(part) <= EXACT:
+            return self._exact(part)
+        plain = self._greedy([self.leaf(at) for at in part])
+        if halves is None:
+            return plain
+        squared = self._greedy(halves)
+        return min(plain, squared, key=lambda entry: entry.cost)
+
+    def _halves(self, part: list[int]) -> list[Entry] | None:
+        """For a product of equal parts, such as a squared diagram: each part's best tree, and what
+        is in neither. Greedy moves mix the parts, and pay for both."""
+        alike: dict[str, list[int]] = {}
+        for at in part:
+            alike.setdefault(self._likeness(at, self.wires[at]), []).append(at)
+        sides: tuple[list[int], list[int]] = ([], [])
+        odd: list[int] = []
+        for places in alike.values():
+            half, left = divmod(len(places), 2)
+            odd += places[2 * half :] if left else []
+            sides[0].extend(places[:half])
+            sides[1].extend(places[half : 2 * half])
+        if not 1 < len(sides[0]) <= EXACT or (odd and len(part) <= EXACT):
+            return None
+        entries = [self._exactly(sorted(side)) for side in sides]
+        rest = [self.leaf(at) for at in odd]
+        return None if None in entries else [*(e for e in entries if e), *rest]
 
     def _exact(self, part: list[int]) -> Entry:
-        """By subsets of growing size, each subset's best tree only."""
+        """The best tree of a connected network."""
+        found = self._exactly(part)
+        assert found is not None
+        return found
+
+    def _exactly(self, part: list[int]) -> Entry | None:
+        """By subsets of growing size, each subset's best tree only; None for tensors that are not
+        connected."""
         levels: list[dict[int, Entry]] = [{} for _ in range(len(part) + 1)]
         for at in part:
             levels[1][1 << at] = self.leaf(at)
@@ -294,7 +329,7 @@ class Search:
                 known = found.get(entry.tensors)
                 if known is None or entry.cost < known.cost:
                     found[entry.tensors] = entry
-        return next(iter(levels[len(part)].values()))
+        return levels[len(part)].get(sum(1 << at for at in part))
 
     def _candidates(
         self, levels: list[dict[int, Entry]], count: int, part: list[int]
@@ -322,9 +357,8 @@ class Search:
                 if not a.tensors & b.tensors and (small != large or a.tensors < b.tensors):
                     yield a, b
 
-    def _greedy(self, part: list[int]) -> Entry:
+    def _greedy(self, entries: list[Entry]) -> Entry:
         """One cheapest move after the other."""
-        entries = [self.leaf(at) for at in part]
         while len(entries) > 1:
             moves = list(self._moves(entries))
             if not moves:
