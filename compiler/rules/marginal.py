@@ -32,6 +32,8 @@ def summed_end(place: Place) -> Match | Miss:
     lonely = [w for w in relation.wires if w not in place.open and len(network.ends(w)) == 1]
     if not lonely:
         return Miss(f"{', '.join(relation.wires)} all lead elsewhere")
+    if relation.view is not None and relation.view not in (*lonely, *place.open):
+        return Miss(f"{relation.name} is a view of {relation.view}: what it reads is summed")
     for wire in _best_first(relation, lonely):
         made = marginal(relation, wire, network.sizes)
         if made is None:
