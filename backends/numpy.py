@@ -175,6 +175,21 @@ class _Run:
             out[tuple(a + s * n for a, s, n in at)] = x[index]
         return out
 
+    def picked(self, runs: Sequence[tuple[Dim, Dim, Dim]]) -> list[int]:
+        """The positions that runs go through."""
+        numbers = [self.sizes_of(run) for run in runs]
+        return [start + step * n for start, length, step in numbers for n in range(length)]
+
+    def gather(self, op: ops.Gather, shape: tuple[int, ...]) -> Array:
+        return self.values[op.x].take(self.picked(op.runs), op.axis)
+
+    def scatter(self, op: ops.Scatter, shape: tuple[int, ...]) -> Array:
+        out = np.zeros(shape, self.kind)
+        x = np.moveaxis(self.values[op.x], op.axis, 0)
+        for j, i in enumerate(self.picked(op.runs)):
+            np.moveaxis(out, op.axis, 0)[i] += x[j]
+        return out
+
     def expand(self, op: ops.Expand, shape: tuple[int, ...]) -> Array:
         return np.broadcast_to(self.values[op.x], shape)
 
@@ -312,6 +327,8 @@ _METHODS: dict[type, Callable[[_Run, Any, tuple[int, ...]], Array]] = {
     ops.Window: _Run.window,
     ops.Fold: _Run.fold,
     ops.Place: _Run.place,
+    ops.Gather: _Run.gather,
+    ops.Scatter: _Run.scatter,
     ops.Diagonal: _Run.diagonal,
     ops.Flip: _Run.flip,
     ops.Dilate: _Run.dilate,

@@ -53,6 +53,33 @@ def _place(
     return out
 '''
 
+PICK = '''
+def _pick(x: Tensor, axis: int, runs: tuple[tuple[int, int, int], ...]) -> Tensor:
+    """Entries along an axis: for each run, `length` of them from `start` in steps of `step`."""
+    parts = []
+    for start, length, step in runs:
+        if length == 0:
+            continue
+        first = min(start, start + step * (length - 1))
+        part = x.narrow(axis, first, abs(step) * (length - 1) + 1)
+        if step == 0:
+            part = part.expand(*x.shape[:axis], length, *x.shape[axis + 1 :])
+        elif abs(step) > 1:
+            part = part.unfold(axis, 1, abs(step)).squeeze(-1)
+        parts.append(part.flip(axis) if step < 0 else part)
+    return parts[0] if len(parts) == 1 else torch.cat(parts, axis)
+'''
+
+RETURN = '''
+def _return(x: Tensor, axis: int, size: int, runs: tuple[tuple[int, int, int], ...]) -> Tensor:
+    """The transpose of picking: every entry is added to the one, of `size`, it was picked from."""
+    index = torch.cat(
+        [start + step * torch.arange(length, device=x.device) for start, length, step in runs]
+    )
+    zeros = x.new_zeros(*x.shape[:axis], size, *x.shape[axis + 1 :])
+    return zeros.index_add(axis, index, x)
+'''
+
 CAST = '''
 def _cast(x: Tensor, dtype: torch.dtype) -> Tensor:
     """x in this dtype; a complex x in the complex dtype of this precision."""
@@ -93,6 +120,8 @@ HELPERS = {
     "_indicator": INDICATOR,
     "_fold": FOLD,
     "_place": PLACE,
+    "_pick": PICK,
+    "_return": RETURN,
     "_cast": CAST,
     "_weight_gradient": WEIGHT_GRADIENT,
 }

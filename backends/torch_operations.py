@@ -173,6 +173,17 @@ class Writer:
             self.helper("_place"), x.text, size, f"step={written[0]}", f"start={written[1]}"
         )
 
+    def _runs(self, runs: Sequence[tuple[Dim, Dim, Dim]]) -> str:
+        written = [f"({', '.join(map(self.scope.size, run))})" for run in runs]
+        return f"({', '.join(written)}{',' * (len(written) == 1)})"
+
+    def _gather(self, op: ops.Gather, step: Step, x: Code) -> Code:
+        return call(self.helper("_pick"), x.text, str(op.axis), self._runs(op.runs))
+
+    def _scatter(self, op: ops.Scatter, step: Step, x: Code) -> Code:
+        size = self.scope.size(op.size)
+        return call(self.helper("_return"), x.text, str(op.axis), size, self._runs(op.runs))
+
     def _diagonal(self, op: ops.Diagonal, step: Step, x: Code) -> Code:
         return x.method("diagonal", "0", str(op.first), str(op.second))
 
@@ -323,6 +334,8 @@ _METHODS: dict[type, Callable[..., Code]] = {
     ops.Window: Writer._window,
     ops.Fold: Writer._fold,
     ops.Place: Writer._place,
+    ops.Gather: Writer._gather,
+    ops.Scatter: Writer._scatter,
     ops.Diagonal: Writer._diagonal,
     Flips: Writer._flips,
     ops.Expand: Writer._expand,

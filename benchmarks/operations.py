@@ -63,7 +63,7 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     Operation(
         "weight JVP",
-        "tW",
+        "tY_W",
         ("X", "tW"),
         lambda h, t: reference.weight_jvp(h, t["X"], t["W"], t["tW"]),
         only_unequal=True,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import sympy
@@ -28,12 +29,15 @@ from diagrammar.diagram import (
 from diagrammar.evaluate import Mistake, mistake, scalar
 from diagrammar.grammar import syntax
 from diagrammar.grammar.errors import Problem, near
+from diagrammar.grammar.source import Span
 from diagrammar.names import fresh_wire, primed
 from diagrammar.patterns import PatternBuilder
 from diagrammar.relation import Relation, delta
-from diagrammar.scalar import Dim, equal, parameter
-from diagrammar.scope import Scope, indices, suggestion
+from diagrammar.scalar import Dim, equal, parameter, substitute
+from diagrammar.scope import BUILT_IN, Scope, indices, suggestion
 from diagrammar.sizes import SizeTable, base, own_symbols
+from diagrammar.specialise import names_of
+from diagrammar.using import Used, operand_names
 
 
 def groups(axes: tuple[syntax.Axis, ...]) -> Axes:
@@ -51,8 +55,9 @@ class Broken(Exception):
 class Builder:
     """Builds the diagrams of one file, each once."""
 
-    def __init__(self, scope: Scope) -> None:
+    def __init__(self, scope: Scope, used: Mapping[str, Used] | None = None) -> None:
         self.scope = scope
+        self.used = dict(used or {})
         self._built: dict[str, Diagram | None] = {}
         self._building: list[str] = []
 
@@ -75,8 +80,39 @@ class Builder:
             raise Broken(name)
         return found
 
+    @cached_property
+    def operands(self) -> tuple[str, ...]:
+        """The names of all operands of the file's definitions."""
+        return tuple(operand_names(self.scope, self.used.values()))
+
+    @cached_property
+    def parameters(self) -> tuple[str, ...]:
+        """The names of all parameters."""
+        others = (u.name(p) for u in self.used.values() for p in u.builder.parameters)
+        return tuple(dict.fromkeys([*self.scope.params, *others]))
+
+    def home(self, name: str, span: Span) -> tuple[Used | None, str]:
+        """The file that a name is from, None for this one, and the name there."""
+        alias, dot, own = name.partition(".")
+        if not dot or own.isdigit():
+            return None, name
+        if alias in self.used:
+            return self.used[alias], own
+        if alias in self.scope.uses:
+            raise Broken(alias)  # it could not be read, which is said
+        raise mistake(
+            self.scope.source,
+            span,
+            f"unknown file '{alias}'",
+            "no 'use' has this alias",
+            near(alias, self.scope.uses) or f'write use "FILE.tn" as {alias}',
+        )
+
     def use(self, name: str, span: Any) -> Diagram:
         """A diagram that another definition uses."""
+        home, own = self.home(name, span)
+        if home is not None:
+            return home.diagram(own)
         if name in self._building:
             circle = " → ".join([*self._building[self._building.index(name) :], name])
             raise mistake(
@@ -104,17 +140,23 @@ class Builder:
 
     def _differentiate(self, node: syntax.Derivative) -> Diagram:
         scope = self.scope
-        if node.of not in scope.definitions:
+        home, own = self.home(node.of, node.of_span)
+        definitions = home.scope.definitions if home else scope.definitions
+        if own not in definitions:
+            known = [f"{home.alias}.{n}" for n in definitions] if home else definitions
             raise mistake(
                 scope.source,
                 node.of_span,
                 f"unknown diagram '{node.of}'",
                 "no definition has this name",
-                near(node.of, scope.definitions),
+                near(node.of, known),
             )
         of = self.use(node.of, node.of_span)
-        if node.by not in {o.name for o in of.operands}:
-            if node.by not in scope.tensors:
+        by_home, by_own = self.home(node.by, node.by_span)
+        tensors = by_home.scope.tensors if by_home else scope.tensors
+        by_name = by_home.name(by_own) if by_home else node.by
+        if by_name not in {o.name for o in of.operands}:
+            if by_own not in tensors:
                 raise mistake(
                     scope.source,
                     node.by_span,
@@ -123,11 +165,21 @@ class Builder:
                     near(node.by, [o.name for o in of.operands]),
                 )
             self._warn_zero(node)
-        by = self.declared(node.by) if node.by in scope.tensors else None
-        by = by or next(o for o in of.operands if o.name == node.by)
-        prefix, what = ("t", "by") if node.kind == "jvp" else ("d", "of")
-        direction = node.direction or prefix + getattr(node, what)
+        by = None
+        if by_own in tensors:
+            by = by_home.declared(by_own) if by_home else self.declared(by_own)
+        by = by or next(o for o in of.operands if o.name == by_name)
+        direction = node.direction or (f"t{by_own}" if node.kind == "jvp" else f"d{own}")
         taken = {o.name for o in of.operands} | set(scope.tensors) - {node.direction}
+        if node.kind != "jacobian" and direction in scope.definitions:
+            role = "tangent" if node.kind == "jvp" else "cotangent"
+            raise mistake(
+                scope.source,
+                node.direction_span if node.direction else node.name_span,
+                f"the {role} '{direction}' has the name of a definition",
+                "operands and definitions share one space of names",
+                f"name another one with {role}=NAME, or rename the definition",
+            )
         if node.kind != "jacobian" and direction in taken:
             role = "tangent" if node.kind == "jvp" else "cotangent"
             raise mistake(
@@ -170,6 +222,8 @@ class DefinitionBuilder:
         self.parameters: dict[str, None] = {}
         self.operands: dict[str, Declared] = {}
         self.requirements: dict[Requirement, None] = {}
+        self.inherited: dict[str, Any] = {}
+        self.inherited_sizes: list[tuple[Dim, Any]] = []
         self.inner: dict[str, Dim] = {}
         self.problems: list[Problem] = []
         self.visible = _visible(node)
@@ -211,6 +265,26 @@ class DefinitionBuilder:
         if node.name in self.scope.sizes:
             help = f"write |{node.name}| for the size of a wire"
         raise mistake(source, node.span, f"unknown parameter '{node.name}'", "not declared", help)
+
+    def _lookup_in(self, home: Used) -> Callable[[syntax.Name | syntax.SizeOf], Dim]:
+        """Parameters of another file, by their names here; its defaults come with them."""
+
+        def lookup(node: syntax.Name | syntax.SizeOf) -> Dim:
+            if isinstance(node, syntax.SizeOf):
+                return self.table.of(node.wire)
+            if node.name not in home.scope.params:
+                raise mistake(
+                    home.scope.source, node.span, f"unknown parameter '{node.name}'",
+                    "not declared", near(node.name, home.scope.params),
+                )  # fmt: skip
+            name = home.name(node.name)
+            self.parameters[name] = None
+            default = home.scope.params[node.name].value
+            if default is not None and not isinstance(default, syntax.Text | syntax.Pair):
+                self.inherited[name] = scalar(default, lookup, home.scope.source)
+            return parameter(name)
+
+        return lookup
 
     def _definite_sizes(self) -> None:
         for name, entry in self.scope.sizes.items():
@@ -284,13 +358,21 @@ class DefinitionBuilder:
         return [Network(n.scalar * scale, n.tensors, n.sizes) for n in networks]
 
     def _reference(self, networks: list[Network], node: syntax.Reference) -> list[Network]:
-        scope, name = self.scope, node.name
+        home, name = self.builder.home(node.name, node.name_span)
+        scope = home.scope if home else self.scope
         if name in scope.tensors:
-            return distribute(networks, [self._operand(node)])
+            declared = (home or self.builder).declared(name)
+            return distribute(networks, [self._operand(node, declared)])
         if name in scope.patterns:
-            return distribute(networks, [self._pattern(node)])
+            return distribute(networks, [self._pattern(node, scope.patterns[name], home)])
         if name in scope.definitions:
             return self._diagram(networks, node)
+        if home is not None:
+            known = [f"{home.alias}.{n}" for n in scope.names() if n not in BUILT_IN]
+            raise mistake(
+                self.scope.source, node.name_span, f"'{home.alias}' has no '{name}'",
+                f"not declared in {scope.source.name}", near(node.name, known),
+            )  # fmt: skip
         if name == "delta":
             return distribute(networks, [self._delta(node)])
         if name == "ones":
@@ -311,10 +393,9 @@ class DefinitionBuilder:
             f"{len(node.axes)} given", f"write it as {node.name}[{shown}], with wires of your own",
         )  # fmt: skip
 
-    def _operand(self, node: syntax.Reference) -> Network:
-        declared = self.builder.declared(node.name)
+    def _operand(self, node: syntax.Reference, declared: Declared) -> Network:
         self._arity(node, declared.axes, "tensor")
-        operand = Operand(node.name, groups(node.axes), declared.constant)
+        operand = Operand(declared.name, groups(node.axes), declared.constant)
         sizes: dict[str, Dim] = {}
         for number, (used, own) in enumerate(zip(operand.axes, declared.axes, strict=True)):
             if len(used) == len(own):
@@ -325,7 +406,7 @@ class DefinitionBuilder:
             self.table.equate(
                 left, product(sizes[o] for o in own), f"axis {number} of '{node.name}'"
             )
-        self._state(Declared(node.name, declared.axes, sizes, declared.constant))
+        self._state(replace(declared, sizes=sizes))
         return Network(sympy.Integer(1), (operand,), {w: self.table.of(w) for w in operand.wires})
 
     def _axis_size(self, name: str) -> Dim:
@@ -354,10 +435,13 @@ class DefinitionBuilder:
         tensors = (delta(first, second),) if first != second else ()
         return Network(sympy.Integer(1), tensors, sizes)
 
-    def _pattern(self, node: syntax.Reference) -> Network:
-        pattern = self.scope.patterns[node.name]
+    def _pattern(
+        self, node: syntax.Reference, pattern: syntax.Pattern, home: Used | None
+    ) -> Network:
         self._arity(node, groups(pattern.axes), "pattern")
-        made = PatternBuilder(pattern, self.scope.source, self.table, self.lookup)
+        source = home.scope.source if home else self.scope.source
+        lookup = self._lookup_in(home) if home else self.lookup
+        made = PatternBuilder(pattern, source, self.table, lookup)
         network = made.network(node, self._fresh)
         self.requirements.update(dict.fromkeys(made.requirements))
         return network
@@ -383,7 +467,8 @@ class DefinitionBuilder:
                     "another grouping", f"write ({' '.join(own)}) with wires of your own",
                 )  # fmt: skip
         wires = [w for axis in axes for w in axis]
-        diagram, sizes = self._adopt(used, wires, node.name)
+        elsewhere = self.builder.home(node.name, node.name_span)[0] is not None
+        diagram, sizes = self._adopt(used, wires, node.name, inherit=elsewhere)
         taken = {w: self.table.of(w) for w in self.visible}
         return inline([self._current(n) for n in networks], diagram, wires, sizes, taken)
 
@@ -392,9 +477,12 @@ class DefinitionBuilder:
         sizes = {w: self.table.resolve(s) for w, s in network.sizes.items()}
         return Network(network.scalar, network.tensors, sizes)
 
-    def _adopt(self, used: Diagram, wires: list[str], name: str) -> tuple[Diagram, dict[str, Dim]]:
+    def _adopt(
+        self, used: Diagram, wires: list[str], name: str, *, inherit: bool
+    ) -> tuple[Diagram, dict[str, Dim]]:
         """A used diagram with size symbols of our own: those of its open wires are its user's
-        wires, the rest are new; operands that both know make them equal again."""
+        wires, the rest are new; operands that both know make them equal again. The defaults of
+        another file come with it."""
         renaming: dict[Any, Dim] = {}
         for wire, position in zip(wires, used.open, strict=True):
             if isinstance(used.sizes[position], sympy.Symbol):
@@ -412,6 +500,13 @@ class DefinitionBuilder:
         for equality in diagram.equalities:
             left, right = self.table.resolve(equality.left), self.table.resolve(equality.right)
             self.table.equate(left, right, equality.what)
+        if inherit:
+            known = names_of(used)
+            for own, value in used.defaults.items():
+                if own in used.parameters:
+                    self.inherited[own] = value
+                elif own in known:
+                    self.inherited_sizes.append((substitute(known[own][0], renaming), value))
         self.parameters.update(dict.fromkeys(used.parameters))
         self.requirements.update(dict.fromkeys(diagram.requirements))
         merged = {s: self.table.resolve(s) for s in _symbols(diagram.sizes.values())}
@@ -487,6 +582,13 @@ class DefinitionBuilder:
                 )  # fmt: skip
             value = scalar(entry.value, self.lookup, self.scope.source)
             found[entry.name] = value
+        for name, value in self.inherited.items():
+            found.setdefault(name, value)
+        names = {s: base(w) for w, s in reversed(list(diagram.sizes.items()))}
+        for extent, value in self.inherited_sizes:
+            name = names.get(self.table.resolve(extent), "")
+            if name and name not in self.scope.sizes:
+                found.setdefault(name, value)
         return found
 
 

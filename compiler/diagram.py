@@ -291,7 +291,7 @@ class Diagram:
 
         return render(self, "svg")
 
-    def simplify(self, **values: Any) -> Simplified:
+    def simplify(self, /, **values: Any) -> Simplified:
         """Rewrite by the standard pipeline, at the given sizes and parameters (defaults for the
         rest).
 
@@ -313,7 +313,7 @@ class Diagram:
 
         return why_not(fixed(self, values), rule)
 
-    def compile(self, **values: Any) -> Function:
+    def compile(self, /, **values: Any) -> Function:
         """A Python function of the operands; sizes, parameters and options by name (see
         `Function`)."""
         from diagrammar.function import compile_diagrams

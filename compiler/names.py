@@ -15,6 +15,12 @@ def primed(name: str, taken: Container[str]) -> str:
     return name
 
 
+def suffixed(name: str, suffix: str) -> str:
+    """A longer name; that of a member of a pack stays one: `i.0` and `_1` make `i_1.0`."""
+    stem, dot, number = name.partition(".")
+    return f"{stem}{suffix}{dot}{number}"
+
+
 def fresh_wire(name: str, extent: Dim, taken: Mapping[str, Dim]) -> str:
     """A free name for a wire of the given size: primes where the base name has that size, else a
     number.
@@ -25,7 +31,7 @@ def fresh_wire(name: str, extent: Dim, taken: Mapping[str, Dim]) -> str:
     stem = name.rstrip("'")
     sizes = {w.rstrip("'"): s for w, s in taken.items()}
     for number in count():
-        candidate = stem if number == 0 else f"{stem}_{number}"
+        candidate = stem if number == 0 else suffixed(stem, f"_{number}")
         if candidate not in sizes:
             return candidate if number else primed(name, taken)
         if sizes[candidate] == extent:

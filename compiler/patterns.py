@@ -15,6 +15,7 @@ from diagrammar.diagram import Network, Requirement
 from diagrammar.evaluate import bracket, linear, mistake, scalar
 from diagrammar.grammar import syntax
 from diagrammar.grammar.errors import near
+from diagrammar.names import suffixed
 from diagrammar.relation import Equation, Linear, Piece, Relation, conv
 from diagrammar.scalar import Dim, equal, expand, floor_div
 from diagrammar.scope import indices
@@ -219,8 +220,7 @@ class PatternBuilder:
 def padded(wire: str) -> str:
     """A name for the padded axis of a wire: `i1` has `i1_pad`, `i.0` has `i_pad.0`."""
     bare = wire.rstrip("'")
-    stem, dot, number = bare.partition(".")
-    return f"{stem}_pad{dot}{number}{wire[len(bare) :]}"
+    return suffixed(bare, "_pad") + wire[len(bare) :]
 
 
 def _circular(i: str, j: str, left: Dim, extent: Dim) -> tuple[Piece, ...]:

@@ -164,6 +164,25 @@ class Place(_Unary):
 
 
 @dataclass(frozen=True, slots=True)
+class Gather(_Unary):
+    """Entries of `axis`, picked by runs one after the other: `length` of them from `start` in steps
+    of `step`, which may be negative or zero."""
+
+    axis: int
+    runs: tuple[tuple[Dim, Dim, Dim], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Scatter(_Unary):
+    """The transpose of `Gather`: entries of `axis` are added to those, of `size` in all, that each
+    was picked from."""
+
+    axis: int
+    size: Dim
+    runs: tuple[tuple[Dim, Dim, Dim], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Expand(_Unary):
     """Axes of size one (and missing leading axes) repeated to the step's shape, as a view."""
 
@@ -320,6 +339,8 @@ Operation = (
     | Flip
     | Dilate
     | Place
+    | Gather
+    | Scatter
     | Expand
     | Sum
     | Scale

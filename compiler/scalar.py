@@ -179,7 +179,8 @@ def _text(e: Expr, name: Callable[[Symbol], str], power: str) -> tuple[str, int]
         return out, _SUM
     if e.is_Mul:
         if e.could_extract_minus_sign():
-            return f"-{wrap(-e, _PRODUCT)}", _SUM
+            # -(a//2) is not (-a)//2
+            return f"-{wrap(-e, _POWER if isinstance(-e, FloorDiv) else _PRODUCT)}", _SUM
         numerator, denominator = e.as_numer_denom()
         if denominator != 1:
             return f"{wrap(numerator, _PRODUCT)}/{wrap(denominator, _POWER)}", _PRODUCT

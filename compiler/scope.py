@@ -5,6 +5,7 @@ Declarations only; the definitions are built one by one in `build`.
 
 from __future__ import annotations
 
+import keyword
 from dataclasses import dataclass, field
 
 from diagrammar.grammar import syntax
@@ -14,7 +15,7 @@ from diagrammar.grammar.source import Source, Span
 Defined = syntax.Definition | syntax.Derivative | syntax.Sample
 
 BUILT_IN = frozenset({"delta", "ones"})
-OPTIONS = frozenset({"backend", "plan", "memory", "accumulate", "rank"})
+OPTIONS = frozenset({"backend", "plan", "memory", "accumulate", "native", "without", "rank"})
 """The keywords of `compile` that are not sizes or parameters."""
 
 
@@ -30,6 +31,7 @@ class Scope:
     definitions: dict[str, Defined] = field(default_factory=dict)
     uses: dict[str, syntax.Use] = field(default_factory=dict)
     rank: int | None = None
+    wires: dict[str, Span] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     _first: dict[str, Span] = field(default_factory=dict)
 
@@ -43,6 +45,14 @@ class Scope:
 
     def _declare(self, name: str, span: Span, what: str) -> bool:
         """Note a name; False, with a problem, if it stands already."""
+        if keyword.iskeyword(name) and what in ("tensor", "definition"):
+            use = "an operand" if what == "tensor" else "a function"
+            self.report(
+                span,
+                f"'{name}' is a word of Python",
+                f"cannot be the name of {use}",
+                f"choose another name, such as '{name}_'",
+            )  # and taken in, so that its uses are not called unknown as well
         if name in BUILT_IN:
             self.report(
                 span, f"'{name}' is built in", "cannot be declared again", "choose another name"
@@ -69,6 +79,13 @@ class Scope:
         other = self.params if what == "size" else self.sizes
         same = self.sizes if what == "size" else self.params
         clash = other.get(entry.name) or same.get(entry.name)
+        if keyword.iskeyword(entry.name):
+            self.report(
+                entry.name_span,
+                f"'{entry.name}' is a word of Python",
+                f"cannot be the name of a {what}, which is given as a keyword",
+                f"choose another name, such as '{entry.name}_'",
+            )
         if entry.name in OPTIONS:
             self.report(
                 entry.name_span,
@@ -76,7 +93,6 @@ class Scope:
                 f"cannot be the name of a {what}",
                 "choose another name",
             )
-            return False
         if clash is not None:
             first = Place(clash.name_span, "first declared here", self.source)
             self.problems.append(
@@ -101,7 +117,7 @@ class Scope:
                         self.sizes[entry.name] = entry
             case syntax.Params():
                 for entry in statement.entries:
-                    if self._declare_value(entry, "param"):
+                    if self._declare_value(entry, "parameter"):
                         self.params[entry.name] = entry
             case syntax.Tensor():
                 if self._declare(statement.name, statement.name_span, "tensor"):
@@ -124,7 +140,15 @@ def scope_of(file: syntax.File, source: Source) -> Scope:
     scope = Scope(source)
     for statement in file.statements:
         scope.add(statement)
-    wires = _wires(scope)
+    wires = scope.wires = _wires(scope)
+    for name in wires:
+        if name in OPTIONS:
+            scope.report(
+                wires[name],
+                f"'{name}' is an option of compile",
+                "cannot be the name of a wire, whose size is given as a keyword",
+                "choose another name",
+            )
     for name, entry in scope.params.items():
         if name in wires:
             scope.problems.append(

@@ -14,6 +14,7 @@ import sympy
 
 from diagrammar.diagram import Diagram, Equality
 from diagrammar.grammar.errors import Problem
+from diagrammar.names import suffixed
 from diagrammar.scalar import Dim, equal, expand, plain, size, substitute, text
 
 
@@ -39,7 +40,7 @@ class SizeTable:
     def new(self, name: str, avoid: Container[str] = ()) -> Dim:
         """A symbol of its own, named like `name` where that is free."""
         while name in self.sizes or name in avoid:
-            name += "_"
+            name = suffixed(name, "_")
         return self.of(name)
 
     def equate(self, left: Dim, right: Dim, what: str) -> None:
@@ -117,7 +118,7 @@ def own_symbols(diagram: Diagram) -> Diagram:
             if symbol in renaming or name in diagram.parameters:
                 continue
             while name in taken:
-                name += "_"
+                name = suffixed(name, "_")
             renaming[symbol] = size(name)
             taken.add(name)
     changed = {old: new for old, new in renaming.items() if old != new}

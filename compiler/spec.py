@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,8 @@ from diagrammar.grammar.parser import read_source
 from diagrammar.grammar.source import Source
 from diagrammar.packs import SHOWN, has_packs, unpacked
 from diagrammar.scope import scope_of
+from diagrammar.unused import unused
+from diagrammar.using import Unreadable, Used, circle, find, renaming
 
 
 class Spec(Mapping[str, Diagram]):
@@ -27,9 +29,19 @@ class Spec(Mapping[str, Diagram]):
     `spec["Y"]` raises DiagramError when that definition has mistakes, KeyError when there is none.
     """
 
-    def __init__(self, file: syntax.File, source: Source, rank: int | None = None) -> None:
+    def __init__(
+        self,
+        file: syntax.File,
+        source: Source,
+        rank: int | None = None,
+        *,
+        chain: tuple[str, ...] = (),
+        loaded: dict[tuple[str, int | None], Spec] | None = None,
+    ) -> None:
         self.file = file
         self.source = source
+        self._chain = chain or (_identity(source),)
+        self._loaded = {} if loaded is None else loaded
         self.rank, found = _rank(file, source, rank)
         self._ranked: dict[int, Spec] = {}
         self._open = self.rank is None and has_packs(file.statements)
@@ -39,12 +51,51 @@ class Spec(Mapping[str, Diagram]):
             opened, wrong = unpacked(file, self.rank or SHOWN, source)
         self._scope = scope_of(opened, source)
         self._scope.problems += [*found, *wrong]
-        self._builder = Builder(self._scope)
+        used: dict[str, Used] = {}
+        for node in self._scope.uses.values():
+            other = self._use(node)
+            if other is not None:
+                self._open |= self.rank is None and other._open
+                other = other.at(self.rank or SHOWN) if other._open else other
+                held = sum(len(u.builder.operands) for u in used.values())
+                if held + len(other._builder.operands) > MAX_OPERANDS:
+                    message = f"the files used here have more than {MAX_OPERANDS:,} operands"
+                    self._scope.report(node.span, message, "", "use fewer of them")
+                    continue
+                names = renaming(node.alias, other._builder, self._scope, used.values())
+                used[node.alias] = Used(node.alias, other._builder, names)
+        self._builder: Builder = Builder(self._scope, used)
+
+    def _use(self, node: syntax.Use) -> Spec | None:
+        """The file that a statement names; None, with a problem, if it cannot be had."""
+        problems = self._scope.problems
+        try:
+            key, source = find(node.path, self.source)
+        except Unreadable as error:
+            problems.append(Problem(error.message, node.span, self.source, "", error.help))
+            return None
+        except DiagramError as error:
+            problems.extend(error.errors)
+            return None
+        if key in self._chain or len(self._chain) > MAX_CHAIN:
+            way = circle(self._chain, key) if key in self._chain else "the chain is too long"
+            message = f"'{node.path}' is used by itself"
+            if key not in self._chain:
+                message = f"more than {MAX_CHAIN} files use each other in a row"
+            problems.append(Problem(message, node.span, self.source, way, "break the circle"))
+            return None
+        if (key, self.rank) not in self._loaded:
+            parsed = parse_syntax(source)
+            spec = Spec(parsed.file, source, chain=(*self._chain, key), loaded=self._loaded)
+            spec._scope.problems[:0] = parsed.problems
+            self._loaded[key, self.rank] = spec
+            problems.extend(p for p in spec.check() if p.severity == "error")
+        return self._loaded[key, self.rank]
 
     def at(self, rank: int) -> Spec:
         """The same file with packs of `rank` members."""
         if rank not in self._ranked:
-            self._ranked[rank] = Spec(self.file, self.source, rank)
+            self._ranked[rank] = Spec(self.file, self.source, rank, chain=self._chain)
         return self._ranked[rank]
 
     def __iter__(self) -> Iterator[str]:
@@ -74,13 +125,13 @@ class Spec(Mapping[str, Diagram]):
                 self._builder.build(name)
             except Broken:
                 continue
-        return once(sorted(self._scope.problems, key=lambda p: (p.span.start, p.span.stop)))
+        return once(sorted(self._scope.problems, key=_place(self.source)))
 
     def errors(self) -> tuple[Problem, ...]:
         """The problems that are errors."""
         return tuple(p for p in self.check() if p.severity == "error")
 
-    def compile(self, *names: str, **values: Any) -> Function:
+    def compile(self, /, *names: str, **values: Any) -> Function:
         """One function that returns several diagrams, shared work done once.
 
         `spec.compile("dW", "dX", k1=3)` returns a function of all their operands that returns a
@@ -95,6 +146,29 @@ class Spec(Mapping[str, Diagram]):
 
     def __repr__(self) -> str:
         return f"<Spec {self.source.name}: {', '.join(self)}>"
+
+
+MAX_CHAIN = 64
+"""The most files that may use each other in a row."""
+
+
+MAX_OPERANDS = 1000
+"""The most operands that a file may have from those that it uses."""
+
+
+def _identity(source: Source) -> str:
+    """What tells a file from others when files use each other."""
+    return str(Path(source.name).resolve()) if source.name.endswith(".tn") else source.name
+
+
+def _place(own: Source) -> Callable[[Problem], tuple[object, ...]]:
+    """An order of problems: those of a file itself, then those of the files that it uses."""
+
+    def key(p: Problem) -> tuple[object, ...]:
+        name = p.source.name if p.source else ""
+        return (name != own.name, name, p.span.start, p.span.stop)
+
+    return key
 
 
 def _rank(file: syntax.File, source: Source, given: int | None) -> tuple[int | None, list[Problem]]:
@@ -129,7 +203,8 @@ def once(problems: Iterable[Problem]) -> tuple[Problem, ...]:
     """Problems without those that say the same of another member of a pack."""
     kept: dict[tuple[object, ...], Problem] = {}
     for p in problems:
-        kept.setdefault((p.span, p.severity, re.sub(r"\.\d+", "", p.message)), p)
+        name = p.source.name if p.source else ""
+        kept.setdefault((name, p.span, p.severity, re.sub(r"\.\d+", "", p.message)), p)
     return tuple(kept.values())
 
 
@@ -138,7 +213,9 @@ def read(source: Source, rank: int | None = None) -> tuple[Spec, tuple[Problem, 
     parsed = parse_syntax(source)
     spec = Spec(parsed.file, source, rank)
     problems = [*parsed.problems, *_not_consequences(spec.check(), parsed.problems)]
-    return spec, tuple(sorted(problems, key=lambda p: (p.span.start, p.span.stop)))
+    if not any(p.severity == "error" for p in problems):
+        problems += unused(parsed.file, source)
+    return spec, tuple(sorted(problems, key=_place(source)))
 
 
 def _not_consequences(

@@ -10,9 +10,23 @@ from typing import Any
 from diagrammar import program as ops
 from diagrammar.diagram import Network, Operand, product
 from diagrammar.gram import gram_form
+from diagrammar.indexmap import index_map
 from diagrammar.plan import native
 from diagrammar.plan.search import estimate
-from diagrammar.plan.tree import Dense, Fold, Join, Leaf, Native, Paired, Read, Spread, Tree, walk
+from diagrammar.plan.tree import (
+    Dense,
+    Fold,
+    Join,
+    Leaf,
+    Native,
+    Paired,
+    Pick,
+    Read,
+    Return,
+    Spread,
+    Tree,
+    walk,
+)
 from diagrammar.plan.windows import Segment, blocks
 from diagrammar.plan.writer import Origin, Value, Writer
 from diagrammar.relation import ConvForm, Linear, Relation, conv_form
@@ -105,6 +119,8 @@ class Lowering:
                 made = self._fold(tree)
             case Spread():
                 made = self._spread(tree)
+            case Pick() | Return():
+                made = self._picked(tree)
             case Native():
                 return self._native(tree)
             case Paired():
@@ -261,6 +277,35 @@ class Lowering:
         stand_in = f"{wire}*"
         self.writer.sizes = {**self.writer.sizes, stand_in: self.writer.sizes[wire]}
         return stand_in
+
+    def _picked(self, tree: Pick | Return) -> Value:
+        """An index map: entries picked along the source, or added back to it."""
+        relation = self.network.tensors[tree.at]
+        assert isinstance(relation, Relation)
+        found = index_map(relation, self.network.sizes)
+        assert found is not None
+        value = self.value(tree.child)
+        together = product(self.writer.sizes[w] for w in found.along)
+        name = found.along[0] if len(found.along) == 1 else f"({' '.join(found.along)})"
+        if isinstance(tree, Return):
+            rest = [w for w in value.wires if w not in found.along]
+            before = [w for w in rest if value.axis(w) < value.axis(found.along[0])]
+            after = rest[len(before) :]
+            value = self.writer.permute(value, [*before, *found.along, *after])
+            shape = [*self.writer.shape(before), together, *self.writer.shape(after)]
+            step = self.writer.reshape(value.step, shape, [*before, name, *after])
+            extent = self.writer.sizes[found.source]
+            back = ops.Scatter(step, len(before), extent, found.runs)
+            return self.writer.value(back, [*before, found.source, *after])
+        axis = value.axis(found.source)
+        before, after = list(value.wires[:axis]), list(value.wires[axis + 1 :])
+        whole = ((0, self.writer.sizes[found.source], 1),)
+        step = value.step
+        if found.runs != whole:
+            shape = [*self.writer.shape(before), together, *self.writer.shape(after)]
+            pick = ops.Gather(value.step, axis, found.runs)
+            step = self.writer.step(pick, shape, [*before, name, *after])
+        return self.writer.ungroup(step, [*before, *found.along, *after])
 
     def _fold(self, tree: Fold) -> Value:
         form = self._form(tree.at)
@@ -592,7 +637,7 @@ class _Rows:
 
 def _positions(node: Tree) -> tuple[int, ...]:
     match node:
-        case Leaf() | Dense() | Read() | Fold() | Spread():
+        case Leaf() | Dense() | Read() | Fold() | Spread() | Pick() | Return():
             return (node.at,)
         case Native():
             return node.relations

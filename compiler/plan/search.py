@@ -16,9 +16,10 @@ import sympy
 
 from diagrammar.diagram import Network, Operand
 from diagrammar.gram import GramForm, gram_form
+from diagrammar.indexmap import IndexMap, index_map
 from diagrammar.plan import native
 from diagrammar.plan.cost import DEFAULT, Machine, hint
-from diagrammar.plan.tree import Dense, Fold, Join, Leaf, Paired, Read, Spread, Tree
+from diagrammar.plan.tree import Dense, Fold, Join, Leaf, Paired, Pick, Read, Return, Spread, Tree
 from diagrammar.relation import ConvForm, conv_form
 from diagrammar.scalar import Dim, equal
 
@@ -72,10 +73,13 @@ class Search:
         self.open = sum(self.bit[w] for w in open_wires if w in self.bit)
         self.wires = [sum(self.bit[w] for w in dict.fromkeys(t.wires)) for t in network.tensors]
         self.forms: dict[int, ConvForm] = {}
+        self.maps: dict[int, IndexMap] = {}
         for at, relation in network.relations():
             form = conv_form(relation, network.sizes)
             if form is not None:
                 self.forms[at] = form
+            elif (found := index_map(relation, network.sizes)) is not None:
+                self.maps[at] = found
         self.grams: dict[int, GramForm] = {}
         for at, relation in network.relations():
             paired = gram_form(relation, network.sizes)
@@ -112,6 +116,8 @@ class Search:
             return Entry(1 << at, wires, cost, Leaf(at), self._likeness(at, wires))
         cost = self.machine.view()
         if at in self.grams or (at in self.forms and self.forms[at].k is not None):
+            cost = self.machine.dense_pattern
+        if at in self.maps and len(self.network.tensors[at].wires) > 2:
             cost = self.machine.dense_pattern
         return Entry(1 << at, wires, cost, Dense(at), self._likeness(at, wires))
 
@@ -166,6 +172,8 @@ class Search:
     def absorb(self, a: Entry, at: int) -> Iterator[Entry]:
         """The ways of reading relation `at` along a result."""
         form = self.forms.get(at)
+        if at in self.maps:
+            yield from self._picked(a, at, self.maps[at])
         if form is None or not self.wires[at] & a.wires:
             return
         tensors = a.tensors | 1 << at
@@ -184,6 +192,24 @@ class Search:
                     wires = (a.wires & ~own) | i | (rest & ~own)
                     spread = Spread(a.tree, at, name)
                     yield self._grown(a, tensors, wires, needed, spread, form)
+
+    def _picked(self, a: Entry, at: int, found: IndexMap) -> Iterator[Entry]:
+        """An index map read along a result, from its source or to it."""
+        tensors = a.tensors | 1 << at
+        needed = self.needed(tensors)
+        source, along = self.bit[found.source], sum(self.bit[w] for w in found.along)
+        tree: Pick | Return
+        if a.wires & source and not a.wires & along and not needed & source:
+            wires, tree = (a.wires & ~source) | along, Pick(a.tree, at)
+        elif a.wires & along == along and not a.wires & source and not needed & along:
+            wires, tree = (a.wires & ~along) | source, Return(a.tree, at)
+        else:
+            return
+        cost = a.cost + self.machine.copy(max(self.elements(wires), self.elements(a.wires)))
+        if wires & ~needed:
+            cost += self.machine.copy(self.elements(wires))
+        like = self._along(a, at, type(tree).__name__)
+        yield Entry(tensors, wires & needed, cost, tree, like)
 
     def _grown(
         self,
@@ -371,7 +397,7 @@ class Search:
     def _moves(self, entries: list[Entry]) -> Iterator[tuple[Entry, float]]:
         relations = {e.tensors: e for e in entries if isinstance(e.tree, Dense)}
         for number, a in enumerate(entries):
-            for at in self.forms:
+            for at in (*self.forms, *self.maps):
                 if 1 << at in relations and not a.tensors >> at & 1:
                     for grown in self.absorb(a, at):
                         yield grown, grown.cost - a.cost

@@ -59,6 +59,22 @@ class Spread:
     along: str
 
 
+@dataclass(frozen=True, slots=True)
+class Pick:
+    """An index map read from its source to the wires along it: entries picked by position."""
+
+    child: Tree
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Return:
+    """An index map read the other way: entries added to where they were picked from."""
+
+    child: Tree
+    at: int
+
+
 NativeKind = Literal["convolution", "transposed", "weight gradient"]
 
 
@@ -84,7 +100,7 @@ class Paired:
     batched: bool
 
 
-Tree = Leaf | Dense | Join | Read | Fold | Spread | Native | Paired
+Tree = Leaf | Dense | Join | Read | Fold | Spread | Pick | Return | Native | Paired
 
 
 def children(tree: Tree) -> tuple[Tree, ...]:
@@ -92,7 +108,7 @@ def children(tree: Tree) -> tuple[Tree, ...]:
     match tree:
         case Join() | Native() | Paired():
             return (tree.left, tree.right)
-        case Read() | Fold() | Spread():
+        case Read() | Fold() | Spread() | Pick() | Return():
             return (tree.child,)
     return ()
 

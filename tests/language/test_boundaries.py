@@ -9,6 +9,7 @@ import torch
 from torch.nn import functional
 
 import diagrammar as dg
+from diagrammar import program as ops
 
 FILE = """
 param s = 1, l = 0, r = 0, d = 1
@@ -79,6 +80,51 @@ def test_every_boundary(name: str, h: dict[str, int], mode: str, backend: str) -
     result = torch.as_tensor(f(**operands))
     expected = reference(name, mode, h, x.clone(), w.clone(), v)
     torch.testing.assert_close(result, expected, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("name", ["Y", "dX", "dW", "tY", "A_expand", "A_reduce"])
+@pytest.mark.parametrize("h", HYPER, ids=str)
+def test_no_boundary_is_ever_a_dense_array(h: dict[str, int], name: str, mode: str) -> None:
+    """Entries are picked by position; what is left dense has two axes: a window matrix."""
+    f = dg.parse(FILE.replace("MODE", mode))[name].compile(**h, i=12, k=3)
+    special = f.specialise(**{o.name: _shape(o.name, h) for o in f.operands})
+    for step in special.program.steps:
+        if isinstance(step.operation, ops.Indicator):
+            assert len(step.shape) <= 2
+            assert not any("pad" in axis for axis in step.axes) or name == "A_reduce"
+    if name == "Y" and h["s"] < 3:
+        assert any(isinstance(s.operation, ops.Convolution) for s in special.program.steps)
+
+
+def _shape(name: str, h: dict[str, int]) -> tuple[int, ...]:
+    o = (12 + h["l"] + h["r"] - 2 * h["d"] - 1) // h["s"] + 1
+    return {"X": (2, 3, 12), "tX": (2, 3, 12), "W": (4, 3, 3), "dY": (2, 4, o)}[name]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_nan_stays_where_it_is(mode: str) -> None:
+    x = random(1, 1, 8)
+    x[0, 0, 4] = float("nan")
+    f = dg.parse(FILE.replace("MODE", mode))["Y"].compile(l=1, r=1, k=3)
+    found = f(x, torch.ones(1, 1, 3, dtype=torch.float64)).isnan()[0, 0]
+    assert found.nonzero().flatten().tolist() == [3, 4, 5]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_emitted_functions_have_derivatives_and_transforms(mode: str) -> None:
+    spec = dg.parse(FILE.replace("MODE", mode))
+    f = spec["Y"].compile(l=2, r=1, k=3)
+    x, w = random(2, 3, 6).requires_grad_(), random(4, 3, 3)
+    assert torch.autograd.gradcheck(lambda t: f(t, w), x)
+    assert torch.autograd.gradgradcheck(lambda t: f(t, w) ** 2, x)
+    stack = random(5, 2, 3, 6)
+    each = torch.stack([f(t, w) for t in stack])
+    torch.testing.assert_close(torch.func.vmap(lambda t: f(t, w))(stack), each)
+    back = spec["dX"].compile(l=2, r=1, k=3, i=6)
+    v = random(5, 2, 4, 7)
+    each = torch.stack([back(w, t) for t in v])
+    torch.testing.assert_close(torch.func.vmap(lambda t: back(w, t))(v), each)
 
 
 @pytest.mark.parametrize("mode", MODES)

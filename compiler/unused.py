@@ -1,0 +1,88 @@
+"""Names that a file declares and never uses: warnings, since most of them are slips of the pen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+from diagrammar.grammar import syntax
+from diagrammar.grammar.errors import Problem
+from diagrammar.grammar.source import Source, Span
+
+
+def unused(file: syntax.File, source: Source) -> tuple[Problem, ...]:
+    """A warning for each operand, pattern, parameter, size and file that nothing speaks of."""
+    said = {plain(name) for s in file.statements for name in _said(s)}
+    return tuple(
+        Problem(
+            f"{what} '{name}' is never used",
+            span,
+            source,
+            "nothing speaks of it",
+            "leave it out, or use it",
+            severity="warning",
+        )
+        for statement in file.statements
+        for what, name, span in _declared(statement)
+        if plain(name) not in said
+    )
+
+
+def plain(name: str) -> str:
+    """A name without primes, and a member's without its number; of another file's, the alias."""
+    return name.rstrip("'").partition(".")[0]
+
+
+def _declared(node: syntax.AnyStatement) -> Iterator[tuple[str, str, Span]]:
+    match node:
+        case syntax.Tensor():
+            yield "constant" if node.constant else "operand", node.name, node.name_span
+        case syntax.Pattern():
+            yield "pattern", node.name, node.name_span
+        case syntax.Use():
+            yield "file", node.alias, node.alias_span
+        case syntax.Params():
+            for entry in node.entries:
+                yield "parameter", entry.name, entry.name_span
+        case syntax.Sizes():
+            for entry in node.entries:
+                yield "size", entry.name, entry.name_span
+
+
+def _said(node: syntax.AnyStatement) -> Iterator[str]:
+    """The names that a statement uses, not those that it declares."""
+    match node:
+        case syntax.Sizes() | syntax.Params():
+            for entry in node.entries:
+                yield from _names(entry.value)
+        case syntax.Tensor():
+            yield from _names(node.axes)
+        case syntax.Pattern():
+            yield from _names((node.axes, node.value))
+        case syntax.Definition():
+            yield from _names((node.axes, node.terms))
+        case syntax.Derivative():
+            yield from (node.of, node.by)
+            if node.direction:
+                yield node.direction
+        case syntax.Sample():
+            yield from (node.of, node.wire)
+            yield from _names(node.options)
+
+
+def _names(node: Any) -> Iterator[str]:
+    match node:
+        case tuple():
+            for item in node:
+                yield from _names(item)
+        case syntax.Name() | syntax.Index():
+            yield node.name
+        case syntax.SizeOf():
+            yield node.wire
+        case syntax.Reference():
+            yield node.name
+            yield from _names(node.axes)
+        case _ if is_dataclass(node):
+            for f in fields(node):
+                yield from _names(getattr(node, f.name))
