@@ -15,6 +15,7 @@ from diagrammar import program as ops
 from diagrammar.draw.costs import Cost, costs
 from diagrammar.draw.labels import value
 from diagrammar.draw.layout import Layout, layout
+from diagrammar.draw.tables import candidates_table
 from diagrammar.pipeline import Simplified
 from diagrammar.plan.memory import show_bytes
 from diagrammar.plan.writer import Origin
@@ -57,7 +58,8 @@ class CodeLine:
 @dataclass(frozen=True)
 class Operation:
     """A compiled function, ready to be shown: a layout for each result, the costs of its steps,
-    operands with their axes and sizes, contraction tree, plan in a sentence, and code."""
+    operands with their axes and sizes, contraction tree, plan in a sentence, the candidates as a
+    table, and code."""
 
     name: str
     layouts: tuple[Layout, ...]
@@ -65,6 +67,7 @@ class Operation:
     operands: tuple[tuple[str, str], ...]
     tree: tuple[PlanRow, ...]
     total: str
+    candidates: str
     code: tuple[CodeLine, ...]
 
 
@@ -78,17 +81,14 @@ def operation(made: Specialised, *, sizes: bool = False) -> Operation:
     native = made.options.native
     known = all(isinstance(n, int) for step in made.program.steps for n in step.shape)
     plan = made.plan
-    total = (
-        f"{plan.multiplications:,} multiplications, {show_bytes(4 * plan.written)} written, "
-        f"peak {show_bytes(plan.peak())} beyond the operands (float32)"
-    )
     return Operation(
         made.program.name,
         layouts,
         tuple(costs(diagrams, native=native) for diagrams in stories),
         tuple((p.name, _axes(p.axes, p.shape)) for p in made.program.parameters),
         tuple(_tree(made, layouts, known=known)),
-        total if known else "for all shapes: multiplications and bytes depend on the operands",
+        plan.total if known else "for all shapes: multiplications and bytes depend on the operands",
+        candidates_table(plan) if known else "",
         tuple(
             CodeLine(line.text, _labels(line.brings, layouts), _labels(line.within, layouts))
             for line in made.lines

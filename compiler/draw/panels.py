@@ -88,10 +88,11 @@ def plan(shown: Operation) -> str:
     head = "".join(
         f'<th scope="col">{name}</th>' for name in ("step", "value", "multiplications", "float32")
     )
+    others = f'<div class="scroll">{shown.candidates}</div>' if shown.candidates else ""
     return (
         '<section class="panel" aria-label="plan"><h2>plan</h2>'
         f'<div class="scroll"><table class="plan"><thead><tr>{head}</tr></thead>'
-        f"<tbody>\n{rows}\n</tbody></table></div><p>{escape(shown.total)}</p></section>"
+        f"<tbody>\n{rows}\n</tbody></table></div><p>{escape(shown.total)}</p>{others}</section>"
     )
 
 

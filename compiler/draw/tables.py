@@ -43,9 +43,24 @@ def plan_table(plan: Plan) -> str:
         )
         for row in plan.rows
     ]
-    total = str(plan).splitlines()[-1]
     table = _table(("step", "value", "multiplications", "float32"), rows)
-    return f"{table}<p>{escape(total)}</p>"
+    return f"{table}<p>{escape(plan.total)}</p>{candidates_table(plan)}"
+
+
+def candidates_table(plan: Plan) -> str:
+    """The programs that there were to choose from, the chosen one marked; nothing for one alone."""
+    if len(plan.candidates) < 2:
+        return ""
+    rows = [
+        (
+            f"→ {name}" if name == plan.chosen else name,
+            f"{1e3 * cost:.3f} ms",
+            "" if seconds is None else f"{1e3 * seconds:.3f} ms",
+            show_bytes(4 * peak),
+        )
+        for name, cost, seconds, peak in plan.candidates
+    ]
+    return _table(("candidate", "estimate", "measured", "peak"), rows)
 
 
 def function_table(function: Function) -> str:

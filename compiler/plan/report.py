@@ -62,8 +62,16 @@ class Plan:
         """The most bytes alive at once beyond the operands."""
         return peak_elements(self.program) * itemsize
 
+    @property
+    def total(self) -> str:
+        """All of it in a sentence."""
+        return (
+            f"{self.multiplications:,} multiplications, {show_bytes(4 * self.written)} written, "
+            f"peak {show_bytes(self.peak())} beyond the operands (float32)"
+        )
+
     def __repr__(self) -> str:
-        return f"<plan of {self.program.name}: {str(self).splitlines()[-1]}>"
+        return f"<plan of {self.program.name}: {self.total}>"
 
     def _repr_html_(self) -> str:
         from diagrammar.draw.tables import plan_table
@@ -78,11 +86,7 @@ class Plan:
             amount = show_bytes(4 * row.written) if row.written else "view"
             counted = f"{row.multiplications:,}" if row.multiplications else ""
             lines.append(f"{row.what:<22}{shown:<44}{counted:>16}{amount:>12}")
-        lines.append(
-            f"{self.multiplications:,} multiplications, {show_bytes(4 * self.written)} written, "
-            f"peak {show_bytes(self.peak())} beyond the operands (float32)"
-        )
-        return "\n".join([*lines, *self._alternatives()])
+        return "\n".join([*lines, self.total, *self._alternatives()])
 
     def _alternatives(self) -> list[str]:
         """The candidates with estimate, measured time and peak; the chosen one is marked."""
