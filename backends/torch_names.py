@@ -9,6 +9,7 @@ import builtins
 import keyword
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import sympy
@@ -53,7 +54,7 @@ class Scope:
 
     def fresh(self, hint: str, free: Callable[[str], bool] = lambda name: False) -> str:
         """The hint, with a number if that is taken and not free again; from now on it is taken."""
-        for name in (hint, *(f"{hint}{n}" for n in range(2, 10_000))):
+        for name in chain([hint], (f"{hint}{n}" for n in range(2, 10_000))):
             if name not in self.taken or free(name):
                 self.taken.add(name)
                 return name

@@ -67,7 +67,16 @@ class Clock:
 
 
 def _seconds(call: Call, calls: int) -> float:
-    """The mean seconds of some calls in a row."""
+    """The mean seconds of some calls in a row; on a GPU by its own events."""
+    if torch.cuda.is_available() and torch.cuda.is_initialized():
+        before, after = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        torch.cuda.synchronize()
+        before.record()
+        for _ in range(calls):
+            call()
+        after.record()
+        torch.cuda.synchronize()
+        return float(before.elapsed_time(after)) / 1e3 / calls
     start = perf_counter()
     for _ in range(calls):
         call()

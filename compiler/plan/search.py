@@ -87,6 +87,7 @@ class Search:
                 self.grams[at] = paired
         self._elements: dict[int, int] = {0: 1}
         self._needed: dict[int, int] = {}
+        self._like: dict[tuple[int, int], str] = {}
 
     def elements(self, wires: int) -> int:
         """The number of entries of a tensor with these wires."""
@@ -123,6 +124,11 @@ class Search:
 
     def _likeness(self, at: int, wires: int) -> str:
         """A tensor and what it is read as: equal for two uses that give the same numbers."""
+        if (at, wires) not in self._like:
+            self._like[at, wires] = self._alike(at, wires)
+        return self._like[at, wires]
+
+    def _alike(self, at: int, wires: int) -> str:
         tensor = self.network.tensors[at]
         kept = [bool(self.bit[w] & wires) for w in tensor.wires]
         if isinstance(tensor, Operand):

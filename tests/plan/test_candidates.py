@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -112,3 +113,15 @@ def test_dense_layers_may_be_library_calls() -> None:
     dense = LAYER | {"k": 3, "s": 3, "p": 0, "o": 3}
     for name, call in (("Y", ops.Convolution), ("dW", ops.WeightGradient)):
         assert any(call in operations(c) for c in found(dense, name))
+
+
+def test_a_budget_takes_a_candidate_that_fits() -> None:
+    layer = LAYER | {"b": 4, "ci": 8, "i": 40, "o": 40}
+    peaks = sorted(c.peak for c in found(layer, "A"))
+    assert peaks[0] < peaks[-1]
+    given = {n: layer[n] for n in ("g", "k", "s", "p", "d")}
+    f = dg.parse(TEXT)["A"].compile(**given, memory=4 * peaks[0])
+    made = f.specialise(X=(4, 8, 40))
+    assert next(c.peak for c in made.candidates if c.name == made.chosen) == peaks[0]
+    with pytest.raises(dg.DiagramError, match="more than the budget"):
+        dg.parse(TEXT)["A"].compile(**given, memory=4 * peaks[0] - 4)(torch.ones(4, 8, 40))
