@@ -31,6 +31,7 @@ from diagrammar.grammar import syntax
 from diagrammar.grammar.errors import Problem, near
 from diagrammar.grammar.source import Span
 from diagrammar.names import fresh_wire, primed
+from diagrammar.packs import member
 from diagrammar.patterns import PatternBuilder
 from diagrammar.relation import Relation, delta
 from diagrammar.scalar import Dim, equal, parameter, substitute
@@ -133,9 +134,10 @@ class Builder:
         raise mistake(
             self.scope.source,
             statement.name_span,
-            "'sample' is not supported yet",
-            "cannot be compiled",
-            "remove this definition",
+            "a 'sample' cannot be compiled yet",
+            "it would draw a mask at each call",
+            "multiply by a mask that is an operand, with entries 0 and 1/keep: "
+            f"tensor mask[{statement.wire}]",
         )
 
     def _differentiate(self, node: syntax.Derivative) -> Diagram:
@@ -178,7 +180,7 @@ class Builder:
                 node.direction_span if node.direction else node.name_span,
                 f"the {role} '{direction}' has the name of a definition",
                 "operands and definitions share one space of names",
-                f"name another one with {role}=NAME, or rename the definition",
+                f"name another one, as in {role}=V, or rename the definition",
             )
         if node.kind != "jacobian" and direction in taken:
             role = "tangent" if node.kind == "jvp" else "cotangent"
@@ -187,7 +189,7 @@ class Builder:
                 node.direction_span if node.direction else node.name_span,
                 f"the {role} '{direction}' is already an operand",
                 "needs a fresh operand",
-                f"name another one with {role}=NAME",
+                f"name another one, as in {role}=V",
             )
         return calculus.derivative(of, by, node.kind, node.name, direction, doc="\n".join(node.doc))
 
@@ -378,9 +380,11 @@ class DefinitionBuilder:
         if name == "ones":
             sizes = {i.name: self.table.of(i.name) for i in indices(node.axes)}
             return distribute(networks, [Network(sympy.Integer(1), (), sizes)])
+        way = suggestion(name, scope)
+        if member(name, 0) in scope.patterns:
+            way = f"'{name}' is a pack: put '...' behind the brackets, or name '{member(name, 0)}'"
         raise mistake(
-            scope.source, node.name_span, f"unknown tensor '{name}'", "not declared",
-            suggestion(name, scope),
+            scope.source, node.name_span, f"unknown tensor '{name}'", "not declared", way,
         )  # fmt: skip
 
     def _arity(self, node: syntax.Reference, axes: Axes, what: str) -> None:
@@ -487,9 +491,9 @@ class DefinitionBuilder:
         for wire, position in zip(wires, used.open, strict=True):
             if isinstance(used.sizes[position], sympy.Symbol):
                 renaming.setdefault(used.sizes[position], self.table.of(wire))
-        for symbol in sorted(_symbols(used.sizes.values()), key=str):
-            if str(symbol) not in used.parameters and symbol not in renaming:
-                renaming[symbol] = self.table.new(str(symbol), avoid=self.visible)
+        for symbol in sorted(_symbols(used.sizes.values()), key=lambda s: s.name):
+            if symbol.name not in used.parameters and symbol not in renaming:
+                renaming[symbol] = self.table.new(symbol.name, avoid=self.visible)
         diagram = used.substitute(renaming)
         for wire, position in zip(wires, used.open, strict=True):
             what = f"wire '{position}' of '{name}'"

@@ -229,7 +229,7 @@ class Diagram:
         def put(sizes: Sizes) -> Sizes:
             return {w: substitute(s, values) for w, s in sizes.items()}
 
-        names = {str(symbol) for symbol in values}
+        names = {getattr(symbol, "name", "") for symbol in values}
         return replace(
             self,
             terms=tuple(term.substitute(values) for term in self.terms),

@@ -64,7 +64,7 @@ class _Opener:
                     yield replace(node, name=member(node.name, n), value=value, pack=False)
             case syntax.Pattern():
                 self.refuse(node.axes, node.value)
-                yield node
+                yield replace(node, value=self.each(node.value, 0))
             case syntax.Definition():
                 terms = tuple(replace(t, factors=self.factors(t.factors)) for t in node.terms)
                 yield replace(node, axes=self.axes(node.axes), terms=terms)

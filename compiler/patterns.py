@@ -121,7 +121,7 @@ class PatternBuilder:
             raise mistake(
                 self.source, self.pattern.span,
                 f"conv takes 3 wires, not {len(self.pattern.axes)}", "",
-                "write it as NAME[i, o, k]: input, output, kernel",
+                f"write it as {self.pattern.name}[i, o, k]: input, output, kernel",
             )  # fmt: skip
         for option in call.options:
             if option.name not in OPTIONS:

@@ -92,6 +92,8 @@ def substitute(value: Dim, values: Mapping[Any, Dim]) -> Dim:
     """The value with symbols (or whole expressions) replaced."""
     if isinstance(value, int) or not values:
         return value
+    if value.is_Symbol:
+        return values.get(value, value)
     replaced = value.xreplace({k: sympy.sympify(v) for k, v in values.items()})
     return value if replaced is value else plain(replaced.doit())
 

@@ -66,11 +66,13 @@ class SizeTable:
     def resolve(self, value: Dim) -> Dim:
         """A size expression in terms of the symbols that are left."""
         for _ in range(len(self.sizes) + 1):
-            symbols = value.free_symbols if isinstance(value, sympy.Expr) else set()
+            if isinstance(value, int):
+                break
+            symbols = (value,) if value.is_Symbol else value.free_symbols
             merged = {
-                s: self.sizes[str(s)]
+                s: known
                 for s in symbols
-                if str(s) in self.sizes and self.sizes[str(s)] != s
+                if (known := self.sizes.get(s.name)) is not None and known is not s and known != s
             }
             if not merged:
                 break
@@ -114,7 +116,7 @@ def own_symbols(diagram: Diagram) -> Diagram:
     for _, extent in [*wires, *inner, *declared]:
         symbols = extent.free_symbols if isinstance(extent, sympy.Expr) else ()
         for symbol in sorted(symbols, key=str):
-            name = str(symbol)
+            name = symbol.name
             if symbol in renaming or name in diagram.parameters:
                 continue
             while name in taken:

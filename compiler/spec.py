@@ -44,10 +44,11 @@ class Spec(Mapping[str, Diagram]):
         self._loaded = {} if loaded is None else loaded
         self.rank, found = _rank(file, source, rank)
         self._ranked: dict[int, Spec] = {}
-        self._open = self.rank is None and has_packs(file.statements)
+        packs = "..." in source.text and has_packs(file.statements)
+        self._open = self.rank is None and packs
         opened: syntax.File = file
         wrong: tuple[Problem, ...] = ()
-        if has_packs(file.statements):
+        if packs:
             opened, wrong = unpacked(file, self.rank or SHOWN, source)
         self._scope = scope_of(opened, source)
         self._scope.problems += [*found, *wrong]
