@@ -27,7 +27,8 @@ def test_everything_that_is_said_of_a_broken_file(path: Path, update: bool) -> N
 def test_a_mistake_has_its_place_and_the_words_of_the_user(path: Path) -> None:
     text, _ = golden.split(path)
     for problem in read(Source(text, path.name))[1]:
-        assert problem.line and problem.column
+        assert problem.line
+        assert problem.column
         assert not internal_words(f"{problem.message} {problem.label} {problem.help}")
 
 
