@@ -13,8 +13,8 @@ from __future__ import annotations
 import argparse
 import random
 import sys
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from typing import Any
 
@@ -73,6 +73,7 @@ class Case:
 
     diagram: Diagram
     said: str
+    body: str
 
 
 @cache
@@ -115,13 +116,13 @@ def geometry(chosen: random.Random) -> dict[str, int]:
     return {"i": i, "k": k, "s": s, "d": d, "pl": pl, "pr": pr}
 
 
-def cases(seed: int) -> Iterator[Case]:
-    """Random cases without end; the same seed draws the same."""
+def cases(seed: int, wanted: Callable[[], Sequence[str]] = lambda: tuple(BODIES)) -> Iterator[Case]:
+    """Random cases without end, of the bodies that are wanted; the same seed draws the same."""
     number = 0
     while True:
         number += 1
         chosen = random.Random(f"{seed}/{number}")
-        body = chosen.choice(list(BODIES))
+        body = chosen.choice(wanted())
         boundary = "zeros" if chosen.random() < 0.7 else chosen.choice(BOUNDARIES)
         g = geometry(chosen)
         outputs = (g["i"] + g["pl"] + g["pr"] - g["d"] * (g["k"] - 1) - 1) // g["s"] + 1
@@ -147,7 +148,7 @@ def cases(seed: int) -> Iterator[Case]:
         fixed = at(diagram, **{w: v for w, v in values.items() if _has(diagram, w)})
         if any(isinstance(e, int) and e < 1 for e in fixed.sizes.values()):
             continue
-        yield Case(fixed, f"{body}, {boundary}, {values}")
+        yield Case(fixed, f"{body}, {boundary}, {values}", body)
 
 
 def _allowed(boundary: str, g: Mapping[str, int]) -> bool:
@@ -234,27 +235,38 @@ class Tally:
     fired: int = 0
     wrong: int = 0
     first: str = ""
+    bodies: list[str] = field(default_factory=list)
 
-    def add(self, right: bool, said: str) -> None:
+    def add(self, right: bool, name: str, case: Case) -> None:
         """One firing."""
         self.fired += 1
+        if case.body not in self.bodies:
+            self.bodies.append(case.body)
         if not right:
             self.wrong += 1
-            self.first = self.first or said
+            self.first = self.first or f"{name}: {case.said}"
 
 
 def sweep(fired: int, seed: int, progress: Progress | None = None) -> dict[str, Tally]:
     """Draw cases until every rule has fired that often (or a hundred times as many were drawn)."""
     tallies = {name: Tally() for name in RULES}
     task = progress.add_task("rewriting", total=fired * len(RULES)) if progress else None
-    for number, case in enumerate(cases(seed)):
+
+    def wanted() -> tuple[str, ...]:
+        """Once every rule has been seen: the bodies where those fire that are not done."""
+        if any(t.fired < min(fired, 20) for t in tallies.values()):
+            return tuple(BODIES)
+        rest = {b for t in tallies.values() if t.fired < fired for b in t.bodies}
+        return tuple(b for b in BODIES if b in rest) or tuple(BODIES)
+
+    for number, case in enumerate(cases(seed, wanted)):
         if all(t.fired >= fired for t in tallies.values()) or number > 100 * fired:
             break
         given = operands(case.diagram, number)
         expected = value(case.diagram, given)
         for name, after in _rewrites(case.diagram, tallies, fired):
             right = np.array_equal(value(after, given), expected)
-            tallies[name].add(right, f"{name}: {case.said}")
+            tallies[name].add(right, name, case)
         if progress and task is not None:
             progress.update(task, completed=sum(min(t.fired, fired) for t in tallies.values()))
     return tallies
