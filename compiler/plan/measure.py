@@ -43,7 +43,7 @@ def timed(
 
     After a call for warming up, calls take turns until each was timed `rounds` times or all
     together took `budget` seconds; one whose first time is `hopeless` times the best is not timed
-    again.
+    again, and one that takes ten times that while warming up is left at it.
     """
     samples: list[list[float]] = [[] for _ in calls]
 
@@ -53,8 +53,13 @@ def timed(
         samples[at].append(clock() - start)
 
     for at, call in enumerate(calls):
+        start = clock()
         call()
-        once(at)
+        warm = clock() - start
+        if warm > 10 * hopeless * min((s[0] for s in samples if s), default=warm):
+            samples[at].append(warm)
+        else:
+            once(at)
     best = min((s[0] for s in samples), default=0.0)
     turns = [at for at, s in enumerate(samples) if s[0] <= hopeless * best]
     spent = sum(s[0] for s in samples)

@@ -48,6 +48,12 @@ def test_what_is_hopeless_is_timed_once() -> None:
     assert clock.count == {"fast": 6, "slow": 2}
 
 
+def test_what_is_far_slower_is_called_once() -> None:
+    clock = FakeClock()
+    timed([clock.taking("fast", 1.0), clock.taking("slow", 50.0)], clock, rounds=5, budget=100.0)
+    assert clock.count == {"fast": 6, "slow": 1}
+
+
 def test_the_budget_ends_the_turns() -> None:
     clock = FakeClock()
     timed([clock.taking("a", 1.0), clock.taking("b", 1.0)], clock, rounds=50, budget=5.0)
