@@ -96,7 +96,10 @@ def test_the_wheel_says_what_it_is(wheel: Path):
         entry_points = archive.read(f"{info}/entry_points.txt").decode()
         metadata = archive.read(f"{info}/METADATA").decode()
         assert f"{info}/licenses/LICENSE" in archive.namelist()
-    assert entry_points == "[console_scripts]\ndiagrammar = diagrammar.__main__:main\n"
+    assert entry_points == (
+        "[console_scripts]\ndiagrammar = diagrammar.__main__:main\n\n"
+        "[pygments.lexers]\ndiagrammar = diagrammar.grammar.highlight:DiagramLexer\n"
+    )
     assert "License-Expression: Apache-2.0\n" in metadata
     assert "Requires-Python: >=3.11\n" in metadata
 
