@@ -309,7 +309,7 @@ def by_kind(rows: Sequence[Row]) -> Sheet:
         "operands, indices: einconv → ours, means; entries, multiplications: einconv / ours, "
         "geometric means",
         "most: the largest ratio of multiplications; more: layers where ours leaves more",
-        "a result that is read through a view is placed or, where windows overlap, folded: additions",
+        "a result behind a view is placed or, where windows overlap, folded: additions only",
     )
     return Sheet("what is left to contract", columns, tuple(lines), 2, notes, frozenset(bad))
 
