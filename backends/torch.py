@@ -142,6 +142,9 @@ def _head(program: Program, scope: Scope, writer: Writer, *, checked: bool) -> l
             writer.helper("_check_axes")
             lines.append(Line(f'_check_axes({p.name}, "{p.name}", {_strings(p.axes)})'))
     lines += _bindings(program, scope)
+    for limit in program.limits if checked else ():
+        lines.append(Line(f"if {scope.size(limit.value)} <= {scope.size(limit.least)}:"))
+        lines.append(Line(f"    raise ValueError({_quoted(limit.message)})"))
     for p in program.parameters if checked else ():
         sizes = ["None" if n is None else scope.size(n) for n in _expected(program, p)]
         if set(sizes) - {"None"}:

@@ -398,6 +398,15 @@ class SizeCheck:
 
 
 @dataclass(frozen=True, slots=True)
+class SizeLimit:
+    """In a shape-generic program: `value` must be above `least`, or `message` is the error."""
+
+    value: Dim
+    least: Dim
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class Program:
     """A function of operands: its steps, and which values are returned.
 
@@ -413,6 +422,7 @@ class Program:
     doc: str = ""
     sizes: tuple[SizeBinding, ...] = ()
     checks: tuple[SizeCheck, ...] = ()
+    limits: tuple[SizeLimit, ...] = ()
     facts: Mapping[str, str] = field(default_factory=dict)
     result_axes: tuple[tuple[str, ...], ...] = ()
 

@@ -17,7 +17,7 @@ from diagrammar.plan.tree import Tree
 from diagrammar.plan.units import places, without_units
 from diagrammar.plan.writer import Origin, Value, Writer
 from diagrammar.relation import Relation
-from diagrammar.scalar import Dim, equal
+from diagrammar.scalar import Dim, equal, expand, nonnegative, text
 
 
 @dataclass(frozen=True)
@@ -262,7 +262,22 @@ def _program(
         doc=doc,
         sizes=sizes,
         checks=_checks(operands, sizes),
+        limits=_limits(diagrams),
     )
+
+
+def _limits(diagrams: Sequence[Diagram]) -> tuple[ops.SizeLimit, ...]:
+    """What must hold of sizes that are known only when the function is called."""
+    found: dict[ops.SizeLimit, None] = {}
+    for required in (r for d in diagrams for r in d.requirements):
+        least = expand(required.least + required.slack)
+        if not nonnegative(expand(required.value - least - 1)):
+            message = required.message.format(
+                value=text(required.value), least=text(required.least)
+            )
+            said = f"{message}: {required.help}" if required.help else message
+            found[ops.SizeLimit(required.value, least, said)] = None
+    return tuple(found)
 
 
 def symbols_of(diagrams: Sequence[Diagram], operands: Sequence[Declared]) -> set[sympy.Symbol]:

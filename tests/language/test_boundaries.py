@@ -94,7 +94,9 @@ def test_no_boundary_is_ever_a_dense_array(h: dict[str, int], name: str, mode: s
             assert len(step.shape) <= 2
             assert not any("pad" in axis for axis in step.axes) or name == "A_reduce"
     if name == "Y" and h["s"] < 3:
-        assert any(isinstance(s.operation, ops.Convolution) for s in special.program.steps)
+        programs = [c.planned.program for c in special.candidates]
+        calls = [s for p in programs for s in p.steps if isinstance(s.operation, ops.Convolution)]
+        assert calls, "behind an index map, the unpadded convolution may be the library's"
 
 
 def _shape(name: str, h: dict[str, int]) -> tuple[int, ...]:

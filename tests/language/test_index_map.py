@@ -80,4 +80,8 @@ Y[n, o] = X[n, i] * P[i, o, k] * W[k]
     for mode in ("replicate", "reflect", "circular"):
         f = dg.parse(text.replace("MODE", mode))["Y"].compile()
         torch.testing.assert_close(f.generic()(x, w), f(x, w))
+    with pytest.raises(ValueError, match=r"pads wire 'i'.*smaller than the size"):
+        dg.parse(text.replace("MODE", "reflect"))["Y"].compile().generic()(x[:, :2], w)
+    with pytest.raises(ValueError, match=r"pads wire 'i'.*at most the size"):
+        dg.parse(text.replace("MODE", "circular"))["Y"].compile().generic()(x[:, :1], w)
     assert "_pick" in dg.parse(text.replace("MODE", "replicate"))["Y"].compile().source
