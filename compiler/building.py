@@ -1,0 +1,111 @@
+"""From diagrams whose sizes are as known as they will be to a function: simplify, plan, choose,
+emit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Any
+
+from diagrammar.diagram import Declared, Diagram
+from diagrammar.options import Options
+from diagrammar.plan.candidates import Candidate, candidates, choose
+from diagrammar.plan.cost import DEFAULT
+from diagrammar.plan.planner import Planned, dense
+from diagrammar.program import Program
+from diagrammar.specialised import Specialised
+
+
+def operands_of(diagrams: Sequence[Diagram]) -> tuple[Declared, ...]:
+    """All operands, in order of first appearance."""
+    found: dict[str, Declared] = {}
+    for diagram in diagrams:
+        for operand in diagram.operands:
+            found.setdefault(operand.name, operand)
+    return tuple(found.values())
+
+
+def build(
+    name: str, diagrams: Sequence[Diagram], options: Options, *, checked: bool = False
+) -> Specialised:
+    """Simplify, plan and emit some diagrams as one function."""
+    operands = operands_of(diagrams)
+    if options.backend == "numpy":
+        program = dense(name, diagrams, operands)
+        call = _oracle(program)
+        return Specialised(call, "", Planned(program, ()), (), tuple(diagrams), options)
+    found = candidates(
+        name,
+        diagrams,
+        operands,
+        DEFAULT,
+        native=options.native,
+        without=options.without,
+        accumulate=options.accumulate,
+        doc=lambda simplified: _doc(diagrams, simplified),
+    )
+    chosen = choose(found, None if options.memory is None else options.memory // 4)
+    return emitted(name, chosen, found, options, checked=checked)
+
+
+def emitted(
+    name: str,
+    chosen: Candidate,
+    found: Sequence[Candidate],
+    options: Options,
+    *,
+    checked: bool = False,
+) -> Specialised:
+    """A candidate as a function."""
+    planned, simplified = chosen.planned, chosen.start
+    from diagrammar.backends import torch as backend
+
+    source = backend.emit_module([planned.program], "", checked=checked)
+    loaded = _Loading(backend, source, name)
+    return Specialised(
+        loaded,
+        source,
+        planned,
+        tuple(s.trace for s in simplified),
+        tuple(s.diagram for s in simplified),
+        options,
+        checked,
+        tuple(found),
+        chosen.name,
+    )
+
+
+class _Loading:
+    """The emitted function, loaded (and torch imported) when it is first called."""
+
+    def __init__(self, backend: Any, source: str, name: str) -> None:
+        self._backend, self._source, self._name = backend, source, name
+
+    @cached_property
+    def function(self) -> Callable[..., Any]:
+        """The Python function itself."""
+        loaded: Callable[..., Any] = self._backend.load(self._source, self._name)[self._name]
+        return loaded
+
+    def __call__(self, *operands: Any) -> Any:
+        return self.function(*operands)
+
+
+def _doc(diagrams: Sequence[Diagram], simplified: Sequence[Any]) -> str:
+    """The definitions' documentation and the laws that were used."""
+    parts = [d.doc for d in diagrams if d.doc]
+    laws = dict.fromkeys(law for s in simplified for law in s.trace.laws)
+    if laws:
+        parts.append("Laws: " + ";\n      ".join(laws))
+    return "\n\n".join(parts)
+
+
+def _oracle(program: Program) -> Callable[..., Any]:
+    def call(*operands: Any) -> Any:
+        from diagrammar.backends.numpy import evaluate
+
+        given = dict(zip((p.name for p in program.parameters), operands, strict=True))
+        results = evaluate(program, given)
+        return results[0] if len(results) == 1 else results
+
+    return call

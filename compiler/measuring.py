@@ -1,0 +1,77 @@
+"""The choice among candidates by timing them on the machine that runs them."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from diagrammar.building import emitted
+from diagrammar.plan.measure import MOST, fastest
+from diagrammar.plan.store import Store
+from diagrammar.specialised import Specialised
+
+
+def measured(
+    special: Specialised, operands: Sequence[Any], store: Store | None = None
+) -> Specialised:
+    """The fastest of the best few candidates for operands like these, as a function.
+
+    What cannot be timed (operands without memory, a call that is being traced) keeps the cost
+    model's choice.
+    """
+    import torch
+
+    from diagrammar.backends import torch as backend
+
+    if special.options.backend != "torch" or torch.compiler.is_compiling():
+        return special
+    if any(x.device.type == "meta" for x in operands):
+        return special
+    itemsize = max((x.element_size() for x in operands), default=4)
+    budget = special.options.memory
+    fitting = [c for c in special.candidates if budget is None or c.peak * itemsize <= budget]
+    few = fitting[:MOST]
+    if len(few) < 2:
+        return special
+    name = special.program.name
+    sources = [backend.emit_module([c.planned.program], "", checked=False) for c in few]
+    facts = {
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+        "device": _device(operands[0]) if operands else "cpu",
+        "operands": [(tuple(x.shape), str(x.dtype)) for x in operands],
+    }
+
+    def calls() -> list[Callable[[], Any]]:
+        made = [torch.ones(tuple(x.shape), dtype=x.dtype, device=x.device) for x in operands]
+        functions = [backend.load(source, name)[name] for source in sources]
+        wait = torch.cuda.synchronize if any(x.is_cuda for x in operands) else None
+        return [partial(_timed_call, f, made, wait) for f in functions]
+
+    best, seconds = fastest(sources, facts, calls, store or Store())
+    chosen = few[best]
+    times = {c.name: s for c, s in zip(few, seconds, strict=True)}
+    made = emitted(name, chosen, special.candidates, special.options, checked=special.checked)
+    return replace(made, seconds=times)
+
+
+def _device(operand: Any) -> str:
+    """What does the work: a GPU's name, or the kind of device."""
+    import torch
+
+    if operand.is_cuda:
+        return str(torch.cuda.get_device_name(operand.device))
+    return f"{operand.device.type} {platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
+
+
+def _timed_call(call: Callable[..., Any], operands: Sequence[Any], wait: Any) -> None:
+    """A call without a tape, until its result is there."""
+    import torch
+
+    with torch.no_grad():
+        call(*operands)
+    if wait is not None:
+        wait()

@@ -1,0 +1,61 @@
+"""Options of compilation: how a diagram becomes a function, told apart from sizes and
+parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from diagrammar.grammar.errors import DiagramError, Problem, near
+from diagrammar.plan.memory import parse_bytes
+
+DTYPES = ("float16", "bfloat16", "float32", "float64", "complex64", "complex128")
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to compile.
+
+    backend: "torch", or "numpy" for the dense oracle. memory: the most bytes a call may allocate
+    beyond its operands ("2GiB"). accumulate: the dtype that operands are cast to first, results
+    being cast back. native: whether library convolutions may be used. without: rules that are
+    switched off. plan: "cost" takes the candidate that the cost model prefers; "measure" times the
+    best few on the first call, for its dtype and device, and remembers the choice on disk
+    (`diagrammar.plan.store`).
+    """
+
+    backend: str = "torch"
+    memory: int | None = None
+    accumulate: str | None = None
+    native: bool = True
+    without: frozenset[str] = frozenset()
+    plan: str = "cost"
+
+    @staticmethod
+    def take(values: Mapping[str, Any]) -> tuple[Options, dict[str, Any]]:
+        """Options, and the sizes and parameters that are left; DiagramError for an option's bad
+        value."""
+        rest = dict(values)
+        given = {n: rest.pop(n) for n in tuple(rest) if n in Options.__dataclass_fields__}
+        problems = []
+        if given.get("backend", "torch") not in ("torch", "numpy"):
+            problems.append(_option("backend", given["backend"], "'torch' or 'numpy'"))
+        if given.get("plan", "cost") not in ("cost", "measure"):
+            problems.append(_option("plan", given["plan"], "'cost' or 'measure'"))
+        if given.get("accumulate") not in (None, *DTYPES):
+            help = near(str(given["accumulate"]), DTYPES)
+            problems.append(_option("accumulate", given["accumulate"], ", ".join(DTYPES), help))
+        if given.get("memory") is not None:
+            try:
+                given["memory"] = parse_bytes(given["memory"])
+            except ValueError as error:
+                problems.append(Problem(str(error)))
+        if problems:
+            raise DiagramError(problems)
+        given["without"] = frozenset(given.get("without", ()))
+        return Options(**given), rest
+
+
+def _option(name: str, value: Any, choices: str, help: str = "") -> Problem:
+    return Problem(f"option '{name}' must be {choices}, not {value!r}", help=help)

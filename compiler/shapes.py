@@ -1,0 +1,67 @@
+"""From the shapes of operands to diagrams whose sizes are all known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from diagrammar.building import operands_of
+from diagrammar.diagram import Diagram
+from diagrammar.grammar.errors import DiagramError, Problem
+from diagrammar.scalar import text
+from diagrammar.sizes import Contradiction, solve
+from diagrammar.specialise import missing, shape_facts, unmet, value_facts
+
+
+def at_shapes(
+    diagram: Diagram, values: Mapping[str, Any], shapes: Mapping[str, Sequence[int]]
+) -> Diagram:
+    """The diagram with every size known; DiagramError for what does not fit or cannot be known."""
+    facts, problems = value_facts(diagram, values)
+    more, wrong = shape_facts(diagram, shapes)
+    if problems or wrong:
+        raise DiagramError([*problems, *wrong])
+    try:
+        symbols = solve([*facts, *more])
+    except Contradiction as clash:
+        raise DiagramError([clash.problem]) from None
+    fixed = diagram.substitute(symbols)
+    unmet_ones = unmet(diagram, symbols)
+    if unmet_ones:
+        raise DiagramError(unmet_ones)
+    unknown = missing(fixed)
+    if unknown:
+        raise DiagramError(unknown)
+    formulas = {w for w, s in diagram.sizes.items() if not isinstance(s, int) and not s.is_Symbol}
+    empty = [w for w, s in fixed.sizes.items() if isinstance(s, int) and s < (w in formulas)]
+    if empty:
+        raise DiagramError([_no_output(diagram, fixed, w) for w in empty[:1]])
+    return fixed
+
+
+def _no_output(diagram: Diagram, fixed: Diagram, wire: str) -> Problem:
+
+    formula = text(diagram.sizes[wire], lambda s: f"|{s}|") if wire in diagram.sizes else ""
+    return Problem(
+        f"wire '{wire}' would have size {fixed.sizes[wire]}: {formula}",
+        help="the kernel does not fit into the padded input; give a larger input or more padding",
+    )
+
+
+def rank_of(diagrams: Sequence[Diagram], shapes: Mapping[str, Sequence[int]]) -> int:
+    """The rank of packs, from the first operand whose number of axes depends on it."""
+    one, two = ([d.family(r) if d.family else d for d in diagrams] for r in (1, 2))
+    more = {o.name: len(o.axes) for o in operands_of(two)}
+    for operand in operands_of(one):
+        step = more[operand.name] - len(operand.axes)
+        if step == 0:
+            continue
+        rank, rest = divmod(len(shapes[operand.name]) - len(operand.axes) + step, step)
+        if rest == 0 and rank >= 1:
+            return rank
+        count = len(shapes[operand.name])
+        message = f"operand '{operand.name}' has {count} axes, which no rank fits"
+        way = f"at rank 1 it has {len(operand.axes)}, at rank 2 {more[operand.name]}"
+        raise DiagramError([Problem(message, help=way)])
+    message = "no operand shows the rank of the packs"
+    raise DiagramError([Problem(message, help="give it: compile(rank=2)")])
