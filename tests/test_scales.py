@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import diagrammar as dg
-from diagrammar.scales import SCALES
+from diagrammar.layers.scales import SCALES
 
 X = torch.tensor([[[1.0, 2.0]], [[3.0, 4.0]]], dtype=torch.float64)
 S = torch.zeros(4, 2, 1, 2, dtype=torch.float64)  # V = 4 vectors, three of them zero

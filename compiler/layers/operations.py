@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import torch
 
     from diagrammar.function import Function
-    from diagrammar.geometry import Geometry
+    from diagrammar.layers.geometry import Geometry
 
 FILES = {
     "kfac": (

@@ -1,0 +1,86 @@
+"""The shipped operations on layers: `Conv(kernel_size, …)`, or `Conv.of(module)`.
+
+    conv = dg.layers.Conv.of(torch.nn.Conv2d(64, 64, 3, padding="same", padding_mode="circular"))
+    A, B = conv.kfac_expand(x), conv.kfac_expand_grad(S)
+
+Thin: a method chooses a definition of `library/*.tn`, compiles it for the layer's hyper-parameters
+and calls it. Shapes, by wires: x [b, c_in, *i], weight [c_out, c_in/g, *k] (transposed: [c_in,
+c_out/g, *k]), a cotangent v [b, c_out, *o], a stack of them S [n, b, c_out, *o]; d = c_in/g·∏k in
+the order (c_in/g, *k), plus one, last, where a bias is joint. All may come unbatched, without b;
+what has b in its shape then comes without it, too. Methods are pure, and right under autograd.
+Complex: gradients are PyTorch's, with x and weight conjugated; squares are |·|², factors a aᴴ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+from diagrammar.layers.first_order import FirstOrder
+from diagrammar.layers.geometry import Ints
+from diagrammar.layers.gradients import Gradients
+from diagrammar.layers.hessian import Hessian
+from diagrammar.layers.kronecker import Kronecker
+from diagrammar.layers.modules import arguments
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+class Conv(FirstOrder, Kronecker, Gradients, Hessian):
+    """A convolution, or transposed convolution, in any number of dimensions, and what can be
+    computed of it.
+
+    Arguments are those of torch.nn's layers; a tuple runs over dimensions, and a pair inside
+    `padding` is (left, right). The number of dimensions is that of a tuple `kernel_size`, or
+    `dims`. `plan`, `memory` and `accumulate` are the compiler's: how plans are chosen, the most
+    bytes a call may allocate ("2GiB"), the dtype to compute in ("float32" for bfloat16 operands).
+    Raises ValueError for hyper-parameters that no layer can have.
+    """
+
+    @staticmethod
+    def of(module: nn.Module, **options: Any) -> Conv:
+        """The layer of a torch.nn.Conv1d/2d/3d, ConvTranspose1d/2d/3d, Unfold, Fold or Linear.
+
+        A linear layer is a convolution without spatial dimensions; positions that share its weight,
+        x [b, *t, c_in], take their place, and channels stay last. `options` are `plan`, `memory`
+        and `accumulate`. Raises TypeError for other modules.
+        """
+        given, about = arguments(module)
+        layer = (Linear if about.linear else Conv)(**given, **options)
+        layer._channels, layer._folded_size = about.channels, about.folded_size
+        return layer
+
+
+class Linear(Conv):
+    """A linear layer as a pointwise convolution over positions: x [b, *t, c_in], y [b, *t, c_out].
+
+    As for `Conv`, with channels last; without positions x is [b, c_in]. Unbatched, x is [c_in].
+    """
+
+    def _batched(self, x: Tensor, lead: int = 1) -> bool:
+        return x.ndim > lead
+
+    def _spread(self, x: Tensor, lead: int = 1) -> Tensor:
+        if x.ndim < lead:
+            raise ValueError(f"an operand of shape {tuple(x.shape)} has too few axes")
+        if x.ndim == lead:
+            return x.unsqueeze(lead - 1).unsqueeze(-1)
+        positions = prod(x.shape[lead:-1])
+        return x.reshape(*x.shape[:lead], positions, x.shape[-1]).movedim(-1, -2)
+
+    def _gathered(self, y: Tensor, like: Tensor, lead: int = 1) -> Tensor:
+        channels_last = y.movedim(-2, -1)
+        return channels_last.reshape(*like.shape[:-1], y.shape[-2])
+
+    def _size(self, size: Ints | None, output: Sequence[int]) -> tuple[int, ...]:
+        if size is None:
+            return (int(output[0]),) if output else (1,)
+        return (size if isinstance(size, int) else prod(size),)
+
+    def _kernel(self, weight: Tensor) -> Tensor:
+        return weight.unsqueeze(-1)
+
+    def _plain(self, weights: Tensor) -> Tensor:
+        return weights.squeeze(-1)

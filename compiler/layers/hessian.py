@@ -1,0 +1,52 @@
+"""Diagonals of the Hessian, and KFRA: second derivatives carried back through a layer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from diagrammar.layers.geometry import Ints
+from diagrammar.layers.layer import Layer
+from diagrammar.layers.tensors import conj, positions_summed
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Hessian(Layer):
+    """Steps of Hessian diagonals (BL89, HesScale) and of KFRA."""
+
+    def hessian_diag_vjp(self, h: Tensor, weight: Tensor, input_size: Ints | None = None) -> Tensor:
+        """A diagonal of the Hessian by the output, h [b, c_out, *o], as one by the input,
+        Σ (∂Y/∂X)² h: [b, c_in, *input_size] (BL89, HesScale)."""
+        H, W = self._spread(h), self._kernel(weight)
+        size = self._size(input_size, H.shape[2:])
+        if self.geometry.meets_once(size):  # the sum over k has one term
+            made = self._run("dX", {"W": W * W, "V": H}, i=size)
+        else:
+            made = self._run("by_input", {"W": W, "h": H}, i=size)
+        return self._gathered(made, h)
+
+    def hessian_diag_weight(
+        self, x: Tensor, h: Tensor, *, bias: bool = False
+    ) -> Tensor | tuple[Tensor, Tensor]:
+        """The same by the weight, Σ (∂Y/∂W)² h: the weight's shape; with `bias` also [c_out]."""
+        H = self._spread(h)
+        made = self._plain(self._run("by_weight", {"X": self._spread(x), "h": H}))
+        return (made, positions_summed(H, 2).sum(0)) if bias else made
+
+    def kfra_vjp(self, G: Tensor, weight: Tensor, input_size: Ints) -> Tensor:
+        """Jᴴ G J, a Gauss–Newton matrix by the output [c_out·∏o, c_out·∏o] as one by the input:
+        [c_in·∏i, c_in·∏i] (KFRA)."""
+        w = self._kernel(weight)
+        size = self._size(input_size, ())
+        return self._run.squares("by_input_pair", {"W": conj(w), "H": G}, {"W": w}, i=size)
+
+    def kfra_factor(
+        self, G: Tensor, *, positions: str = "all", channels: int | None = None
+    ) -> Tensor:
+        """The output's factor of KFRA: Σ over positions o and o′ of G [c_out·∏o, c_out·∏o], or over
+        o = o′ with `positions="same"`: [c_out, c_out]. `channels` as in `weight_jacobian`."""
+        if positions not in ("all", "same"):
+            raise ValueError(f"positions must be 'all' or 'same', not {positions!r}")
+        name = "factor" if positions == "all" else "factor_same"
+        return self._run(name, {"F": G}, **self._run.factor_sizes(G, self._c_out(channels)))

@@ -1,0 +1,143 @@
+"""Kronecker factors of a layer: KFAC-expand, KFAC-reduce, EKFAC."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import TYPE_CHECKING
+
+from diagrammar.layers.layer import Layer
+from diagrammar.layers.scales import Sizes, input_scale, output_scale, scale_of
+from diagrammar.layers.tensors import bordered, conj, squared
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Kronecker(Layer):
+    """Kronecker factors, and the diagonal in their eigenbasis."""
+
+    def kfac_expand(
+        self,
+        x: Tensor,
+        *,
+        bias: bool = False,
+        groups: str = "exact",
+        scale: str = "default",
+        n_data: int | None = None,
+        vectors: int = 1,
+    ) -> Tensor:
+        """KFAC-expand (KFC), the input's factor: Σ over b and positions of a aᴴ, over b.
+
+        [g, d, d], or [d, d] with `groups="average_rows"` (rows averaged over groups, as curvlinops
+        does). With `bias`, rows end with a one. `scale` names a library whose pair of factors is
+        wanted, `n_data` the data set's size and `vectors` the number of vectors where it uses them.
+        """
+        return self._input_factor("expand", x, bias, groups, scale, n_data, vectors)
+
+    def kfac_reduce(
+        self,
+        x: Tensor,
+        *,
+        bias: bool = False,
+        groups: str = "exact",
+        scale: str = "default",
+        n_data: int | None = None,
+        vectors: int = 1,
+    ) -> Tensor:
+        """KFAC-reduce, the input's factor: Σ over b of ā āᴴ, over b, of rows averaged over
+        positions; shapes and options as for `kfac_expand`."""
+        return self._input_factor("reduce", x, bias, groups, scale, n_data, vectors)
+
+    def kfac_expand_grad(
+        self,
+        S: Tensor,
+        *,
+        bias: bool = False,
+        groups: str = "exact",
+        scale: str = "default",
+        n_data: int | None = None,
+    ) -> Tensor:
+        """KFAC-expand, the output's factor: Σ over n, b and positions of s sᴴ, over b·∏o.
+
+        [g, c_out/g, c_out/g], or [c_out, c_out] with `groups="average_rows"`. `bias` makes no
+        difference.
+        """
+        return self._output_factor("expand", S, groups, scale, n_data)
+
+    def kfac_reduce_grad(
+        self,
+        S: Tensor,
+        *,
+        bias: bool = False,
+        groups: str = "exact",
+        scale: str = "default",
+        n_data: int | None = None,
+    ) -> Tensor:
+        """KFAC-reduce, the output's factor: Σ over n and b of (Σ_o s)(Σ_o s)ᴴ, over b; shapes and
+        options as for `kfac_expand_grad`."""
+        return self._output_factor("reduce", S, groups, scale, n_data)
+
+    def _input_factor(
+        self,
+        kind: str,
+        x: Tensor,
+        bias: bool,
+        groups: str,
+        scale: str,
+        n_data: int | None,
+        vectors: int,
+    ) -> Tensor:
+        X = self._spread(x)
+        mean = "_mean" if _averaged(groups) else ""
+        made = self._run.squares(f"A_{kind}{mean}", {"X": X}, {"X": conj(X)})
+        positions = self._run.positions(X)
+        if bias:
+            column = self._run(f"a_{kind}{mean}", {"X": X})
+            made = bordered(made, column, positions if kind == "expand" else 1, len(X))
+        sizes = Sizes(len(X), positions, _given(n_data, len(X)), vectors, kind == "reduce")
+        return _times(made, input_scale(scale, kind, sizes))
+
+    def _output_factor(
+        self, kind: str, S: Tensor, groups: str, scale: str, n_data: int | None
+    ) -> Tensor:
+        stack = self._spread(S, 2)
+        summed = kind == "reduce" or scale_of(scale, kind).sums
+        one = _averaged(groups)
+        made = self._run.squares(
+            "B_reduce" if summed else "B_expand", {"S": stack}, {"S": conj(stack)},
+            groups=1 if one else None,
+        )  # fmt: skip
+        v, n, positions = len(stack), stack.shape[1], prod(stack.shape[3:])
+        sizes = Sizes(n, positions, _given(n_data, n), v, kind == "reduce")
+        made = _times(made, output_scale(scale, kind, sizes))
+        return made[0] if one else made
+
+    def ekfac_diag(self, x: Tensor, S: Tensor, Q_A: Tensor, Q_B: Tensor) -> Tensor:
+        """EKFAC's diagonal, in the basis of the factors' eigenvectors: Σ over n and b of
+        |Q_Bᴴ (Σ_o s aᴴ) Q_A|², positions summed before squaring: [g, c_out/g, d].
+
+        Q_A [g, d, d] and Q_B [g, c_out/g, c_out/g] have eigenvectors as columns; a Q_A of size
+        d + 1 is that of a joint bias.
+        """
+        X, stack = self._spread(x), self._spread(S, 2)
+        rows = X.shape[1] // self.geometry.groups * self.geometry.taps
+        given = {"X": conj(X), "S": stack, "Q_A": Q_A[:, :rows], "Q_B": conj(Q_B)}
+        if Q_A.shape[1] == rows:
+            rotated = self._run("rotated", given)
+        else:
+            rotated = self._run("rotated_joint", {**given, "q_A": Q_A[:, rows]})
+        return squared(rotated).sum((0, 1))
+
+
+def _given(n_data: int | None, n: int) -> int:
+    return n if n_data is None else n_data
+
+
+def _times(x: Tensor, factor: float) -> Tensor:
+    return x if factor == 1 else x * factor
+
+
+def _averaged(groups: str) -> bool:
+    if groups not in ("exact", "average_rows"):
+        raise ValueError(f"groups must be 'exact' or 'average_rows', not {groups!r}")
+    return groups == "average_rows"
