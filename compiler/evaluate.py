@@ -25,6 +25,10 @@ class Mistake(Exception):
         self.problem = problem
 
 
+class Broken(Exception):
+    """A definition that cannot be built; its problems are already collected."""
+
+
 def mistake(source: Source, span: Span, message: str, label: str = "", help: str = "") -> Mistake:
     """A Mistake with its place."""
     return Mistake(Problem(message, span, source, label, help))

@@ -188,6 +188,14 @@ def indices(axes: tuple[syntax.Axis, ...]) -> tuple[syntax.Index, ...]:
     )
 
 
+def groups(axes: tuple[syntax.Axis, ...]) -> tuple[tuple[str, ...], ...]:
+    """Axes of the syntax tree as groups of wire names."""
+    return tuple(
+        tuple(i.name for i in axis.items) if isinstance(axis, syntax.Group) else (axis.name,)
+        for axis in axes
+    )
+
+
 def suggestion(name: str, scope: Scope) -> str:
     """Help for an unknown name in a product."""
     return near(name, scope.names()) or "declare it with 'tensor', 'pattern' or a definition"

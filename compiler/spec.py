@@ -9,8 +9,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from diagrammar.build import Broken, Builder
+from diagrammar.build import Builder
 from diagrammar.diagram import Diagram
+from diagrammar.evaluate import Broken
 from diagrammar.function import Function, compile_diagrams
 from diagrammar.grammar import syntax
 from diagrammar.grammar.errors import DiagramError, Place, Problem, near

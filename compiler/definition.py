@@ -1,0 +1,255 @@
+"""One definition `Y[…] = …` of the syntax tree as a diagram.
+
+Its products are built factor by factor; what they speak of is kept in `gathered`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import sympy
+
+from diagrammar.compose import distribute, inline
+from diagrammar.diagram import Axes, Declared, Diagram, Network, Operand, product
+from diagrammar.evaluate import Broken, Mistake, mistake, scalar
+from diagrammar.gathered import Gathered
+from diagrammar.grammar import syntax
+from diagrammar.grammar.errors import Problem, near
+from diagrammar.names import fresh_wire, primed
+from diagrammar.packs import member
+from diagrammar.patterns import PatternBuilder
+from diagrammar.relation import Relation, delta
+from diagrammar.scalar import Dim
+from diagrammar.scope import BUILT_IN, groups, indices, suggestion
+from diagrammar.sizes import base
+from diagrammar.using import Used
+
+if TYPE_CHECKING:
+    from diagrammar.build import Builder
+
+
+class DefinitionBuilder:
+    """Builds one definition `Y[…] = …`."""
+
+    def __init__(self, builder: Builder, node: syntax.Definition) -> None:
+        self.builder = builder
+        self.scope = builder.scope
+        self.node = node
+        self.inner: dict[str, Dim] = {}
+        self.problems: list[Problem] = []
+        self.visible = _visible(node)
+        self.gathered = Gathered(self.scope, self.visible)
+        self.table = self.gathered.table
+
+    def diagram(self) -> Diagram:
+        """The diagram, or Broken."""
+        self._definite_sizes()
+        axes, embedding = self._left()
+        terms = [t for product in self.node.terms for t in self._term(product)]
+        self._left_sizes(terms)
+        if self.problems:
+            self.scope.problems.extend(self.problems)
+            raise Broken(self.node.name)
+        terms = [distribute([t], [embedding])[0] for t in terms]
+        return self.gathered.diagram(self.node.name, axes, terms, "\n".join(self.node.doc))
+
+    def _try(self, step: Callable[..., Any], *arguments: Any) -> Any:
+        """A step whose Mistake is noted, so that the next one still reports its own."""
+        try:
+            return step(*arguments)
+        except Mistake as error:
+            self.problems.append(error.problem)
+        return None
+
+    def _definite_sizes(self) -> None:
+        for name, entry in self.scope.sizes.items():
+            if entry.definite and entry.value is not None:
+                value = self._try(scalar, entry.value, self.gathered.lookup, self.scope.source)
+                if value is not None:
+                    self.table.equate(self.table.of(name), self.table.resolve(value), name)
+
+    # -- the left-hand side ------------------------------------------------------------------------
+
+    def _left(self) -> tuple[Axes, Network]:
+        """The open axes, each wire once, and deltas for those written twice (`Y[i, i] = …`)."""
+        seen: dict[str, Dim] = {}
+        deltas: list[Relation] = []
+        axes = []
+        for axis in groups(self.node.axes):
+            group = []
+            for wire in axis:
+                self.table.of(wire)
+                name = wire
+                if wire in seen:
+                    name = primed(wire, seen)
+                    deltas.append(delta(name, wire))
+                seen[name] = 0
+                group.append(name)
+            axes.append(tuple(group))
+        sizes = {w: self.table.of(w) for d in deltas for w in d.wires}
+        return tuple(axes), Network(sympy.Integer(1), tuple(deltas), sizes)
+
+    def _left_sizes(self, terms: list[Network]) -> None:
+        """Every open wire must have a size from somewhere."""
+        known = {base(w) for term in terms for w in term.sizes} | set(self.scope.sizes)
+        for index in indices(self.node.axes):
+            if base(index.name) not in known and not self.problems:
+                self.problems.append(
+                    Problem(
+                        f"nothing gives wire '{index.name}' a size",
+                        index.span,
+                        self.scope.source,
+                        "stands on the left only",
+                        near(index.name, known) or f"declare it: size {base(index.name)} = …",
+                    )
+                )
+
+    # -- products ----------------------------------------------------------------------------------
+
+    def _term(self, node: syntax.Product) -> list[Network]:
+        networks = [Network(sympy.Integer(-1 if node.negative else 1), (), {})]
+        broken = False
+        for factor in node.factors:
+            try:
+                found = self._try(self._factor, networks, factor)
+            except Broken:
+                broken = True
+                continue
+            networks = found if found is not None else networks
+        if broken and not self.problems:
+            raise Broken(self.node.name)
+        return networks
+
+    def _factor(self, networks: list[Network], factor: syntax.Factor) -> list[Network]:
+        value = factor.value
+        if isinstance(value, syntax.Reference):
+            for _ in range(max(value.power, 0)):
+                networks = self._reference(networks, value)
+            return networks
+        number = scalar(value, self.gathered.lookup, self.scope.source)
+        if factor.divides and number == 0:
+            raise mistake(self.scope.source, factor.span, "division by zero", "this is zero")
+        scale = 1 / sympy.sympify(number) if factor.divides else sympy.sympify(number)
+        return [Network(n.scalar * scale, n.tensors, n.sizes) for n in networks]
+
+    def _reference(self, networks: list[Network], node: syntax.Reference) -> list[Network]:
+        home, name = self.builder.home(node.name, node.name_span)
+        scope = home.scope if home else self.scope
+        if name in scope.tensors:
+            declared = (home or self.builder).declared(name)
+            return distribute(networks, [self._operand(node, declared)])
+        if name in scope.patterns:
+            return distribute(networks, [self._pattern(node, scope.patterns[name], home)])
+        if name in scope.definitions:
+            return self._diagram(networks, node)
+        if home is not None:
+            known = [f"{home.alias}.{n}" for n in scope.names() if n not in BUILT_IN]
+            raise mistake(
+                self.scope.source, node.name_span, f"'{home.alias}' has no '{name}'",
+                f"not declared in {scope.source.name}", near(node.name, known),
+            )  # fmt: skip
+        if name == "delta":
+            return distribute(networks, [self._delta(node)])
+        if name == "ones":
+            sizes = {i.name: self.table.of(i.name) for i in indices(node.axes)}
+            return distribute(networks, [Network(sympy.Integer(1), (), sizes)])
+        way = suggestion(name, scope)
+        if member(name, 0) in scope.patterns:
+            way = f"'{name}' is a pack: put '...' behind the brackets, or name '{member(name, 0)}'"
+        raise mistake(
+            scope.source, node.name_span, f"unknown tensor '{name}'", "not declared", way,
+        )  # fmt: skip
+
+    def _arity(self, node: syntax.Reference, axes: Axes, what: str) -> None:
+        if len(node.axes) == len(axes):
+            return
+        shown = ", ".join("(" + " ".join(a) + ")" if len(a) != 1 else a[0] for a in axes)
+        raise mistake(
+            self.scope.source, node.span,
+            f"{what} '{node.name}' has {len(axes)} axes, not {len(node.axes)}",
+            f"{len(node.axes)} given", f"write it as {node.name}[{shown}], with wires of your own",
+        )  # fmt: skip
+
+    def _operand(self, node: syntax.Reference, declared: Declared) -> Network:
+        self._arity(node, declared.axes, "tensor")
+        operand = Operand(declared.name, groups(node.axes), declared.constant)
+        sizes: dict[str, Dim] = {}
+        for number, (used, own) in enumerate(zip(operand.axes, declared.axes, strict=True)):
+            if len(used) == len(own):
+                sizes.update({o: self.table.of(u) for u, o in zip(used, own, strict=True)})
+                continue
+            sizes.update({o: self._axis_size(o) for o in own})
+            left = product(self.table.of(w) for w in used)
+            self.table.equate(
+                left, product(sizes[o] for o in own), f"axis {number} of '{node.name}'"
+            )
+        self.gathered.state(replace(declared, sizes=sizes))
+        return Network(sympy.Integer(1), (operand,), {w: self.table.of(w) for w in operand.wires})
+
+    def _axis_size(self, name: str) -> Dim:
+        """The size of an axis' own wire: that of the wire so called, unless one is written here."""
+        return self.table.new(name) if name in self.visible else self.table.of(name)
+
+    def _delta(self, node: syntax.Reference) -> Network:
+        wires = [i.name for i in indices(node.axes)]
+        if len(wires) != 2:
+            raise mistake(
+                self.scope.source, node.span, f"delta takes 2 wires, not {len(wires)}",
+                f"{len(wires)} given", "write it as delta[i, j]",
+            )  # fmt: skip
+        first, second = wires
+        self.table.equate(self.table.of(second), self.table.of(first), "delta")
+        sizes = {w: self.table.of(w) for w in wires}
+        tensors = (delta(first, second),) if first != second else ()
+        return Network(sympy.Integer(1), tensors, sizes)
+
+    def _pattern(
+        self, node: syntax.Reference, pattern: syntax.Pattern, home: Used | None
+    ) -> Network:
+        self._arity(node, groups(pattern.axes), "pattern")
+        source = home.scope.source if home else self.scope.source
+        lookup = self.gathered.lookup_in(home) if home else self.gathered.lookup
+        made = PatternBuilder(pattern, source, self.table, lookup)
+        network = made.network(node, self._fresh)
+        self.gathered.requirements.update(dict.fromkeys(made.requirements))
+        return network
+
+    def _fresh(self, name: str, extent: Dim) -> str:
+        """A name for an inner wire that this definition does not write; wires of one base name
+        have one size."""
+        taken = {w: self.table.of(w) for w in self.visible}
+        taken |= dict(self.inner)
+        made = fresh_wire(name, extent, taken)
+        self.inner[made] = extent
+        return made
+
+    def _diagram(self, networks: list[Network], node: syntax.Reference) -> list[Network]:
+        used = self.builder.use(node.name, node.name_span)
+        axes = groups(node.axes)
+        self._arity(node, used.axes, "diagram")
+        for number, (given, own) in enumerate(zip(axes, used.axes, strict=True)):
+            if len(given) != len(own):
+                raise mistake(
+                    self.scope.source, node.axes[number].span,
+                    f"axis {number} of '{node.name}' groups {len(own)} wires, not {len(given)}",
+                    "another grouping", f"write ({' '.join(own)}) with wires of your own",
+                )  # fmt: skip
+        wires = [w for axis in axes for w in axis]
+        elsewhere = self.builder.home(node.name, node.name_span)[0] is not None
+        diagram, sizes = self.gathered.adopt(used, wires, node.name, inherit=elsewhere)
+        taken = {w: self.table.of(w) for w in self.visible}
+        return inline([self._current(n) for n in networks], diagram, wires, sizes, taken)
+
+    def _current(self, network: Network) -> Network:
+        """A network with its sizes as known by now."""
+        sizes = {w: self.table.resolve(s) for w, s in network.sizes.items()}
+        return Network(network.scalar, network.tensors, sizes)
+
+
+def _visible(node: syntax.Definition) -> frozenset[str]:
+    """The wires that a definition writes itself."""
+    references = [f.value for term in node.terms for f in term.factors]
+    axes = [node.axes, *(r.axes for r in references if isinstance(r, syntax.Reference))]
+    return frozenset(i.name for a in axes for i in indices(a))

@@ -1,0 +1,236 @@
+"""What one definition gathers while it is built, and the diagram that it becomes.
+
+The networks themselves are made in `definition`; here are the sizes, operands, parameters and
+defaults that they speak of, and how those are put in order at the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import sympy
+
+from diagrammar.diagram import (
+    Axes,
+    Declared,
+    Diagram,
+    Equality,
+    Network,
+    Operand,
+    Requirement,
+    product,
+)
+from diagrammar.evaluate import mistake, scalar
+from diagrammar.grammar import syntax
+from diagrammar.grammar.errors import near
+from diagrammar.scalar import Dim, equal, parameter, substitute
+from diagrammar.scope import Scope
+from diagrammar.sizes import SizeTable, base, own_symbols
+from diagrammar.specialise import names_of
+from diagrammar.using import Used
+
+Lookup = Callable[[syntax.Name | syntax.SizeOf], Dim]
+
+
+@dataclass
+class Gathered:
+    """What the products of a definition speak of. `visible` has the wires that it writes itself;
+    `inherited` values are defaults of other files."""
+
+    scope: Scope
+    visible: frozenset[str]
+    table: SizeTable = field(default_factory=SizeTable)
+    parameters: dict[str, None] = field(default_factory=dict)
+    operands: dict[str, Declared] = field(default_factory=dict)
+    requirements: dict[Requirement, None] = field(default_factory=dict)
+    inherited: dict[str, Any] = field(default_factory=dict)
+    inherited_sizes: list[tuple[Dim, Any]] = field(default_factory=list)
+
+    # -- scalars -----------------------------------------------------------------------------------
+
+    def lookup(self, node: syntax.Name | syntax.SizeOf) -> Dim:
+        """A parameter's symbol, or a wire's size."""
+        if isinstance(node, syntax.SizeOf):
+            return self.table.of(node.wire)
+        if node.name in self.scope.params:
+            self.parameters[node.name] = None
+            return parameter(node.name)
+        help = near(node.name, self.scope.params) or "declare it with 'param'"
+        if node.name in self.scope.sizes:
+            help = f"write |{node.name}| for the size of a wire"
+        message = f"unknown parameter '{node.name}'"
+        raise mistake(self.scope.source, node.span, message, "not declared", help)
+
+    def lookup_in(self, home: Used) -> Lookup:
+        """Parameters of another file, by their names here; its defaults come with them."""
+
+        def lookup(node: syntax.Name | syntax.SizeOf) -> Dim:
+            if isinstance(node, syntax.SizeOf):
+                return self.table.of(node.wire)
+            if node.name not in home.scope.params:
+                raise mistake(
+                    home.scope.source, node.span, f"unknown parameter '{node.name}'",
+                    "not declared", near(node.name, home.scope.params),
+                )  # fmt: skip
+            name = home.name(node.name)
+            self.parameters[name] = None
+            default = home.scope.params[node.name].value
+            if default is not None and not isinstance(default, syntax.Text | syntax.Pair):
+                self.inherited[name] = scalar(default, lookup, home.scope.source)
+            return parameter(name)
+
+        return lookup
+
+    # -- operands and other diagrams ---------------------------------------------------------------
+
+    def state(self, operand: Declared) -> None:
+        """Note an operand with the sizes that one use of it shows; two uses must agree."""
+        known = self.operands.setdefault(operand.name, operand)
+        for wire, extent in operand.sizes.items():
+            what = f"wire '{wire}' of '{operand.name}'"
+            self.table.equate(
+                self.table.resolve(extent), self.table.resolve(known.sizes[wire]), what
+            )
+
+    def adopt(
+        self, used: Diagram, wires: list[str], name: str, *, inherit: bool
+    ) -> tuple[Diagram, dict[str, Dim]]:
+        """A used diagram with size symbols of our own: those of its open wires are its user's
+        wires, the rest are new; operands that both know make them equal again. The defaults of
+        another file come with it."""
+        renaming: dict[Any, Dim] = {}
+        for wire, position in zip(wires, used.open, strict=True):
+            if isinstance(used.sizes[position], sympy.Symbol):
+                renaming.setdefault(used.sizes[position], self.table.of(wire))
+        for symbol in sorted(_symbols(used.sizes.values()), key=lambda s: s.name):
+            if symbol.name not in used.parameters and symbol not in renaming:
+                renaming[symbol] = self.table.new(symbol.name, avoid=self.visible)
+        diagram = used.substitute(renaming)
+        for wire, position in zip(wires, used.open, strict=True):
+            what = f"wire '{position}' of '{name}'"
+            extent = self.table.resolve(diagram.sizes[position])
+            self.table.equate(self.table.of(wire), extent, what)
+        for operand in diagram.operands:
+            self.state(operand)
+        for equality in diagram.equalities:
+            left, right = self.table.resolve(equality.left), self.table.resolve(equality.right)
+            self.table.equate(left, right, equality.what)
+        if inherit:
+            self._inherit(used, renaming)
+        self.parameters.update(dict.fromkeys(used.parameters))
+        self.requirements.update(dict.fromkeys(diagram.requirements))
+        merged = {s: self.table.resolve(s) for s in _symbols(diagram.sizes.values())}
+        diagram = diagram.substitute({s: v for s, v in merged.items() if s != v})
+        return diagram, {w: self.table.of(w) for w in wires}
+
+    def _inherit(self, used: Diagram, renaming: Mapping[Any, Dim]) -> None:
+        known = names_of(used)
+        for own, value in used.defaults.items():
+            if own in used.parameters:
+                self.inherited[own] = value
+            elif own in known:
+                self.inherited_sizes.append((substitute(known[own][0], renaming), value))
+
+    # -- the result --------------------------------------------------------------------------------
+
+    def diagram(self, name: str, axes: Axes, terms: list[Network], doc: str) -> Diagram:
+        """Sizes resolved to the symbols that are left; every network with its open wires."""
+        resolve = self.table.resolve
+        open_wires = [w for axis in axes for w in axis]
+        done = []
+        for term in terms:
+            sizes = {w: resolve(s) for w, s in term.sizes.items()}
+            sizes.update({w: resolve(self.table.of(w)) for w in open_wires})
+            done.append(_without_loose(_resolved(term, resolve), sizes, open_wires))
+        operands = tuple(
+            replace(o, sizes={w: resolve(s) for w, s in o.sizes.items()})
+            for o in map(self.operands.__getitem__, self._order(done))
+        )
+        sizes = {w: s for term in done for w, s in term.sizes.items()}
+        diagram = Diagram(
+            name=name,
+            axes=axes,
+            terms=tuple(done),
+            operands=operands,
+            sizes={**{w: resolve(self.table.of(w)) for w in open_wires}, **sizes},
+            parameters=tuple(dict.fromkeys([*self.scope.params, *self.parameters])),
+            equalities=self._equalities(),
+            doc=doc,
+            requirements=self._requirements(),
+        )
+        return own_symbols(replace(diagram, defaults=self._defaults(diagram)))
+
+    def _equalities(self) -> tuple[Equality, ...]:
+        """Equalities that are not plain by now."""
+        resolved = (
+            Equality(self.table.resolve(e.left), self.table.resolve(e.right), e.what)
+            for e in self.table.equalities
+        )
+        return tuple(dict.fromkeys(e for e in resolved if not equal(e.left, e.right)))
+
+    def _requirements(self) -> tuple[Requirement, ...]:
+        """Requirements in terms of the symbols that are left."""
+        resolve = self.table.resolve
+        return tuple(
+            replace(r, value=resolve(r.value), least=resolve(r.least)) for r in self.requirements
+        )
+
+    def _order(self, terms: list[Network]) -> list[str]:
+        """The operands that are used, in the order in which the file first names them."""
+        used = dict.fromkeys(
+            t.name for term in terms for t in term.tensors if isinstance(t, Operand)
+        )
+        declared = [name for name in self.scope.tensors if name in used]
+        return declared + [name for name in used if name not in self.scope.tensors]
+
+    def _defaults(self, diagram: Diagram) -> dict[str, Any]:
+        """Values that the file gives for sizes and parameters of this definition."""
+        found: dict[str, Any] = {}
+        wires = {base(w) for w in diagram.sizes} | {w for o in diagram.operands for w in o.sizes}
+        entries = [e for n, e in self.scope.sizes.items() if n in wires and not e.definite]
+        entries += self.scope.params.values()
+        for entry in entries:
+            if entry.value is None:
+                continue
+            if isinstance(entry.value, syntax.Text | syntax.Pair):
+                raise mistake(
+                    self.scope.source, entry.value.span,
+                    f"the default of '{entry.name}' must be a number", "not a number",
+                    "write the padding itself in conv(…)",
+                )  # fmt: skip
+            value = scalar(entry.value, self.lookup, self.scope.source)
+            found[entry.name] = value
+        for name, value in self.inherited.items():
+            found.setdefault(name, value)
+        names = {s: base(w) for w, s in reversed(list(diagram.sizes.items()))}
+        for extent, value in self.inherited_sizes:
+            name = names.get(self.table.resolve(extent), "")
+            if name and name not in self.scope.sizes:
+                found.setdefault(name, value)
+        return found
+
+
+def _resolved(term: Network, resolve: Callable[[Dim], Dim]) -> Network:
+    """Symbols of a network replaced by what they were merged into."""
+    symbols: set[Any] = set(term.scalar.free_symbols)
+    for _, relation in term.relations():
+        for piece in relation.pieces:
+            for form in [e.form for e in piece.equations] + list(piece.bounds):
+                for value in [*form.coefficients.values(), form.constant]:
+                    if isinstance(value, sympy.Expr):
+                        symbols |= value.free_symbols
+    return term.substitute({s: resolve(s) for s in symbols if resolve(s) != s})
+
+
+def _without_loose(term: Network, sizes: Mapping[str, Dim], open_wires: list[str]) -> Network:
+    """A summed wire that no tensor has is a factor: its size."""
+    used = {w for t in term.tensors for w in t.wires} | set(open_wires)
+    factor = product(s for w, s in sizes.items() if w not in used)
+    kept = {w: s for w, s in sizes.items() if w in used}
+    return Network(term.scalar * factor, term.tensors, kept)
+
+
+def _symbols(values: Iterable[Dim]) -> set[sympy.Symbol]:
+    return {s for v in values if isinstance(v, sympy.Expr) for s in v.free_symbols}
