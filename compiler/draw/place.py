@@ -12,11 +12,11 @@ from itertools import pairwise
 
 from diagrammar.draw.columns import Columns, Parts, Side, columns
 from diagrammar.draw.labels import FONT, SMALL, Caption, group, text_width
-from diagrammar.draw.order import Grid, arrange
+from diagrammar.draw.order import LANE, Grid, arrange
 from diagrammar.draw.shapes import Box, hull
 from diagrammar.draw.wiring import Dot, Link
 
-PORT = 11.0
+PORT = 12.5
 """Least distance of wires at a node."""
 LEG = 18.0
 """Length of an open wire outside."""
@@ -181,7 +181,7 @@ def _end_size(axis: tuple[str, ...], labels: Mapping[str, str]) -> tuple[float, 
     width = LEG + 5 + text_width(end_label(axis, labels))
     if len(axis) == 1:
         return width, 18.0
-    return width + BAR, max(20.0, 12.0 * (len(axis) - 1) + 12.0)
+    return width + BAR, max(20.0, LANE * (len(axis) - 1) + 12.0)
 
 
 def _ranges(

@@ -10,7 +10,7 @@ from diagrammar.draw.place import Spot
 from diagrammar.draw.shapes import Knot
 
 Face = Literal["left", "right", "top", "bottom"]
-_LEVEL = 5.0
+_LEVEL = 3.0
 """Steps smaller than this are taken out."""
 
 
@@ -22,8 +22,6 @@ def port(spot: Spot, face: Face, number: int, count: int) -> Knot:
     length = spot.box.height if upright else spot.box.width
     room = 0.84 * length if spot.corner >= length / 2 else length - 10
     step = min(LANE if upright else 24.0, room / (count - 1)) if count > 1 else 0.0
-    if spot.side is not None:
-        step = min(12.0, step)
     return edge(spot, face, step * (number - (count - 1) / 2))
 
 

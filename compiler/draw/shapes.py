@@ -46,6 +46,10 @@ class Box:
         """The box elsewhere."""
         return Box(self.left + dx, self.top + dy, self.right + dx, self.bottom + dy)
 
+    def grown(self, by: float) -> Box:
+        """The box with a margin on all sides."""
+        return Box(self.left - by, self.top - by, self.right + by, self.bottom + by)
+
     def overlaps(self, other: Box, margin: float = 0.0) -> bool:
         """Whether the boxes come closer than `margin`."""
         return (

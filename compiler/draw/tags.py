@@ -13,6 +13,8 @@ from diagrammar.draw.shapes import Box, Curve, Point, along
 
 TagKind = Literal["wire", "open", "scalar", "sign"]
 _CELL = 48.0
+_BESIDE = 4.0
+"""A wire this close to a name could be taken for the one that it names."""
 _PLACES = (0.5, 0.4, 0.6, 0.3, 0.7, 0.2, 0.8)
 
 
@@ -57,17 +59,21 @@ class Board:
     def free(self, box: Box) -> bool:
         """Whether nothing is in a box."""
         return not any(
-            box.overlaps(other, 2.0) for cell in _cells(box) for other in self.boxes.get(cell, ())
+            box.overlaps(other, 1.0) for cell in _cells(box) for other in self.boxes.get(cell, ())
         )
 
     def strangers(self, box: Box, number: int) -> float:
-        """How much a box covers wires: others count more than its own."""
-        cost = 0.0
-        for cell in _cells(box):
+        """How much a box covers wires, others more than its own; and whether it could name
+        another that runs beside it."""
+        cost, beside = 0.0, 0.0
+        around = box.grown(_BESIDE)
+        for cell in _cells(around):
             for point, owner in self.points.get(cell, ()):
                 if box.holds(point):
                     cost += 3.0 if owner == number else 4.0
-        return cost
+                elif owner != number and around.holds(point):
+                    beside = 1.0
+        return cost + beside
 
 
 def _cells(box: Box) -> Iterator[tuple[int, int]]:
