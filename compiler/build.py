@@ -116,4 +116,4 @@ class Builder:
         axes = groups(node.axes)
         table = SizeTable()
         sizes = {w: table.of(w) for axis in axes for w in axis}
-        return Declared(name, axes, sizes, node.constant)
+        return Declared(name, axes, sizes, node.constant, node.kind)

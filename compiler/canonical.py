@@ -193,7 +193,7 @@ def diagram_file(diagram: Diagram) -> syntax.File:
     )
     blocks: list[list[syntax.AnyStatement]] = [
         _sizes(diagram, writer, patterns.formulas),
-        [syntax.Tensor(o.name, axes_syntax(o.axes), o.constant) for o in diagram.operands],
+        [syntax.Tensor(o.name, axes_syntax(o.axes), o.constant, o.kind) for o in diagram.operands],
         patterns.statements,
         [definition],
     ]
@@ -276,7 +276,7 @@ def _loose(diagram: Diagram) -> tuple[str, ...]:
 def _term(
     term: Network, writer: _Writer, patterns: _Patterns, loose: tuple[str, ...]
 ) -> syntax.Product:
-    factors = _scalar_factors(term, writer)
+    factors = _scalar_factors(term, writer, alone=not (term.tensors or loose))
     if loose:
         ones = syntax.Reference("ones", tuple(syntax.Index(w) for w in loose))
         factors.append(syntax.Factor(ones))
@@ -304,9 +304,9 @@ def _negative(term: Network) -> bool:
     return bool(term.scalar.could_extract_minus_sign())
 
 
-def _scalar_factors(term: Network, writer: _Writer) -> list[syntax.Factor]:
+def _scalar_factors(term: Network, writer: _Writer, *, alone: bool) -> list[syntax.Factor]:
     value = -term.scalar if _negative(term) else term.scalar
-    if value == 1 and term.tensors:
+    if value == 1 and not alone:
         return []
     numerator, denominator = value.as_numer_denom()
     factors = [syntax.Factor(writer.scalar(numerator))]

@@ -174,7 +174,7 @@ class DefinitionBuilder:
 
     def _operand(self, node: syntax.Reference, declared: Declared) -> Network:
         self._arity(node, declared.axes, "tensor")
-        operand = Operand(declared.name, groups(node.axes), declared.constant)
+        operand = Operand(declared.name, groups(node.axes), declared.constant, declared.kind)
         sizes: dict[str, Dim] = {}
         for number, (used, own) in enumerate(zip(operand.axes, declared.axes, strict=True)):
             if len(used) == len(own):
@@ -185,6 +185,9 @@ class DefinitionBuilder:
             self.table.equate(
                 left, product(sizes[o] for o in own), f"axis {number} of '{node.name}'"
             )
+        if declared.kind:
+            first, second = (product(sizes[w] for w in axis) for axis in declared.axes)
+            self.table.equate(first, second, f"'{node.name}', which is square: {declared.kind}")
         self.gathered.state(replace(declared, sizes=sizes))
         return Network(sympy.Integer(1), (operand,), {w: self.table.of(w) for w in operand.wires})
 

@@ -30,11 +30,15 @@ Axes = tuple[tuple[str, ...], ...]
 
 @dataclass(frozen=True)
 class Operand:
-    """A tensor given at call time; each axis is a group of wires, the first slowest."""
+    """A tensor given at call time; each axis is a group of wires, the first slowest.
+
+    `kind` is what is declared of a constant matrix: "identity", "orthogonal", or nothing.
+    """
 
     name: str
     axes: Axes
     constant: bool = False
+    kind: str = ""
 
     @property
     def wires(self) -> tuple[str, ...]:
@@ -131,6 +135,7 @@ class Declared:
     axes: Axes
     sizes: Sizes
     constant: bool = False
+    kind: str = ""
 
     def shape(self) -> tuple[Dim, ...]:
         """Axis sizes."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from diagrammar.building import build, operands_of
 from diagrammar.diagram import Declared, Diagram
 from diagrammar.grammar.errors import DiagramError, Problem, near
+from diagrammar.matrices import contradictions
 from diagrammar.measuring import measured
 from diagrammar.options import Options
 from diagrammar.plan.memory import peak_elements, show_bytes
@@ -79,11 +80,19 @@ class Function:
     def _make(self, operands: tuple[Any, ...]) -> Callable[..., Any]:
         shapes = tuple(tuple(int(n) for n in x.shape) for x in operands)
         special = self._specialised(shapes)
+        self._check_declarations(operands)
         self._check_memory(special, operands)
         if self.options.plan == "measure":
             special = self._kept[shapes] = measured(special, operands)
         self._made[tuple([x.shape for x in operands])] = special.call
         return special.call
+
+    def _check_declarations(self, operands: tuple[Any, ...]) -> None:
+        """Whether constants are what the file declares of them, on the first call for a shape."""
+        if any(o.kind for o in self.operands):
+            values = dict(zip((o.name for o in self.operands), operands, strict=True))
+            if problems := contradictions(self.operands, values):
+                raise DiagramError(problems)
 
     def _check_memory(self, special: Specialised, operands: tuple[Any, ...]) -> None:
         if self.options.memory is None:

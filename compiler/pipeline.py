@@ -15,7 +15,6 @@ from typing import Any, overload
 from diagrammar.diagram import Diagram, Tensor
 from diagrammar.grammar.errors import DiagramError, Problem, near
 from diagrammar.merge import merged
-from diagrammar.relation import Relation
 from diagrammar.rewrite import RULES, Rule, apply, labels
 from diagrammar.specialise import resolve_values
 
@@ -157,11 +156,22 @@ class Simplified:
 PASSES: dict[str, Pass] = {
     p.name: p
     for p in (
-        Pass("delta", ("delta elimination", "trivial relation", "empty relation")),
+        Pass(
+            "delta",
+            (
+                "identity",
+                "orthogonality",
+                "delta elimination",
+                "trivial relation",
+                "empty relation",
+            ),
+        ),
         Pass(
             "connectivity",
             (
                 "delta elimination",
+                "identity",
+                "orthogonality",
                 "functional dependence",
                 "repetition",
                 "composition",
@@ -282,11 +292,17 @@ def _tell(steps: list[Step], step: Step) -> None:
 
 def _follows(last: Step, step: Step) -> bool:
     """Whether a step deals with nothing that was there before the last one."""
-    gone = {t for term in step.before.terms for t in term.tensors}
-    gone -= {t for term in step.after.terms for t in term.tensors}
-    relations = {t for t in gone if isinstance(t, Relation)}
+    dealt = {t for _, place, _ in step.rule.matches(step.before) for t in place.tensors}
     old = {t for term in last.before.terms for t in term.tensors}
-    return bool(relations) and not relations & old
+    return not dealt & old
+
+
+_SUBJECTS = {
+    ("relations", 1): "relation",
+    ("relations", 2): "two relations that share a wire",
+    ("constants", 1): "constant of which something is declared",
+    ("constants", 2): "two declared constants that share a wire",
+}
 
 
 def why_not(diagram: Diagram, name: str) -> tuple[str, ...]:
@@ -301,8 +317,7 @@ def why_not(diagram: Diagram, name: str) -> tuple[str, ...]:
         help = near(name, RULES) or f"there are {', '.join(RULES)}"
         raise DiagramError([Problem(f"there is no rule '{name}'", help=help)])
     if not any(True for term in diagram.terms for _ in rule.places(term, diagram.open)):
-        what = "relation" if rule.arity == 1 else "two relations that share a wire"
-        return (f"{diagram.name} has no {what}",)
+        return (f"{diagram.name} has no {_SUBJECTS[rule.on, rule.arity]}",)
     return rule.why_not(diagram)
 
 

@@ -88,6 +88,7 @@ class Place:
 
 Matcher = Callable[[Place], Match | Miss]
 Boundary = Literal["zeros", "any"]
+Subject = Literal["relations", "constants"]
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,8 @@ class Rule:
 
     `example` and `near_miss` are `.tn` texts: the rule fires somewhere in the first, nowhere in the
     second, for `reason`. `boundary` says for which padding modes the law holds. A `cosmetic` rule
-    only cleans up: in a derivation it is told with the step that made it necessary.
+    only cleans up: in a derivation it is told with the step that made it necessary. `on` is what it
+    looks at: relations, or constants of which something is declared.
     """
 
     name: str
@@ -109,6 +111,7 @@ class Rule:
     arity: int = 1
     boundary: Boundary = "zeros"
     cosmetic: bool = False
+    on: Subject = "relations"
 
     @property
     def doc(self) -> str:
@@ -116,16 +119,23 @@ class Rule:
         return self.match.__doc__ or ""
 
     def places(self, network: Network, open_wires: Iterable[str]) -> Iterator[Place]:
-        """The places where the rule looks: each relation, or each pair that shares a wire."""
+        """The places where the rule looks: each relation (or declared constant), or each pair that
+        shares a wire."""
         opened = frozenset(open_wires)
-        for at, relation in network.relations():
+        subjects = [at for at, t in enumerate(network.tensors) if self._concerns(t)]
+        for at in subjects:
             if self.arity == 1:
                 yield Place(network, opened, (at,))
                 continue
-            near = {n for w in relation.wires for n in network.ends(w) if n > at}
-            for other in sorted(near):
-                if isinstance(network.tensors[other], Relation):
-                    yield Place(network, opened, (at, other))
+            wires = network.tensors[at].wires
+            near = {n for w in wires for n in network.ends(w) if n > at}
+            for other in sorted(near.intersection(subjects)):
+                yield Place(network, opened, (at, other))
+
+    def _concerns(self, tensor: Tensor) -> bool:
+        if self.on == "relations":
+            return isinstance(tensor, Relation)
+        return isinstance(tensor, Operand) and bool(tensor.kind)
 
     def matches(self, diagram: Diagram) -> Iterator[tuple[int, Place, Match]]:
         """Everywhere that the rule applies: term, place, match."""
@@ -174,12 +184,14 @@ def rule(
     arity: int = 1,
     boundary: Boundary = "zeros",
     cosmetic: bool = False,
+    on: Subject = "relations",
 ) -> Callable[[Matcher], Rule]:
     """Register a matcher as a rule; a registered rule is tested by its example and near miss."""
 
     def register(match: Matcher) -> Rule:
         name = match.__name__.replace("_", " ")
-        made = Rule(name, law, example, near_miss, reason, source, match, arity, boundary, cosmetic)
+        about = (law, example, near_miss, reason, source, match)
+        made = Rule(name, *about, arity, boundary, cosmetic, on)
         if name in RULES:
             raise ValueError(f"there is a rule '{name}' already")
         RULES[name] = made
@@ -193,7 +205,17 @@ def rule(
 
 def apply(diagram: Diagram, number: int, edit: Edit) -> Diagram:
     """The diagram with an edit made in term `number` (and in all terms, where it renames open
-    wires)."""
+    wires). An operand that the edit removes for good is no operand of the result."""
+    removed = {t.name for t in map(diagram.terms[number].tensors.__getitem__, edit.remove)}
+    made = _applied(diagram, number, edit)
+    left = {t.name for term in made.terms for t in term.tensors if isinstance(t, Operand)}
+    lost = {o.name for o in made.operands if o.name in removed - left}
+    if not lost:
+        return made
+    return replace(made, operands=tuple(o for o in made.operands if o.name not in lost))
+
+
+def _applied(diagram: Diagram, number: int, edit: Edit) -> Diagram:
     opened = frozenset(diagram.open)
     touched = {w for w in (*edit.merge, *edit.split) if w in opened}
     if not touched:

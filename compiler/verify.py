@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from diagrammar.diagram import Diagram, product
+from diagrammar.diagram import Declared, Diagram, product
 from diagrammar.grammar.errors import DiagramError
+from diagrammar.matrices import drawn
 from diagrammar.plan.planner import bindings, dense, symbols_of
 from diagrammar.relation import Relation
 from diagrammar.sizes import base
@@ -187,7 +188,7 @@ def _case(
     values, symbols = found
     tally.cases += 1
     fixed = diagram.substitute(symbols)
-    operands = {o.name: random.standard_normal(o.shape()) for o in fixed.operands}
+    operands = {o.name: _drawn(o, random) for o in fixed.operands}
     expected = _oracle(fixed, operands)
 
     def attempt(what: str, make: Callable[[], Array]) -> None:
@@ -266,6 +267,12 @@ def unbound(diagram: Diagram, values: Mapping[str, Any]) -> tuple[str, ...]:
     bound = {binding.name for binding in bindings([fixed], fixed.operands)}
     loose = (str(symbol) for symbol in symbols_of([fixed], fixed.operands))
     return tuple(sorted(name for name in loose if name not in bound))
+
+
+def _drawn(operand: Declared, random: np.random.Generator) -> Array:
+    """A random operand; a constant is what the file declares of it."""
+    shape = tuple(int(n) for n in operand.shape())
+    return drawn(operand.kind, shape[0], random) if operand.kind else random.standard_normal(shape)
 
 
 def random_sizes(

@@ -1,4 +1,5 @@
-"""Nodes written as calls: `conv(…)` and `view(…)` for patterns; `vjp(…)`, `sample(…)` for diagrams.
+"""Nodes written as calls: `conv(…)` and `view(…)` for patterns; `vjp(…)`, `sample(…)` for diagrams;
+and what is declared of a constant.
 
 The grammar lets any arguments pass; what each operation takes is checked here.
 """
@@ -14,6 +15,7 @@ from diagrammar.grammar.errors import near
 from diagrammar.grammar.source import NOWHERE, Span
 from diagrammar.grammar.words import Mistake, named, quote, span_of
 
+MATRIX_KINDS: Final = ("identity", "orthogonal")
 DERIVATIVES: Final = {"vjp": "cotangent", "jvp": "tangent", "jacobian": None}
 
 _Arguments = list[Any]  # names as tokens, then options
@@ -31,6 +33,20 @@ def pattern_call(
         message = "a view gives one wire as a function of the others"
         raise Mistake(message, span, help="for example 'view(i = 2*o + k)'")
     return syntax.View(options[0].name, value, _name_span(options[0]), span)
+
+
+def matrix_kind(name: Token, constant: syntax.Tensor) -> str:
+    """What is declared of a constant: a word for a matrix, so that it has two axes."""
+    if name not in MATRIX_KINDS:
+        raise Mistake(
+            f"a constant cannot be declared {quote(name)}",
+            span_of(name),
+            help=near(name, MATRIX_KINDS) or f"it may be {' or '.join(MATRIX_KINDS)}",
+        )
+    if len(constant.axes) != 2:
+        message = f"a constant declared {name} has 2 axes, not {len(constant.axes)}"
+        raise Mistake(message, constant.span, help="an axis may be a group: 'Q[(ci k), u]'")
+    return str(name)
 
 
 def operation(

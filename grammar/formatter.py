@@ -79,7 +79,8 @@ def _written(statement: syntax.AnyStatement) -> list[str]:
             return [f"use {path} as {statement.alias}"]
         case syntax.Tensor():
             keyword = "constant" if statement.constant else "tensor"
-            return _filled(f"{keyword} {statement.name}[", _axis_list(statement.axes), "]")
+            end = f"] = {statement.kind}" if statement.kind else "]"
+            return _filled(f"{keyword} {statement.name}[", _axis_list(statement.axes), end)
         case syntax.Pattern():
             return _pattern(statement)
         case syntax.Definition():

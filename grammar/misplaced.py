@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from diagrammar.grammar.calls import DERIVATIVES
+from diagrammar.grammar.calls import DERIVATIVES, MATRIX_KINDS
 from diagrammar.grammar.errors import Problem, near
 from diagrammar.grammar.stop import SIGNS, Stop
 from diagrammar.grammar.tokens import OPERANDS
@@ -63,6 +63,10 @@ def axes_of_tensor(stop: Stop) -> Problem | None:
     if stop.kind == "EQUALS" and stop.keyword != "PATTERN":
         message = f"a {word} is given from outside and has no '='"
         return stop.problem(message, help=f"to define {quote(name)}, leave out '{word}'")
+    if stop.keyword == "CONSTANT" and "EQUALS" in (stop.kind_before(), stop.kind_before(2)):
+        known = " or ".join(f"'= {kind}'" for kind in MATRIX_KINDS)
+        way = f"it may be declared {known}; to define {quote(name)}, leave out 'constant'"
+        return stop.problem("a constant is given from outside", help=way)
     if stop.kind == "DOTS":
         message = f"a {word} cannot be a pack"
         return stop.problem(message, help="its wires can: 'tensor X[b, i...]'")

@@ -266,11 +266,15 @@ class Use(Statement):
 
 @dataclass(frozen=True, slots=True)
 class Tensor(Statement):
-    """`tensor X[b, (g ci), i1]`, an operand; `constant C[u, h]` when `constant`."""
+    """`tensor X[b, (g ci), i1]`, an operand; `constant C[u, h]` when `constant`.
+
+    `kind` is what is declared of a constant: `constant Q[u, h] = orthogonal`.
+    """
 
     name: str
     axes: tuple[Axis, ...]
     constant: bool = False
+    kind: str = ""
     name_span: Span = _span()
 
 

@@ -9,12 +9,13 @@ numbers, the options of calls. A mistake is raised as `Mistake` and ends its sta
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, cast
 
 from lark import Token, Transformer
 
 from diagrammar.grammar import syntax
-from diagrammar.grammar.calls import operation, pattern_call
+from diagrammar.grammar.calls import matrix_kind, operation, pattern_call
 from diagrammar.grammar.source import Span
 from diagrammar.grammar.words import (
     MAX_RANK,
@@ -71,7 +72,11 @@ class TreeBuilder(Transformer[Token, Any]):
         return _tensor(items, constant=False)
 
     def constant(self, items: _Children) -> syntax.Tensor:
-        return _tensor(items, constant=True)
+        statement = _tensor(items[:3], constant=True)
+        if len(items) == 3:
+            return statement
+        kind = matrix_kind(items[-1], statement)
+        return replace(statement, kind=kind, span=statement.span.to(span_of(items[-1])))
 
     def pattern(self, items: _Children) -> syntax.Pattern:
         _, name, (axes, _), *between, value = items

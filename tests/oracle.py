@@ -9,6 +9,7 @@ import numpy as np
 
 from diagrammar.backends.numpy import evaluate
 from diagrammar.diagram import Diagram
+from diagrammar.matrices import drawn
 from diagrammar.plan.planner import dense
 from diagrammar.specialise import resolve_values
 
@@ -28,9 +29,12 @@ def operands(diagram: Diagram, seed: int = 0, whole: bool = False) -> Arrays:
     made = {}
     for operand in diagram.operands:
         shape = tuple(int(n) for n in operand.shape())
-        made[operand.name] = (
-            random.integers(-4, 5, shape).astype(float) if whole else random.standard_normal(shape)
-        )
+        if operand.kind:
+            made[operand.name] = drawn(operand.kind, shape[0], random, whole=whole)
+        elif whole:
+            made[operand.name] = random.integers(-4, 5, shape).astype(float)
+        else:
+            made[operand.name] = random.standard_normal(shape)
     return made
 
 

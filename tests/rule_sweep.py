@@ -26,6 +26,7 @@ import diagrammar as dg
 from benchmarks import results
 from benchmarks.results import Sheet
 from diagrammar.diagram import Diagram, Network
+from diagrammar.matrices import drawn
 from diagrammar.pipeline import Pipeline
 from diagrammar.relation import Relation
 from diagrammar.rewrite import Rule, apply
@@ -54,6 +55,12 @@ BODIES = {
     "digits": "Y[n, m] = U[n, o, k] * D[o, k, o', k'] * U[m, o', k']",
     "twice": "Y[n, o] = X[n, i] * P[i, o, k] * P[i, o, k] * W[k]",
     "stacked": "Y[n, q] = X[n, i] * P[i, o, k] * W[k] * Q[o, q, m] * M[m]",
+    "rotated": "Y[n, o] = X[n, u] * R[u, r] * R[i, r] * P[i, o, k] * W[k]",
+    "rotated patches": (
+        "Y[n, m] = X[n, i] * P[i, o, k] * T[(o k), r] * T[(o' k'), r] * U[m, o', k']"
+    ),
+    "diagonal": "Y[i, k] = R[i, r] * R[i, r] * P[i, o, k] * V[n, o]",
+    "renamed": "Y[n, o] = X[n, u] * E[u, i] * P[i, o, k] * W[k]",
 }
 
 BOUNDARIES = ("zeros", "circular", "reflect", "replicate")
@@ -85,6 +92,9 @@ def template(body: str, boundary: str) -> Diagram:
         tensor V[n, o]
         tensor U[n, o, k]
         tensor W[k]
+        constant R[u, r] = orthogonal
+        constant T[(o k), r] = orthogonal
+        constant E[u, i] = identity
         {"" if body == "digits" else "tensor M[m]"}
         pattern P[i, o, k] = conv(stride=s, dilation=d, padding=(pl, pr), boundary={boundary})
         {STEPS.get(body, "")}
@@ -219,10 +229,15 @@ def _term(term: Network, opened: tuple[str, ...], given: Mapping[str, Array]) ->
 def operands(diagram: Diagram, seed: int) -> dict[str, Array]:
     """Small random integers."""
     generator = np.random.default_rng(seed)
-    return {
-        o.name: generator.integers(-4, 5, tuple(int(n) for n in o.shape()))
-        for o in diagram.operands
-    }
+    made = {}
+    for o in diagram.operands:
+        shape = tuple(int(n) for n in o.shape())
+        made[o.name] = (
+            drawn(o.kind, shape[0], generator, whole=True).astype(np.int64)
+            if o.kind
+            else generator.integers(-4, 5, shape)
+        )
+    return made
 
 
 # -- the sweep -------------------------------------------------------------------------------------

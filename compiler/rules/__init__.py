@@ -3,6 +3,7 @@
 from diagrammar.rewrite import RULES
 from diagrammar.rules import (
     composition,
+    constants,
     delta,
     dense,
     downsampling,
@@ -14,6 +15,7 @@ from diagrammar.rules import (
 __all__ = [
     "RULES",
     "composition",
+    "constants",
     "delta",
     "dense",
     "downsampling",

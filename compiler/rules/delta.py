@@ -52,7 +52,7 @@ def delta_elimination(place: Place) -> Match | Miss:
     first, second = form.i, form.o
     if first in place.open and second in place.open:
         return Miss("both wires are open")
-    lost, kept = (second, first) if first in place.open else (first, second)
+    lost, kept = _kept(place, first, second)
     edit = Edit(remove=place.site, merge={lost: kept})
     return Match(edit, f"{lost} = {kept}, both of size {text(form.I)}")
 
@@ -82,6 +82,14 @@ def trivial_relation(place: Place) -> Match | Miss:
     if not holds_always(relation):
         return Miss("it can be zero")
     return Match(Edit(remove=place.site), f"{relation.name} holds for all values of its wires")
+
+
+def _kept(place: Place, first: str, second: str) -> tuple[str, str]:
+    """Which of two equal wires goes and which stays: the open one, or the one with fewer primes."""
+    opened = first in place.open, second in place.open
+    if opened != (False, False):
+        return (second, first) if opened[0] else (first, second)
+    return (second, first) if first.count("'") < second.count("'") else (first, second)
 
 
 def _tidied(place: Place) -> Relation:
@@ -129,7 +137,7 @@ def pointwise(place: Place) -> Match | Miss:
     if both_open:
         edit = Edit(remove=place.site, add=(delta(form.i, form.o, name),))
     else:
-        lost, kept = (form.o, form.i) if form.i in place.open else (form.i, form.o)
+        lost, kept = _kept(place, form.i, form.o)
         edit = Edit(remove=place.site, merge={lost: kept})
     return Match(edit, f"{name}: |{form.k}| = 1, stride 1, no padding, so {form.i} = {form.o}")
 
