@@ -425,13 +425,13 @@ def gram(layer: Layer, given: Given, options: Options) -> Tensor:
 def hessian_diag_vjp(layer: Layer, given: Given, options: Options) -> Tensor:
     h, x = given["h"], given["x"]
     jacobian = layer.toeplitz(given["weight"], _size(layer, given))
-    return (h.flatten(1) @ jacobian.square()).reshape(x.shape)
+    return (h.flatten(1) @ _square(jacobian)).reshape(x.shape)
 
 
 def hessian_diag_weight(layer: Layer, given: Given, options: Options) -> Any:
     jacobian = weight_jacobian(layer, given, options)
     h = given["h"]
-    made = torch.tensordot(h, jacobian.square(), h.ndim)
+    made = torch.tensordot(h, _square(jacobian), h.ndim)
     return (made, h.flatten(2).sum((0, 2))) if options.get("bias") else made
 
 

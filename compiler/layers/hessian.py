@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from diagrammar.layers.geometry import Ints
 from diagrammar.layers.layer import Layer
-from diagrammar.layers.tensors import conj, positions_summed
+from diagrammar.layers.tensors import conj, positions_summed, squared
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -17,21 +17,21 @@ class Hessian(Layer):
 
     def hessian_diag_vjp(self, h: Tensor, weight: Tensor, input_size: Ints | None = None) -> Tensor:
         """A diagonal of the Hessian by the output, h [b, c_out, *o], as one by the input,
-        Σ (∂Y/∂X)² h: [b, c_in, *input_size] (BL89, HesScale)."""
+        Σ |∂Y/∂X|² h: [b, c_in, *input_size] (BL89, HesScale)."""
         H, W = self._spread(h), self._kernel(weight)
         size = self._size(input_size, H.shape[2:])
         if self.geometry.meets_once(size):  # the sum over k has one term
-            made = self._run("dX", {"W": W * W, "V": H}, i=size)
+            made = self._run("dX", {"W": squared(W), "V": H}, i=size)
         else:
-            made = self._run("by_input", {"W": W, "h": H}, i=size)
+            made = self._run.squares("by_input", {"W": W, "h": H}, {"W": conj(W)}, i=size)
         return self._gathered(made, h)
 
     def hessian_diag_weight(
         self, x: Tensor, h: Tensor, *, bias: bool = False
     ) -> Tensor | tuple[Tensor, Tensor]:
-        """The same by the weight, Σ (∂Y/∂W)² h: the weight's shape; with `bias` also [c_out]."""
-        H = self._spread(h)
-        made = self._plain(self._run("by_weight", {"X": self._spread(x), "h": H}))
+        """The same by the weight, Σ |∂Y/∂W|² h: the weight's shape; with `bias` also [c_out]."""
+        X, H = self._spread(x), self._spread(h)
+        made = self._plain(self._run.squares("by_weight", {"X": X, "h": H}, {"X": conj(X)}))
         return (made, positions_summed(H, 2).sum(0)) if bias else made
 
     def kfra_vjp(self, G: Tensor, weight: Tensor, input_size: Ints) -> Tensor:
