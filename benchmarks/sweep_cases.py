@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from benchmarks.memory import Arrays, patches
 from tests.reference_layers import METHODS, Layer
 
 DIMS = (1, 1, 1, 2, 2, 2, 2, 2, 3, 3, 3, 4, 5)
@@ -149,6 +150,19 @@ class Case:
             case "requires grad":
                 return x.detach().clone().requires_grad_()
         return x
+
+    def arrays(self, held: int) -> Arrays:
+        """What extra memory is compared with, operands and result having `held` entries."""
+        given = self.given
+        inputs, outputs = given["x"], given["v"]
+        batches = sum(given[x].shape[0] for x in ("x", "x2") if x in given)
+        vectors = sum(given[n].shape[:2].numel() for n in ("S", "S2") if n in given)
+        layer = self.layer
+        windows = patches(outputs.shape[2:], layer.kernel_size, layer.each(layer.dilation))
+        kernel = prod(outputs.shape[1:]) * prod(inputs.shape[1:]) // layer.groups
+        repeats = layer.padding_mode != "zeros"
+        gradients = max(vectors, batches) * given["weight"].numel()
+        return Arrays(held, batches * inputs.shape[1] * windows, kernel, gradients, repeats)
 
     def expected(self) -> Any:
         """What the reference says."""

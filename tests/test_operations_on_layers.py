@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import diagrammar as dg
-from benchmarks import sweep
+from benchmarks import memory, sweep
+from benchmarks.layers import every, layers
 from benchmarks.sweep_cases import TAKES, case
 from tests import reference_layers as reference
 from tests.reference import relative_error
@@ -345,6 +346,12 @@ def test_complex_follows_pytorch(method: str, dtype: torch.dtype) -> None:
         assert all(part.dtype == dtype for part in parts)
         wide = tuple(part.to(torch.complex128) for part in parts)
         assert sweep.deviation(wide if len(wide) > 1 else wide[0], expected) < bound
+
+
+@pytest.mark.parametrize("method", memory.TAKES)
+def test_extra_memory_is_what_the_documentation_allows(method: str) -> None:
+    for layer in every(layers(), 30):
+        assert memory.found(layer, method, batch=4).share <= 1
 
 
 def test_a_warm_call_adds_little() -> None:
