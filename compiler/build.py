@@ -18,6 +18,7 @@ from diagrammar.evaluate import Broken, Mistake, mistake
 from diagrammar.grammar import syntax
 from diagrammar.grammar.errors import near
 from diagrammar.grammar.source import Span
+from diagrammar.sampled import sampled
 from diagrammar.scope import Scope, groups
 from diagrammar.sizes import SizeTable
 from diagrammar.using import Used, operand_names
@@ -101,14 +102,8 @@ class Builder:
                 return DefinitionBuilder(self, statement).diagram()
             case syntax.Derivative():
                 return differentiated(self, statement)
-        raise mistake(
-            self.scope.source,
-            statement.name_span,
-            "a 'sample' cannot be compiled yet",
-            "it would draw a mask at each call",
-            "multiply by a mask that is an operand, with entries 0 and 1/keep: "
-            f"tensor mask[{statement.wire}]",
-        )
+        assert isinstance(statement, syntax.Sample)
+        return sampled(self, statement)
 
     def declared(self, name: str) -> Declared:
         """A declared tensor with fresh size symbols."""

@@ -40,6 +40,7 @@ def derivative(
     remaining = {t.name for term in terms for t in term.tensors if isinstance(t, Operand)}
     operands = [o for o in diagram.operands if o.name in remaining and o.name != direction]
     operands += [extra] if extra is not None and extra.name in remaining else []
+    operands.sort(key=lambda o: o.keep is not None)  # what may be drawn comes last
     sizes = {w: s for term in terms for w, s in term.sizes.items()}
     sizes = {**_open_sizes(axes, diagram, by), **sizes}
     result = replace(

@@ -193,7 +193,7 @@ def diagram_file(diagram: Diagram) -> syntax.File:
     )
     blocks: list[list[syntax.AnyStatement]] = [
         _sizes(diagram, writer, patterns.formulas),
-        [syntax.Tensor(o.name, axes_syntax(o.axes), o.constant, o.kind) for o in diagram.operands],
+        _operands(diagram, writer),
         patterns.statements,
         [definition],
     ]
@@ -231,6 +231,25 @@ def _sizes(diagram: Diagram, writer: _Writer, formulas: set[str]) -> list[syntax
     )
     statements: list[syntax.AnyStatement] = [syntax.Sizes(e) for e in (given, definite) if e]
     return [*statements, syntax.Params(params)] if params else statements
+
+
+def _operands(diagram: Diagram, writer: _Writer) -> list[syntax.AnyStatement]:
+    """Declarations of operands; a mask's probabilities have its axes."""
+    statements: dict[str, syntax.AnyStatement] = {}
+    for o in diagram.operands:
+        axes = axes_syntax(o.axes)
+        drawn = None
+        if isinstance(o.keep, str):
+            drawn = _bernoulli(syntax.Name(o.keep))
+            statements.setdefault(o.keep, syntax.Tensor(o.keep, axes))
+        elif o.keep is not None:
+            drawn = _bernoulli(writer.scalar(o.keep))
+        statements[o.name] = syntax.Tensor(o.name, axes, o.constant, o.kind, drawn)
+    return list(statements.values())
+
+
+def _bernoulli(keep: syntax.Scalar) -> syntax.Call:
+    return syntax.Call("bernoulli", (syntax.Option("keep", keep),))
 
 
 class _Patterns:

@@ -21,6 +21,7 @@ from diagrammar.names import fresh_wire, primed
 from diagrammar.packs import member
 from diagrammar.patterns import PatternBuilder
 from diagrammar.relation import Relation, delta
+from diagrammar.sampled import keep_of, once
 from diagrammar.scalar import Dim
 from diagrammar.scope import BUILT_IN, groups, indices, suggestion
 from diagrammar.sizes import base
@@ -52,6 +53,7 @@ class DefinitionBuilder:
         if self.problems:
             self.scope.problems.extend(self.problems)
             raise Broken(self.node.name)
+        once(self.scope, self.node.name_span, self.gathered.operands.values(), terms)
         terms = [distribute([t], [embedding])[0] for t in terms]
         return self.gathered.diagram(self.node.name, axes, terms, "\n".join(self.node.doc))
 
@@ -139,6 +141,10 @@ class DefinitionBuilder:
         scope = home.scope if home else self.scope
         if name in scope.tensors:
             declared = (home or self.builder).declared(name)
+            lookup = self.gathered.lookup_in(home) if home else self.gathered.lookup
+            keep = keep_of(scope, name, lookup)
+            keep = home.name(keep) if home and isinstance(keep, str) else keep
+            declared = replace(declared, keep=keep)
             return distribute(networks, [self._operand(node, declared)])
         if name in scope.patterns:
             return distribute(networks, [self._pattern(node, scope.patterns[name], home)])

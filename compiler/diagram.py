@@ -129,13 +129,19 @@ class Network:
 
 @dataclass(frozen=True)
 class Declared:
-    """An operand as it was declared: axes by wire names, and the size of each wire."""
+    """An operand as it was declared: axes by wire names, and the size of each wire.
+
+    One with `keep` is a mask: drawn at each call that does not give it, each entry 1/keep with
+    probability keep, else 0, so of mean one. `keep` is a number, or the name of an operand with the
+    mask's axes that has a probability for each entry.
+    """
 
     name: str
     axes: Axes
     sizes: Sizes
     constant: bool = False
     kind: str = ""
+    keep: Any = None
 
     def shape(self) -> tuple[Dim, ...]:
         """Axis sizes."""
@@ -238,7 +244,16 @@ class Diagram:
         return replace(
             self,
             terms=tuple(term.substitute(values) for term in self.terms),
-            operands=tuple(replace(o, sizes=put(o.sizes)) for o in self.operands),
+            operands=tuple(
+                replace(
+                    o,
+                    sizes=put(o.sizes),
+                    keep=o.keep
+                    if o.keep is None or isinstance(o.keep, str)
+                    else substitute(o.keep, values),
+                )
+                for o in self.operands
+            ),
             sizes=put(self.sizes),
             parameters=tuple(p for p in self.parameters if p not in names),
             defaults={k: v for k, v in self.defaults.items() if k not in names},

@@ -41,7 +41,7 @@ class Function:
         self._kept: dict[tuple[tuple[int, ...], ...], Specialised] = {}
         self._ranked: dict[int, Function] = {}
 
-    def __call__(self, *operands: Tensor, **named: Tensor) -> Any:
+    def __call__(self, *operands: Tensor, **named: Any) -> Any:
         """The result for these operands; a tuple for several diagrams.
 
         Raises DiagramError when an operand is missing or a shape does not fit.
@@ -233,6 +233,10 @@ def compile_ranked(
         unknown_everywhere = [p for p in unknown_everywhere if p.message.startswith("unknown")]
     if unknown_everywhere:
         raise DiagramError(unknown_everywhere)
+    if any(o.keep is not None for d in diagrams for o in d.operands):
+        from diagrammar.draws import SampledFunction
+
+        return SampledFunction(diagrams, rest, options)
     return Function(diagrams, rest, options)
 
 

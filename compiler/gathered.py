@@ -28,7 +28,7 @@ from diagrammar.grammar.errors import near
 from diagrammar.scalar import Dim, equal, parameter, substitute
 from diagrammar.scope import Scope
 from diagrammar.sizes import SizeTable, base, own_symbols
-from diagrammar.specialise import names_of
+from diagrammar.specialise import integral, names_of
 from diagrammar.using import Used
 
 Lookup = Callable[[syntax.Name | syntax.SizeOf], Dim]
@@ -178,12 +178,14 @@ class Gathered:
         )
 
     def _order(self, terms: list[Network]) -> list[str]:
-        """The operands that are used, in the order in which the file first names them."""
+        """The operands that are used, in the order in which the file first names them; what may be
+        drawn comes last."""
         used = dict.fromkeys(
             t.name for term in terms for t in term.tensors if isinstance(t, Operand)
         )
         declared = [name for name in self.scope.tensors if name in used]
-        return declared + [name for name in used if name not in self.scope.tensors]
+        order = declared + [name for name in used if name not in self.scope.tensors]
+        return sorted(order, key=lambda name: self.operands[name].keep is not None)
 
     def _defaults(self, diagram: Diagram) -> dict[str, Any]:
         """Values that the file gives for sizes and parameters of this definition."""
@@ -201,6 +203,8 @@ class Gathered:
                     "write the padding itself in conv(…)",
                 )  # fmt: skip
             value = scalar(entry.value, self.lookup, self.scope.source)
+            if not isinstance(value, int) and value.is_number:
+                self._no_fraction(diagram, entry, value)
             found[entry.name] = value
         for name, value in self.inherited.items():
             found.setdefault(name, value)
@@ -210,6 +214,15 @@ class Gathered:
             if name and name not in self.scope.sizes:
                 found.setdefault(name, value)
         return found
+
+    def _no_fraction(self, diagram: Diagram, entry: syntax.Assignment, value: Dim) -> None:
+        """Fractions are for scalars and probabilities."""
+        if entry.name in diagram.parameters and parameter(entry.name) not in integral(diagram):
+            return
+        assert entry.value is not None
+        message = f"'{entry.name}' must be an integer"
+        help = "sizes are made of it" if entry.name in diagram.parameters else "it is a size"
+        raise mistake(self.scope.source, entry.value.span, message, f"is {value}", help)
 
 
 def _resolved(term: Network, resolve: Callable[[Dim], Dim]) -> Network:

@@ -57,6 +57,7 @@ class _Opener:
                 entries = tuple(made for e in node.entries for made in self.entry(e))
                 yield replace(node, entries=entries)
             case syntax.Tensor():
+                self.refuse(node.drawn)
                 yield replace(node, axes=self.axes(node.axes))
             case syntax.Pattern(pack=True):
                 for n in range(self.rank):

@@ -199,3 +199,18 @@ def groups(axes: tuple[syntax.Axis, ...]) -> tuple[tuple[str, ...], ...]:
 def suggestion(name: str, scope: Scope) -> str:
     """Help for an unknown name in a product."""
     return near(name, scope.names()) or "declare it with 'tensor', 'pattern' or a definition"
+
+
+def mask_name(wire: str) -> str:
+    """How the mask of a wire is called unless it is named."""
+    bare = wire.rstrip("'").replace(".", "")
+    return f"mask_{bare}"
+
+
+def mask_names(node: syntax.Sample) -> tuple[str, ...]:
+    """The operands that a `sample` makes: one, or two where it has copies."""
+    given = [o.value.name for o in node.options if isinstance(o.value, syntax.Name)
+             and o.name == "mask"]  # fmt: skip
+    name = given[0] if given else mask_name(node.wire)
+    copies = any(option.name == "copies" for option in node.options)
+    return (name, f"{name}_2") if copies else (name,)

@@ -179,7 +179,8 @@ def solve(facts: Iterable[Known]) -> dict[sympy.Symbol, Dim]:
                 if found is None:
                     rest.append(fact)
                     continue
-                if not isinstance(found, int) or found < 0:
+                given = fact.expression == symbol and fact.value == found  # a value by name
+                if not (isinstance(found, int) or given) or found < 0:
                     raise Contradiction(_no_size(fact, left, right, symbol, origin))
                 values[symbol] = found
                 origin[symbol] = (

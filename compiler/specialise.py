@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import sympy
@@ -65,14 +67,15 @@ def value_facts(diagram: Diagram, values: Mapping[str, Any]) -> tuple[list[Known
     for name, value in values.items():
         if name not in known:
             continue
-        problem = _unfit(name, value, name in diagram.parameters)
+        number = _fraction(diagram, name, value)
+        problem = None if number is not None else _unfit(name, value, name in diagram.parameters)
         if problem:
             problems.append(problem)
             continue
         facts += [
             Known(
                 e,
-                int(value),
+                int(value) if number is None else number,
                 f"'{name}', given to compile,",
                 f"{name} = {value} was given to compile",
             )
@@ -150,6 +153,34 @@ def _unfit(name: str, value: Any, is_parameter: bool) -> Problem | None:
             help=f"give it as {name}=3",
         )
     return None
+
+
+def _fraction(diagram: Diagram, name: str, value: Any) -> Dim | None:
+    """A value that is no integer, exact as it is written, for a parameter that only scalars and
+    probabilities speak of; else None."""
+    if name not in diagram.parameters or isinstance(value, bool):
+        return None
+    if not isinstance(value, float | Fraction | Decimal | sympy.Rational) or value != value:
+        return None
+    number = sympy.Rational(str(value)) if abs(value) < 2**63 else None
+    if number is None or number.is_integer or number < 0:
+        return None
+    return None if parameter(name) in integral(diagram) else number
+
+
+def integral(diagram: Diagram) -> set[sympy.Symbol]:
+    """The symbols of sizes, equalities and relations, which only integers can stand for."""
+    values: list[Any] = [*diagram.sizes.values()]
+    values += [s for o in diagram.operands for s in o.sizes.values()]
+    values += [side for e in diagram.equalities for side in (e.left, e.right)]
+    values += [side for r in diagram.requirements for side in (r.value, r.least)]
+    for term in diagram.terms:
+        values += term.sizes.values()
+        for piece in (piece for _, relation in term.relations() for piece in relation.pieces):
+            for form in [e.form for e in piece.equations] + list(piece.bounds):
+                values += [*form.coefficients.values(), form.constant]
+            values += [e.modulus for e in piece.equations if e.modulus is not None]
+    return {s for v in values if isinstance(v, sympy.Expr) for s in v.free_symbols}
 
 
 def shape_facts(diagram: Diagram, shapes: Mapping[str, Shape]) -> tuple[list[Known], list[Problem]]:

@@ -57,7 +57,7 @@ def _said(node: syntax.AnyStatement) -> Iterator[str]:
             for entry in node.entries:
                 yield from _names(entry.value)
         case syntax.Tensor():
-            yield from _names(node.axes)
+            yield from _names((node.axes, node.drawn.options if node.drawn else ()))
         case syntax.Pattern():
             yield from _names((node.axes, node.value))
         case syntax.Definition():

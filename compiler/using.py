@@ -18,7 +18,7 @@ from diagrammar.grammar import syntax
 from diagrammar.grammar.errors import DiagramError, Problem, near
 from diagrammar.grammar.parser import decode, read_source
 from diagrammar.scalar import Dim, parameter
-from diagrammar.scope import Scope
+from diagrammar.scope import Scope, mask_names
 
 if TYPE_CHECKING:
     from diagrammar.build import Builder
@@ -102,7 +102,14 @@ def renamed(diagram: Diagram, names: Mapping[str, str]) -> Diagram:
         terms=tuple(
             replace(term, tensors=tuple(map(tensor, term.tensors))) for term in moved.terms
         ),
-        operands=tuple(replace(o, name=names.get(o.name, o.name)) for o in moved.operands),
+        operands=tuple(
+            replace(
+                o,
+                name=names.get(o.name, o.name),
+                keep=names.get(o.keep, o.keep) if isinstance(o.keep, str) else o.keep,
+            )
+            for o in moved.operands
+        ),
         parameters=tuple(names.get(p, p) for p in diagram.parameters),
         defaults={
             names.get(n, n) if n in diagram.parameters else n: v
@@ -118,6 +125,8 @@ def operand_names(scope: Scope, used: Iterable[Used] = ()) -> dict[str, None]:
         if isinstance(node, syntax.Derivative) and node.kind != "jacobian":
             kind, what = ("t", node.by) if node.kind == "jvp" else ("d", node.of)
             found[node.direction or kind + what.rpartition(".")[2]] = None
+        elif isinstance(node, syntax.Sample):
+            found.update(dict.fromkeys(mask_names(node)))
     for file in used:
         found.update(dict.fromkeys(map(file.name, file.builder.operands)))
     return found

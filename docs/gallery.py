@@ -86,7 +86,8 @@ def text(file: str, name: str) -> str:
     """The statement that defines a name, as it stands in its file."""
     source = Source(whole(file), f"{file}.tn")
     for statement in parse(source).file.statements:
-        if isinstance(statement, (syntax.Definition, syntax.Derivative)) and statement.name == name:
+        kinds = (syntax.Definition, syntax.Derivative, syntax.Sample)
+        if isinstance(statement, kinds) and statement.name == name:
             return source.text[statement.span.start : statement.span.stop].rstrip()
     raise KeyError(name)
 

@@ -137,17 +137,20 @@ def call_arguments(stop: Stop) -> Problem | None:
     if stop.kind_before() == "EQUALS" and stop.kind == "OPEN":
         way = "write '(left, right)' for '[left, right]'"
         return stop.problem("a pair stands in parentheses", help=way)
-    if stop.keyword == "PATTERN" and before is not None:
+    if stop.keyword in ("PATTERN", "TENSOR") and before is not None:
         if stop.kind in ("NUMBER", "STRING", "SIZE_OF", "MINUS", "LEFT", "OPEN"):
             if stop.tokens[opening - 1] == "view":
                 way = "write 'view(i = 2*o)'"
                 return stop.problem("a view names the wire that it gives", help=way)
-            return stop.problem("options are given by name", help="for example 'conv(stride=2)'")
+            example = "conv(stride=2)" if stop.keyword == "PATTERN" else "bernoulli(keep=1/4)"
+            return stop.problem("options are given by name", help=f"for example '{example}'")
         if before.type == "NAME" and stop.kind in ("_COMMA", "RIGHT"):
             way = f"write '{before}=…'"
             return stop.problem(
                 f"option {quote(before)} has no value", span=span_of(before), help=way
             )
+    if stop.tokens[opening - 1] == "sample" and stop.kind == "NUMBER" and _commas(stop, opening):
+        return stop.problem("options are given by name", help=f"write 'keep={stop.found}'")
     if (
         stop.keyword == "NAME"
         and stop.kind in {"OPEN", "NUMBER"} | SIGNS
@@ -158,6 +161,11 @@ def call_arguments(stop: Stop) -> Problem | None:
             help="name the diagram first: 'Y[…] = …', then 'dW = vjp(Y, W)'",
         )
     return None
+
+
+def _commas(stop: Stop, opening: int) -> bool:
+    """Whether two arguments stand before the stop."""
+    return sum(token.type == "_COMMA" for token in stop.tokens[opening : stop.at]) >= 2
 
 
 def _begins(stop: Stop, opening: int) -> bool:

@@ -49,6 +49,30 @@ def matrix_kind(name: Token, constant: syntax.Tensor) -> str:
     return str(name)
 
 
+def drawing(call: syntax.Call | syntax.View) -> syntax.Call:
+    """How an operand is drawn: `bernoulli(keep=1/4)`."""
+    example = "'tensor M[i] = bernoulli(keep=1/4)'"
+    if not isinstance(call, syntax.Call) or call.name != "bernoulli":
+        name = call.name if isinstance(call, syntax.Call) else "view"
+        span = call.name_span if isinstance(call, syntax.Call) else call.span
+        help = near(name, ["bernoulli"]) or f"an operand may be drawn, as in {example}"
+        raise Mistake(f"{quote(name)} does not make an operand", span, help=help)
+    for option in call.options:
+        if option.name != "keep":
+            message = f"'bernoulli' has no option {quote(option.name)}"
+            raise Mistake(message, _name_span(option), help=f"write {example}")
+        _probability(option)
+    if not call.options:
+        raise Mistake("'bernoulli' needs a probability", call.span, help=f"write {example}")
+    return call
+
+
+def _probability(option: syntax.Option) -> None:
+    if isinstance(option.value, syntax.Text | syntax.Pair):
+        message = "the probability to keep an entry is a number, or the name of an operand of them"
+        raise Mistake(message, option.value.span, help="for example 'keep=1/4'")
+
+
 def operation(
     name: Token, kind: Token, arguments: _Arguments, span: Span
 ) -> syntax.Derivative | syntax.Sample:
@@ -97,16 +121,38 @@ def _derivative(name: Token, kind: Token, arguments: _Arguments, span: Span) -> 
 
 def _sample(name: Token, arguments: _Arguments, span: Span) -> syntax.Sample:
     of, wire = _operands(arguments, "'sample(Y, i, keep=q)'", span)
+    options = _unique(arguments[2:])
+    for option in options:
+        _sample_option(option)
+    if not {"keep", "mask"} & {option.name for option in options}:
+        message = "a sample needs the probability to keep an entry, or a mask"
+        raise Mistake(message, span, help=f"for example 'sample({of}, {wire}, keep=1/4)'")
     return syntax.Sample(
         name=named(name, "plain", "a definition"),
         of=named(of, "reference", "a diagram"),
         wire=named(wire, "wire", "a wire"),
-        options=_unique(arguments[2:]),
+        options=options,
         name_span=span_of(name),
         of_span=span_of(of),
         wire_span=span_of(wire),
         span=span,
     )
+
+
+def _sample_option(option: syntax.Option) -> None:
+    names = ("keep", "mask", "copies")
+    if option.name not in names:
+        message = f"'sample' has no option {quote(option.name)}"
+        help = near(option.name, names) or f"it takes {', '.join(names)}"
+        raise Mistake(message, _name_span(option), help=help)
+    word = option.value.name if isinstance(option.value, syntax.Name) else ""
+    if option.name == "keep":
+        _probability(option)
+    elif option.name == "mask" and not word.isidentifier():
+        raise Mistake("a mask is the name of an operand", option.value.span)
+    elif option.name == "copies" and word != "independent":
+        message = "'copies' can only be 'independent'"
+        raise Mistake(message, option.value.span, help="leave it out, or write copies=independent")
 
 
 def _operands(arguments: _Arguments, example: str, span: Span) -> tuple[Token, Token]:

@@ -80,6 +80,8 @@ def _written(statement: syntax.AnyStatement) -> list[str]:
         case syntax.Tensor():
             keyword = "constant" if statement.constant else "tensor"
             end = f"] = {statement.kind}" if statement.kind else "]"
+            if statement.drawn is not None:
+                end = f"] = {_call(statement.drawn)}"
             return _filled(f"{keyword} {statement.name}[", _axis_list(statement.axes), end)
         case syntax.Pattern():
             return _pattern(statement)
@@ -94,6 +96,10 @@ def _written(statement: syntax.AnyStatement) -> list[str]:
         case syntax.Sample():
             words = [statement.of, statement.wire, *map(_option, statement.options)]
             return _filled(f"{statement.name} = sample(", words, ")")
+
+
+def _call(call: syntax.Call) -> str:
+    return f"{call.name}({', '.join(map(_option, call.options))})"
 
 
 def _entry(entry: syntax.Assignment) -> str:

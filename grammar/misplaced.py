@@ -60,13 +60,16 @@ def axes_of_tensor(stop: Stop) -> Problem | None:
         return stop.problem(
             f"one statement declares one {word}", help=f"write '{word}' on a new line"
         )
-    if stop.kind == "EQUALS" and stop.keyword != "PATTERN":
-        message = f"a {word} is given from outside and has no '='"
-        return stop.problem(message, help=f"to define {quote(name)}, leave out '{word}'")
-    if stop.keyword == "CONSTANT" and "EQUALS" in (stop.kind_before(), stop.kind_before(2)):
+    sign = next((t for t in stop.tokens[: stop.at + 1] if t.type == "EQUALS"), None)
+    if sign is not None and stop.keyword == "CONSTANT":
         known = " or ".join(f"'= {kind}'" for kind in MATRIX_KINDS)
         way = f"it may be declared {known}; to define {quote(name)}, leave out 'constant'"
-        return stop.problem("a constant is given from outside", help=way)
+        message = "a constant is given from outside and has no value here"
+        return stop.problem(message, span=span_of(sign), help=way)
+    if sign is not None and stop.keyword == "TENSOR":
+        message = "a tensor is given from outside and has no value here"
+        help = f"to define {quote(name)}, leave out 'tensor'"
+        return stop.problem(message, span=span_of(sign), help=help)
     if stop.kind == "DOTS":
         message = f"a {word} cannot be a pack"
         return stop.problem(message, help="its wires can: 'tensor X[b, i...]'")

@@ -269,12 +269,14 @@ class Tensor(Statement):
     """`tensor X[b, (g ci), i1]`, an operand; `constant C[u, h]` when `constant`.
 
     `kind` is what is declared of a constant: `constant Q[u, h] = orthogonal`.
+    `drawn`: `tensor M[ci] = bernoulli(keep=1/4)`, an operand that is drawn where it is not given.
     """
 
     name: str
     axes: tuple[Axis, ...]
     constant: bool = False
     kind: str = ""
+    drawn: Call | None = None
     name_span: Span = _span()
 
 
@@ -319,7 +321,7 @@ class Derivative(Statement):
 
 @dataclass(frozen=True, slots=True)
 class Sample(Statement):
-    """`S = sample(Y, ci, keep=q)`: diagram Y with the summed wire ci sampled."""
+    """`S = sample(Y, ci, keep=q)`: diagram Y with the wire ci sampled."""
 
     name: str
     of: str

@@ -15,7 +15,7 @@ from typing import Any, cast
 from lark import Token, Transformer
 
 from diagrammar.grammar import syntax
-from diagrammar.grammar.calls import matrix_kind, operation, pattern_call
+from diagrammar.grammar.calls import drawing, matrix_kind, operation, pattern_call
 from diagrammar.grammar.source import Span
 from diagrammar.grammar.words import (
     MAX_RANK,
@@ -69,7 +69,11 @@ class TreeBuilder(Transformer[Token, Any]):
         )
 
     def tensor(self, items: _Children) -> syntax.Tensor:
-        return _tensor(items, constant=False)
+        made = _tensor(items[:3], constant=False)
+        if len(items) == 3:
+            return made
+        span = made.span.to(items[-1].span)
+        return replace(made, drawn=drawing(items[-1]), span=span)
 
     def constant(self, items: _Children) -> syntax.Tensor:
         statement = _tensor(items[:3], constant=True)

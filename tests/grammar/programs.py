@@ -112,6 +112,16 @@ def conditions(draw: st.DrawFn) -> syntax.Condition:
     return syntax.Condition(tuple(draw(scalars) for _ in range(len(signs) + 1)), tuple(signs))
 
 
+@st.composite
+def sampling(draw: st.DrawFn) -> tuple[syntax.Option, ...]:
+    """The options of a `sample`, in any order."""
+    given = [syntax.Option("keep", draw(scalars)), syntax.Option("mask", syntax.Name(draw(plain)))]
+    some = draw(st.lists(st.sampled_from(given), min_size=1, unique_by=lambda o: o.name))
+    independent = [syntax.Option("copies", syntax.Name("independent"))] * draw(st.booleans())
+    return tuple(draw(st.permutations([*some, *independent])))
+
+
+drawings = st.builds(lambda keep: syntax.Call("bernoulli", (syntax.Option("keep", keep),)), scalars)
 brackets = st.builds(syntax.Bracket, st.lists(conditions(), min_size=1, max_size=3).map(tuple))
 calls = st.builds(syntax.Call, plain.filter(lambda name: name != "view"), options())
 views = st.builds(syntax.View, wires, scalars)
@@ -124,6 +134,7 @@ statements: st.SearchStrategy[syntax.AnyStatement] = st.one_of(
     st.builds(syntax.Rank, **_comments(rank=st.integers(1, 64))),
     st.builds(syntax.Use, **_comments(path=paths, alias=plain)),
     st.builds(syntax.Tensor, **_comments(name=plain, axes=axes, constant=st.booleans())),
+    st.builds(syntax.Tensor, **_comments(name=plain, axes=axes, drawn=drawings)),
     st.builds(
         syntax.Pattern,
         **_comments(
@@ -156,7 +167,7 @@ statements: st.SearchStrategy[syntax.AnyStatement] = st.one_of(
         **_comments(name=left_names, kind=st.just("jacobian"), of=references, by=references),
     ),
     st.builds(
-        syntax.Sample, **_comments(name=left_names, of=references, wire=wires, options=options())
+        syntax.Sample, **_comments(name=left_names, of=references, wire=wires, options=sampling())
     ),
     st.builds(syntax.Comment, doc=st.lists(_lines, min_size=1, max_size=3).map(tuple)),
 )
