@@ -86,6 +86,9 @@ def _searches(
     if library_only:
         yield "library calls", Options(machine=replace(machine, library_discount=0.05))
         return
+    if not any(list(t.relations()) for s in start for t in s.diagram.terms):
+        yield "products", Options(machine=machine)  # nothing but products, in one way
+        return
     if native:
         yield "library calls", Options(machine=machine)
     yield "views and products", Options(machine=machine, native=False)

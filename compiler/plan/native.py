@@ -17,7 +17,7 @@ from diagrammar.relation import ConvForm
 from diagrammar.scalar import floor_div, nonnegative
 
 if TYPE_CHECKING:
-    from diagrammar.plan.search import Entry, Search
+    from diagrammar.plan.moves import Entry, Moves
 
 ROLES: dict[tuple[str, str], tuple[NativeKind, bool]] = {
     ("i", "k"): ("convolution", False),
@@ -30,7 +30,7 @@ ROLES: dict[tuple[str, str], tuple[NativeKind, bool]] = {
 """Which wire of a relation each side has: the call, and whether to exchange the sides."""
 
 
-def recognise(search: Search, a: Entry, b: Entry, between: Sequence[int]) -> Entry | None:
+def recognise(search: Moves, a: Entry, b: Entry, between: Sequence[int]) -> Entry | None:
     """The native call for two results and *all* relations between them, if there is one."""
     if search.empty or not 1 <= len(between) <= 3:  # libraries refuse no groups, no channels
         return None
@@ -60,12 +60,13 @@ def recognise(search: Search, a: Entry, b: Entry, between: Sequence[int]) -> Ent
     moved = search.elements(left.wires) + search.elements(right.wires) + search.elements(wires)
     efficiency = _efficiency(search, kind, left, right, needed)
     cost = a.cost + b.cost + search.machine.native(swept, moved, efficiency)
-    from diagrammar.plan.search import Entry
+    from diagrammar.plan.moves import Entry
 
-    return Entry(tensors, wires, cost, Native(kind, left.tree, right.tree, tuple(between)))
+    tree = Native(kind, left.tree, right.tree, tuple(between))
+    return Entry(tensors, wires, cost, tree, parts=(left, right))
 
 
-def _efficiency(search: Search, kind: NativeKind, left: Entry, right: Entry, needed: int) -> float:
+def _efficiency(search: Moves, kind: NativeKind, left: Entry, right: Entry, needed: int) -> float:
     """Weight gradients of unfolded data: libraries are built for neither groups nor thousands of
     channels."""
     sides = _unfolds(left.tree) + _unfolds(right.tree)
@@ -82,7 +83,7 @@ def _unfolds(tree: Tree) -> bool:
     return any(isinstance(node, Read | Spread) for node in walk(tree))
 
 
-def _role(search: Search, a: Entry, b: Entry, at: int) -> tuple[str, str] | None:
+def _role(search: Moves, a: Entry, b: Entry, at: int) -> tuple[str, str] | None:
     """Which one wire of a relation is on the left, which on the right; None unless exactly one
     each."""
     form = search.forms[at]
@@ -96,7 +97,7 @@ def _role(search: Search, a: Entry, b: Entry, at: int) -> tuple[str, str] | None
     return None
 
 
-def _unit_role(search: Search, a: Entry, b: Entry, at: int) -> tuple[str, str] | None:
+def _unit_role(search: Moves, a: Entry, b: Entry, at: int) -> tuple[str, str] | None:
     """The same for a kernel of size one, whose wire is left out: a side without a wire has k."""
     form = search.forms[at]
     i, o = search.bit[form.i], search.bit[form.o]
@@ -109,7 +110,7 @@ def _unit_role(search: Search, a: Entry, b: Entry, at: int) -> tuple[str, str] |
     return None
 
 
-def _wires(search: Search, kind: NativeKind, forms: Sequence[ConvForm]) -> tuple[int, int]:
+def _wires(search: Moves, kind: NativeKind, forms: Sequence[ConvForm]) -> tuple[int, int]:
     """The relation wires that are summed, and those of the result."""
     inner = result = 0
     for form in forms:
@@ -121,7 +122,7 @@ def _wires(search: Search, kind: NativeKind, forms: Sequence[ConvForm]) -> tuple
     return inner, result
 
 
-def _inputs(search: Search, forms: Sequence[ConvForm]) -> int:
+def _inputs(search: Moves, forms: Sequence[ConvForm]) -> int:
     return sum(search.bit[form.i] for form in forms)
 
 
