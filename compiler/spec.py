@@ -38,11 +38,13 @@ class Spec(Mapping[str, Diagram]):
         *,
         chain: tuple[str, ...] = (),
         loaded: dict[tuple[str, int | None], Spec] | None = None,
+        instead: Mapping[str, Source] | None = None,
     ) -> None:
         self.file = file
         self.source = source
         self._chain = chain or (_identity(source),)
         self._loaded = {} if loaded is None else loaded
+        self._instead = instead or {}
         self.rank, found = _rank(file, source, rank)
         self._ranked: dict[int, Spec] = {}
         packs = "..." in source.text and has_packs(file.statements)
@@ -72,7 +74,7 @@ class Spec(Mapping[str, Diagram]):
         """The file that a statement names; None, with a problem, if it cannot be had."""
         problems = self._scope.problems
         try:
-            key, source = find(node.path, self.source)
+            key, source = find(node.path, self.source, self._instead)
         except Unreadable as error:
             problems.append(Problem(error.message, node.span, self.source, "", error.help))
             return None
@@ -88,7 +90,10 @@ class Spec(Mapping[str, Diagram]):
             return None
         if (key, self.rank) not in self._loaded:
             parsed = parse_syntax(source)
-            spec = Spec(parsed.file, source, chain=(*self._chain, key), loaded=self._loaded)
+            chain = (*self._chain, key)
+            spec = Spec(
+                parsed.file, source, chain=chain, loaded=self._loaded, instead=self._instead
+            )
             spec._scope.problems[:0] = parsed.problems
             self._loaded[key, self.rank] = spec
             problems.extend(p for p in spec.check() if p.severity == "error")
@@ -97,7 +102,9 @@ class Spec(Mapping[str, Diagram]):
     def at(self, rank: int) -> Spec:
         """The same file with packs of `rank` members."""
         if rank not in self._ranked:
-            self._ranked[rank] = Spec(self.file, self.source, rank, chain=self._chain)
+            self._ranked[rank] = Spec(
+                self.file, self.source, rank, chain=self._chain, instead=self._instead
+            )
         return self._ranked[rank]
 
     def __iter__(self) -> Iterator[str]:
@@ -210,10 +217,12 @@ def once(problems: Iterable[Problem]) -> tuple[Problem, ...]:
     return tuple(kept.values())
 
 
-def read(source: Source, rank: int | None = None) -> tuple[Spec, tuple[Problem, ...]]:
+def read(
+    source: Source, rank: int | None = None, instead: Mapping[str, Source] | None = None
+) -> tuple[Spec, tuple[Problem, ...]]:
     """A spec with every problem of its text, none raised."""
     parsed = parse_syntax(source)
-    spec = Spec(parsed.file, source, rank)
+    spec = Spec(parsed.file, source, rank, instead=instead)
     problems = [*parsed.problems, *_not_consequences(spec.check(), parsed.problems)]
     if not any(p.severity == "error" for p in problems):
         problems += unused(parsed.file, source)
@@ -245,9 +254,14 @@ def parse(text: str, name: str = "<text>", *, rank: int | None = None) -> Spec:
     return parse_source(Source(text, name), rank=rank)
 
 
-def parse_source(source: Source, *, rank: int | None = None) -> Spec:
-    """Diagrams from a source. Raises DiagramError with every mistake."""
-    return _checked(*read(source, rank))
+def parse_source(
+    source: Source, *, rank: int | None = None, instead: Mapping[str, Source] | None = None
+) -> Spec:
+    """Diagrams from a source; a file that it uses by a path in `instead` is the one given there.
+
+    Raises DiagramError with every mistake.
+    """
+    return _checked(*read(source, rank, instead))
 
 
 def load(path: str | Path, *, rank: int | None = None) -> Spec:

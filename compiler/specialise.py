@@ -81,8 +81,9 @@ def value_facts(diagram: Diagram, values: Mapping[str, Any]) -> tuple[list[Known
             )
             for e in known[name]
         ]
-    for name, value in diagram.defaults.items():
-        if name not in values and name in known:
+    given = {e for name in values for e in known.get(name, ())}
+    for name, value in diagram.defaults.items():  # another name may stand for the same size
+        if name not in values and not given.issuperset(known.get(name, ())):
             facts += [
                 Known(e, value, f"'{name}' in the file", _default(name, value)) for e in known[name]
             ]

@@ -33,13 +33,16 @@ class Unreadable(Exception):
         self.message, self.help = message, help
 
 
-def find(path: str, source: Source) -> tuple[str, Source]:
-    """A file beside the one that uses it, else a shipped one: its identity, and its text.
+def find(path: str, source: Source, instead: Mapping[str, Source]) -> tuple[str, Source]:
+    """A file beside the one that uses it, else a shipped one: its identity, and its text. What is
+    in `instead` by its path takes the place of both.
 
     Raises Unreadable, or DiagramError for bytes that are no text.
     """
     if not path:
         raise Unreadable("no file is named here", 'write it as use "conv2d.tn" as layer')
+    if path in instead:
+        return f"instead:{path}", instead[path]
     folder = Path(source.name).parent if source.name.endswith(".tn") else Path()
     beside = folder / path
     try:

@@ -274,3 +274,11 @@ def test_a_line_of_the_source_knows_the_tensors_it_deals_with() -> None:
     assert deals["window = _WINDOW_I1_K1.to(X)"] == ([1, 2, 4, 5], [1, 2, 4, 5])
     assert deals["x = X @ window"] == ([0, 3], [0, 1, 2, 3, 4, 5])
     assert deals["import torch"] == ([], [])
+
+
+def test_a_value_replaces_the_default_of_a_size_under_another_name():
+    """ggn.tn calls the groups of conv.tn, whose default is one, h."""
+    diagonal = dg.shipped("ggn").at(1)["diagonal"]
+    f = diagonal.compile(g=2, k=2)
+    x, s = torch.rand(3, 4, 6), torch.rand(2, 3, 6, 5)
+    assert f(X=x, S=s).shape == (6, 2, 2)

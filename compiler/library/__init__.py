@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from diagrammar.diagram import Diagram
     from diagrammar.spec import Spec
 
-USES_LAYER = 'use "conv.tn" as layer'
-"""How a file builds on a layer; `on_layer` puts another one in its place."""
+LAYER = "conv.tn"
+"""The layer that files build on; `on_layer` puts another one in its place."""
 
 
 def shipped(name: str) -> Spec:
@@ -36,27 +36,19 @@ def on_layer(name: str, layer: str, boundary: str, rank: int) -> Spec:
     from diagrammar.grammar.source import Source
     from diagrammar.spec import parse_source
 
-    head = _text(layer).replace("boundary=zeros", f"boundary={boundary}")
-    body = "" if name == layer else _text(name).replace(USES_LAYER, "").replace("layer.", "")
-    return parse_source(Source(head + body, f"{name}.tn")).at(rank)
+    text = _text(layer).replace("boundary=zeros", f"boundary={boundary}")
+    about = Source(text, f"{layer}.tn")
+    if name == layer:
+        return parse_source(about, rank=rank)
+    source = Source(_text(name), f"{name}.tn")
+    return parse_source(source, rank=rank, instead={LAYER: about})
 
 
 def drawn(name: str) -> dict[str, Diagram]:
     """The definitions of a shipped file as one looks at them: in two dimensions where any number is
     meant, on the plain convolution where it is about a layer."""
-    from diagrammar.grammar.parser import parse
-    from diagrammar.grammar.source import Source
-    from diagrammar.grammar.syntax import Definition, Derivative, Sample
-
-    text = _text(name)
-    if USES_LAYER in text:
-        spec = on_layer(name, "conv", "zeros", 2)
-    else:
-        spec = shipped(name)
-        spec = spec.at(2) if any(spec[n].family for n in spec) else spec
-    statements = parse(Source(text, f"{name}.tn")).file.statements
-    own = [s.name for s in statements if isinstance(s, (Definition, Derivative, Sample))]
-    return {n: spec[n] for n in own if n in spec}
+    spec = shipped(name)
+    return dict(spec.at(2) if any(d.family for d in spec.values()) else spec)
 
 
 @lru_cache(maxsize=64)
