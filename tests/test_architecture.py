@@ -97,6 +97,11 @@ def test_the_library_knows_nothing_of_the_command_line(name: str):
     ] == []
 
 
+@pytest.mark.parametrize("name", [n for n in MODULES if not within(n, "diagrammar.integrations")])
+def test_nobody_needs_an_integration(name: str):
+    assert [n for n in own(MODULES[name]) if within(n, "diagrammar.integrations")] == []
+
+
 def test_nobody_imports_a_folder_by_its_bare_name():
     everywhere = [
         p for folder in (*FOLDERS, "tests", "benchmarks") for p in (ROOT / folder).rglob("*.py")
@@ -156,6 +161,7 @@ def test_specialising_and_reading_the_source_load_no_torch():
 def test_no_module_loads_torch():
     lazily = "import importlib, diagrammar\n"
     names = [n for n in MODULES if not n.endswith("__main__")]
+    names = [n for n in names if not within(n, "diagrammar.integrations")]  # on request only
     assert "torch" not in loaded(lazily + f"for n in {names!r}: importlib.import_module(n)")
 
 

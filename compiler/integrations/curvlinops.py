@@ -1,0 +1,347 @@
+"""curvlinops' KFAC and EKFAC with the factors of `diagrammar.layers`.
+
+    from diagrammar.integrations.curvlinops import KFACLinearOperator  # was: from curvlinops
+
+Everything else stays: losses, Fisher types, scales, joint or separate bias, progress bar, inverse,
+state dictionaries. New are Conv1d and Conv3d, transposed convolutions, padding modes, `'same'` with
+even kernels; and `groups`: "exact" (the default) has a pair of factors for each group, which is
+exact where the loss's Hessian does not couple groups, "average_rows" is what curvlinops does.
+
+A layer that is not simply W [c_out, d], because it has groups or is transposed, is shown to
+curvlinops as *parts*, layers of their own that are: one for each group, `name[0]`, `name[1]`, ….
+Their parameters are slices that `_split` makes of the real ones and `_joined` puts together again;
+their positions come after the real parameters'. So traces, determinants, inverses, eigenvectors and
+state dictionaries are curvlinops' own code.
+
+Made for curvlinops 3.0: hooks are the methods that its KFACLinearOperator registers at modules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from diagrammar.integrations.versions import need
+
+need("curvlinops", "curvlinops-for-pytorch", "3.0", "3.1")
+
+import curvlinops  # noqa: E402
+from torch import Tensor, eye, nn, stack, unflatten  # noqa: E402
+
+from diagrammar.layer_modules import arguments  # noqa: E402
+from diagrammar.layers import Conv, Linear  # noqa: E402
+from diagrammar.shared_layers import shared_layer  # noqa: E402
+
+__all__ = [
+    "EKFACLinearOperator",
+    "KFACInverseLinearOperator",
+    "KFACLinearOperator",
+    "replaced",
+]
+
+TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+MODULES = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, *TRANSPOSED)
+GROUPS = ("exact", "average_rows")
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A module as its operations see it: `groups` of the factors, that of the weight, and names and
+    positions of its parts; no parts where it is one layer with W [c_out, d]."""
+
+    conv: Conv
+    groups: int
+    weight_groups: int
+    transposed: bool
+    parts: tuple[tuple[str, dict[str, int]], ...]
+
+    @staticmethod
+    def of(name: str, module: nn.Module, params: dict[str, int], groups: str, at: int) -> Layer:
+        """The layer of a module whose parts' parameters stand from position `at` on."""
+        transposed = isinstance(module, TRANSPOSED)
+        count = 1 if isinstance(module, nn.Linear) else int(module.groups)  # type: ignore[arg-type]
+        factors = count if groups == "exact" else 1
+        conv = shared_layer(module, factors)
+        parts = []
+        if factors > 1 or transposed:
+            for n in range(factors):
+                places = {p: at + n * len(params) + m for m, p in enumerate(params)}
+                parts.append((f"{name}[{n}]", places))
+        return Layer(conv, factors, count, transposed, tuple(parts))
+
+    def rows_of(self, x: Tensor) -> Tensor:
+        """An input with the channels that the factors have: averaged over groups that they do not
+        tell apart."""
+        if self.groups == self.weight_groups:
+            return x
+        return unflatten(x, 1, (self.weight_groups, -1)).mean(1)
+
+    def split(self, parameter: str, tensor: Tensor) -> list[Tensor]:
+        """The parts' tensors of a parameter-shaped one, with further axes at its end."""
+        if parameter == "bias":
+            return list(unflatten(tensor, 0, (self.groups, -1)).unbind())
+        by_group = unflatten(tensor, 0, (self.weight_groups, -1))
+        if self.transposed:
+            by_group = by_group.transpose(1, 2)
+        return list(by_group.unbind() if self.groups > 1 else [by_group.flatten(0, 1)])
+
+    def joined(self, parameter: str, parts: list[Tensor]) -> Tensor:
+        """What `split` took apart."""
+        if parameter == "bias":
+            return stack(parts).flatten(0, 1)
+        by_group = unflatten(stack(parts).flatten(0, 1), 0, (self.weight_groups, -1))
+        if self.transposed:
+            by_group = by_group.transpose(1, 2)
+        return by_group.flatten(0, 1)
+
+
+class _Backend:
+    """What replaces curvlinops' processing of inputs and gradients, before its KFAC and EKFAC."""
+
+    _SUPPORTED_MODULES = MODULES
+    _by_module = False
+
+    def __init__(
+        self, *args: Any, backend: str = "diagrammar", groups: str = "exact", **kwargs: Any
+    ) -> None:
+        if backend != "diagrammar":
+            raise ValueError(
+                f"backend must be 'diagrammar', not {backend!r}; for curvlinops' own, take the "
+                "class from curvlinops"
+            )
+        self._groups = _checked(groups)
+        self._layers: dict[str, Layer] | None = None
+        super().__init__(*args, **kwargs)
+
+    # -- parts -------------------------------------------------------------------------------------
+
+    @property
+    def _mapping(self) -> dict[str, dict[str, int]]:
+        """Layers and the positions of their parameters: of parts, or of modules while hooks run."""
+        if self._by_module:
+            return self._modules
+        found: dict[str, dict[str, int]] = {}
+        for name, params in self._modules.items():
+            parts = self._layer(name).parts
+            found.update(parts if parts else {name: params})
+        return found
+
+    @_mapping.setter
+    def _mapping(self, modules: dict[str, dict[str, int]]) -> None:
+        self._modules = modules
+
+    def _layer(self, name: str) -> Layer:
+        if self._layers is None:
+            made, at = {}, len(self._params)  # type: ignore[attr-defined]
+            for module_name, params in self._modules.items():
+                module = self._model_func.get_submodule(module_name)  # type: ignore[attr-defined]
+                layer = Layer.of(module_name, module, params, self._groups, at)
+                at += len(layer.parts) * len(params)
+                made[module_name] = layer
+            self._layers = made
+        return self._layers[name]
+
+    def _names(self, name: str) -> list[str]:
+        parts = self._layer(name).parts
+        return [part for part, _ in parts] if parts else [name]
+
+    def _split(self, tensors: list[Tensor]) -> list[Tensor]:
+        """Parameter-shaped tensors, and those of the parts after them."""
+        found = list(tensors)
+        for name, params in self._modules.items():
+            layer = self._layer(name)
+            if layer.parts:
+                taken = [layer.split(p, tensors[at]) for p, at in params.items()]
+                found += [tensor for part in zip(*taken, strict=True) for tensor in part]
+        return found
+
+    def _joined(self, tensors: list[Tensor]) -> list[Tensor]:
+        """What `_split` took apart."""
+        found = tensors[: len(self._params)]  # type: ignore[attr-defined]
+        for name, params in self._modules.items():
+            layer = self._layer(name)
+            for parameter, at in params.items() if layer.parts else ():
+                parts = [tensors[places[parameter]] for _, places in layer.parts]
+                found[at] = layer.joined(parameter, parts)
+        return found
+
+    @contextmanager
+    def _modules_shown(self) -> Iterator[None]:
+        self._by_module = True
+        try:
+            yield
+        finally:
+            self._by_module = False
+
+    def _matmat(self, M: list[Tensor]) -> list[Tensor]:
+        made = super()._matmat(self._split(M))  # type: ignore[misc]
+        return self._joined(made)
+
+    # -- factors -----------------------------------------------------------------------------------
+
+    def compute_kronecker_factors(self) -> None:
+        """Compute and cache the Kronecker factors."""
+        with self._modules_shown():
+            super().compute_kronecker_factors()  # type: ignore[misc]
+
+    def _joint(self, name: str) -> bool:
+        separate: bool = self._separate_weight_and_bias  # type: ignore[attr-defined]
+        return not separate and self._modules[name].keys() >= {"weight", "bias"}
+
+    def _add(self, store: dict[str, Any], name: str, factors: Tensor) -> None:
+        """Add the factors of a layer's groups to those of its parts."""
+        for part, factor in zip(self._names(name), factors, strict=True):
+            self._set_or_add_(store, part, factor)  # type: ignore[attr-defined]
+
+    def _hook_accumulate_input_covariance(
+        self, module: nn.Module, inputs: tuple[Tensor, ...], module_name: str
+    ) -> None:
+        if len(inputs) != 1:
+            raise ValueError("Modules with multiple inputs are not supported.")
+        layer = self._layer(module_name)
+        x = layer.rows_of(inputs[0].detach())
+        factor = layer.conv.kfac_expand if self._expands() else layer.conv.kfac_reduce
+        options = {"scale": "curvlinops", "n_data": self._N_data}  # type: ignore[attr-defined]
+        made = factor(x, bias=self._joint(module_name), **options)
+        self._add(self._input_covariances, module_name, made)  # type: ignore[attr-defined]
+
+    def _accumulate_gradient_covariance(
+        self, grad_output: Tensor, module: nn.Module, module_name: str
+    ) -> None:
+        layer, g = self._layer(module_name), grad_output.detach().unsqueeze(0)
+        factor = layer.conv.kfac_expand_grad if self._expands() else layer.conv.kfac_reduce_grad
+        made = factor(g, scale="curvlinops-sum").mul_(self._correction(g.shape[1]))
+        self._add(self._gradient_covariances, module_name, made)  # type: ignore[attr-defined]
+
+    def _expands(self) -> bool:
+        kind: str = self._kfac_approx  # type: ignore[attr-defined]
+        return kind == "expand"
+
+    def _correction(self, batch: int) -> float:
+        """What turns products of the loss' gradients into their part of the data set's factor."""
+        samples: int = self._mc_samples  # type: ignore[attr-defined]
+        if self._loss_func.reduction == "sum":  # type: ignore[attr-defined]
+            return 1 / samples
+        terms, data = self._num_per_example_loss_terms, self._N_data  # type: ignore[attr-defined]
+        part: float = (batch * terms) ** 2 / (data * samples * terms)
+        return part
+
+    def _compute_loss_and_backward(self, output: Tensor, y: Tensor) -> None:
+        super()._compute_loss_and_backward(output, y)  # type: ignore[misc]
+        if self._fisher_type != "forward-only":  # type: ignore[attr-defined]
+            return
+        store: dict[str, Tensor] = self._gradient_covariances  # type: ignore[attr-defined]
+        for name in self._modules:  # identities of a module's outputs: those of its parts instead
+            layer, whole = self._layer(name), store.pop(name)
+            rows = _outputs(self._model_func, name) // layer.groups  # type: ignore[attr-defined]
+            for part in self._names(name):
+                store[part] = eye(rows, dtype=whole.dtype, device=whole.device)
+
+    # -- state -------------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state of the linear operator."""
+        return {**super().state_dict(), "groups": self._groups}  # type: ignore[misc]
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Load the state of the linear operator."""
+        self._groups, self._layers = _checked(state_dict.get("groups", "average_rows")), None
+        super().load_state_dict(state_dict)  # type: ignore[misc]
+
+
+class KFACLinearOperator(_Backend, curvlinops.KFACLinearOperator):
+    """curvlinops.KFACLinearOperator with `backend="diagrammar"` and `groups`.
+
+    Raises what curvlinops raises, and ValueError for another backend or way to treat groups.
+    """
+
+
+class EKFACLinearOperator(_Backend, curvlinops.EKFACLinearOperator):
+    """curvlinops.EKFACLinearOperator with `backend="diagrammar"` and `groups`."""
+
+    def compute_eigenvalue_correction(self) -> None:
+        """Compute and cache the corrected eigenvalues."""
+        if not (self._input_covariances_eigenvectors or self._gradient_covariances_eigenvectors):
+            self._compute_eigenvectors()
+        with self._modules_shown():
+            super().compute_eigenvalue_correction()
+
+    def _accumulate_corrected_eigenvalues(
+        self, grad_output: Tensor, module: nn.Module, module_name: str
+    ) -> None:
+        layer, names = self._layer(module_name), self._names(module_name)
+        g = grad_output.detach()
+        correction = self._correction(len(g))
+        params, joint = self._modules[module_name], self._joint(module_name)
+        Q_B = stack([self._gradient_covariances_eigenvectors[n] for n in names])
+        made: dict[str, Tensor] = {}
+        if "weight" in params:
+            Q_A = stack([self._input_covariances_eigenvectors[n] for n in names])
+            x = layer.rows_of(self._cached_activations[module_name])
+            made["weight"] = layer.conv.ekfac_diag(x, g.unsqueeze(0), Q_A, Q_B) * correction
+        if "bias" in params and not joint:
+            made["bias"] = _rotated_bias(layer, g, Q_B) * correction
+        for n, part in enumerate(names):
+            if joint:
+                self._set_or_add_(self._corrected_eigenvalues, part, made["weight"][n])
+                continue
+            store = self._corrected_eigenvalues.setdefault(part, {})
+            places = layer.parts[n][1] if layer.parts else params
+            for parameter, values in made.items():
+                self._set_or_add_(store, places[parameter], values[n])
+
+
+class KFACInverseLinearOperator(curvlinops.KFACInverseLinearOperator):
+    """curvlinops.KFACInverseLinearOperator, for operators of this module, too.
+
+    curvlinops' own class serves them where no layer has groups or is transposed; else it fails with
+    an IndexError.
+    """
+
+    def _matmat(self, X: list[Tensor]) -> list[Tensor]:
+        ours = isinstance(self._A, _Backend)
+        made: list[Tensor] = super()._matmat(self._A._split(X) if ours else X)
+        return self._A._joined(made) if ours else made
+
+
+@contextmanager
+def replaced() -> Iterator[None]:
+    """Within this context, `curvlinops.KFACLinearOperator` and its like are those of this module.
+
+    For code that cannot be edited; names that were imported before keep what they have.
+    """
+    own = (KFACLinearOperator, EKFACLinearOperator, KFACInverseLinearOperator)
+    before = [(cls, getattr(curvlinops, cls.__name__)) for cls in own]
+    places = [(import_module(theirs.__module__), cls, theirs) for cls, theirs in before]
+    places += [(curvlinops, cls, theirs) for cls, theirs in before]
+    try:
+        for place, cls, _ in places:
+            setattr(place, cls.__name__, cls)
+        yield
+    finally:
+        for place, cls, theirs in places:
+            setattr(place, cls.__name__, theirs)
+
+
+def _checked(groups: str) -> str:
+    if groups not in GROUPS:
+        raise ValueError(f"groups must be 'exact' or 'average_rows', not {groups!r}")
+    return groups
+
+
+def _outputs(model: nn.Module, name: str) -> int:
+    module = model.get_submodule(name)
+    return arguments(module)[1].channels or 0
+
+
+def _rotated_bias(layer: Layer, g: Tensor, Q_B: Tensor) -> Tensor:
+    """The bias' diagonal in the eigenbasis, Σ (Q_Bᵀ Σ_o s)²: [g, c_out/g]."""
+    if isinstance(layer.conv, Linear):
+        sums = g.reshape(len(g), -1, g.shape[-1]).sum(1)
+    else:
+        sums = g.flatten(2).sum(2)
+    by_group = unflatten(sums, 1, (layer.groups, -1)).movedim(1, 0)
+    return (by_group @ Q_B).square().sum(1)
