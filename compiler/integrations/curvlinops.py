@@ -31,9 +31,9 @@ need("curvlinops", "curvlinops-for-pytorch", "3.0", "3.1")
 import curvlinops  # noqa: E402
 from torch import Tensor, eye, nn, stack, unflatten  # noqa: E402
 
-from diagrammar.layer_modules import arguments  # noqa: E402
 from diagrammar.layers import Conv, Linear  # noqa: E402
-from diagrammar.shared_layers import shared_layer  # noqa: E402
+from diagrammar.layers.modules import arguments  # noqa: E402
+from diagrammar.layers.shared import shared_layer  # noqa: E402
 
 __all__ = [
     "EKFACLinearOperator",

@@ -9,8 +9,8 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from diagrammar.layer_modules import arguments
 from diagrammar.layers import Conv, Linear
+from diagrammar.layers.modules import arguments
 
 if TYPE_CHECKING:
     from torch import nn
