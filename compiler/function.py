@@ -203,10 +203,16 @@ def _axes(operand: Declared) -> str:
 
 
 def compile_diagrams(diagrams: Sequence[Diagram], values: Mapping[str, Any]) -> Function:
-    """A function of some diagrams' operands. Raises DiagramError for unknown names and bad
-    values."""
+    """A function of some diagrams' operands; `constants` has values of some that are declared
+    constant. Raises DiagramError for unknown names and bad values."""
     options, rest = Options.take(values)
-    return compile_ranked(diagrams, rest, options)
+    constants = rest.pop("constants", None)
+    made = compile_ranked(diagrams, rest, options)
+    if not constants:
+        return made
+    from diagrammar.bound import BoundFunction
+
+    return BoundFunction(made, constants)
 
 
 def compile_ranked(

@@ -15,7 +15,9 @@ from diagrammar.grammar.source import Source, Span
 Defined = syntax.Definition | syntax.Derivative | syntax.Sample
 
 BUILT_IN = frozenset({"delta", "ones"})
-OPTIONS = frozenset({"backend", "plan", "memory", "accumulate", "native", "without", "rank"})
+OPTIONS = frozenset(
+    {"backend", "plan", "memory", "accumulate", "native", "without", "rank", "constants"}
+)
 """The keywords of `compile` that are not sizes or parameters."""
 
 
