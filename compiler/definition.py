@@ -220,7 +220,8 @@ class DefinitionBuilder:
         self._arity(node, groups(pattern.axes), "pattern")
         source = home.scope.source if home else self.scope.source
         lookup = self.gathered.lookup_in(home) if home else self.gathered.lookup
-        made = PatternBuilder(pattern, source, self.table, lookup)
+        params = home.scope.params if home else self.scope.params
+        made = PatternBuilder(pattern, source, self.table, lookup, params)
         network = made.network(node, self._fresh)
         self.gathered.requirements.update(dict.fromkeys(made.requirements))
         return network

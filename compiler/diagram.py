@@ -191,6 +191,16 @@ class Requirement:
 
 
 @dataclass(frozen=True)
+class Reword:
+    """How a definition is built again where a parameter gets a value that is no number, such as
+    `'same'` or a pair: parameters by name, those that have such values now, and the making."""
+
+    names: frozenset[str]
+    worded: frozenset[str]
+    make: Callable[[Mapping[str, Any]], Diagram]
+
+
+@dataclass(frozen=True)
 class Diagram:
     """A formal sum of networks with the same open wires.
 
@@ -198,7 +208,7 @@ class Diagram:
     rewriting. `defaults` are values for sizes and parameters that `simplify` and `compile` use
     unless told otherwise; `equalities` and `requirements` must hold among sizes and are checked
     once those are known. `family`, for a definition whose file leaves the rank of its packs open,
-    gives it at any rank.
+    gives it at any rank; `reword` builds it again with values of parameters that are no numbers.
     """
 
     name: str
@@ -212,6 +222,7 @@ class Diagram:
     doc: str = field(default="", compare=False)
     requirements: tuple[Requirement, ...] = field(default=(), compare=False)
     family: Callable[[int], Diagram] | None = field(default=None, compare=False, repr=False)
+    reword: Reword | None = field(default=None, compare=False, repr=False)
 
     @property
     def open(self) -> tuple[str, ...]:
@@ -263,6 +274,7 @@ class Diagram:
             ),
             requirements=tuple(r.substitute(values) for r in self.requirements),
             family=None,
+            reword=None,
         )
 
     def verify(self) -> None:

@@ -18,6 +18,7 @@ from diagrammar.plan.planner import axis_names, bindings
 from diagrammar.shapes import at_shapes, rank_of
 from diagrammar.specialise import at_rank, missing, resolve_values
 from diagrammar.specialised import Specialised
+from diagrammar.wording import reworded
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -222,6 +223,9 @@ def compile_ranked(
     rest = {n: v for n, v in values.items() if n != "rank"}
     if "rank" in values:
         diagrams = [at_rank(d, {"rank": values["rank"]})[0] for d in diagrams]
+    pairs = [reworded(d, rest) for d in diagrams]
+    diagrams = [diagram for diagram, _ in pairs]
+    rest = {n: v for n, v in rest.items() if all(n in left for _, left in pairs)}
     is_open = any(d.family for d in diagrams)
     problems: dict[str, Problem] = {}
     per_diagram = []

@@ -25,6 +25,7 @@ from diagrammar.diagram import (
 from diagrammar.evaluate import mistake, scalar
 from diagrammar.grammar import syntax
 from diagrammar.grammar.errors import near
+from diagrammar.grammar.formatter import format_value
 from diagrammar.scalar import Dim, equal, parameter, substitute
 from diagrammar.scope import Scope
 from diagrammar.sizes import SizeTable, base, own_symbols
@@ -55,6 +56,7 @@ class Gathered:
         if isinstance(node, syntax.SizeOf):
             return self.table.of(node.wire)
         if node.name in self.scope.params:
+            self._number(self.scope, node)
             self.parameters[node.name] = None
             return parameter(node.name)
         help = near(node.name, self.scope.params) or "declare it with 'param'"
@@ -74,14 +76,23 @@ class Gathered:
                     home.scope.source, node.span, f"unknown parameter '{node.name}'",
                     "not declared", near(node.name, home.scope.params),
                 )  # fmt: skip
+            self._number(home.scope, node)
             name = home.name(node.name)
             self.parameters[name] = None
             default = home.scope.params[node.name].value
-            if default is not None and not isinstance(default, syntax.Text | syntax.Pair):
+            if default is not None:
                 self.inherited[name] = scalar(default, lookup, home.scope.source)
             return parameter(name)
 
         return lookup
+
+    def _number(self, scope: Scope, node: syntax.Name) -> None:
+        """A Mistake where a parameter that is no number stands for one."""
+        value = scope.params[node.name].value
+        if isinstance(value, syntax.Text | syntax.Pair):
+            message = f"'{node.name}' is {format_value(value)}, and a number is needed here"
+            help = "such a value can be the whole of a padding or boundary, as in padding=p"
+            raise mistake(scope.source, node.span, message, "not a number", help)
 
     # -- operands and other diagrams ---------------------------------------------------------------
 
@@ -155,12 +166,20 @@ class Gathered:
             terms=tuple(done),
             operands=operands,
             sizes={**{w: resolve(self.table.of(w)) for w in open_wires}, **sizes},
-            parameters=tuple(dict.fromkeys([*self.scope.params, *self.parameters])),
+            parameters=tuple(dict.fromkeys([*self._numbers(), *self.parameters])),
             equalities=self._equalities(),
             doc=doc,
             requirements=self._requirements(),
         )
         return own_symbols(replace(diagram, defaults=self._defaults(diagram)))
+
+    def _numbers(self) -> list[str]:
+        """The file's parameters that are numbers."""
+        return [
+            name
+            for name, entry in self.scope.params.items()
+            if not isinstance(entry.value, syntax.Text | syntax.Pair)
+        ]
 
     def _equalities(self) -> tuple[Equality, ...]:
         """Equalities that are not plain by now."""
@@ -194,14 +213,8 @@ class Gathered:
         entries = [e for n, e in self.scope.sizes.items() if n in wires and not e.definite]
         entries += self.scope.params.values()
         for entry in entries:
-            if entry.value is None:
+            if entry.value is None or isinstance(entry.value, syntax.Text | syntax.Pair):
                 continue
-            if isinstance(entry.value, syntax.Text | syntax.Pair):
-                raise mistake(
-                    self.scope.source, entry.value.span,
-                    f"the default of '{entry.name}' must be a number", "not a number",
-                    "write the padding itself in conv(…)",
-                )  # fmt: skip
             value = scalar(entry.value, self.lookup, self.scope.source)
             if not isinstance(value, int) and value.is_number:
                 self._no_fraction(diagram, entry, value)

@@ -7,6 +7,7 @@ padded input, and the convolution of that without padding.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import sympy
@@ -34,12 +35,18 @@ class PatternBuilder:
     """Builds one use of a declared pattern; `requirements` are what its numbers must obey."""
 
     def __init__(
-        self, pattern: syntax.Pattern, source: Source, table: SizeTable, lookup: Lookup
+        self,
+        pattern: syntax.Pattern,
+        source: Source,
+        table: SizeTable,
+        lookup: Lookup,
+        params: Mapping[str, syntax.Assignment],
     ) -> None:
         self.pattern = pattern
         self.source = source
         self.table = table
         self.outer = lookup
+        self.params = params
         self.names: Mapping[str, str] = {}
         self.requirements: list[Requirement] = []
 
@@ -129,7 +136,20 @@ class PatternBuilder:
                     self.source, option.span, f"conv has no option '{option.name}'", "unknown",
                     near(option.name, OPTIONS) or f"it takes {', '.join(OPTIONS)}",
                 )  # fmt: skip
-        return {option.name: option.value for option in call.options}
+        return {
+            option.name: self._said(option.value)
+            if option.name in ("padding", "boundary")
+            else option.value
+            for option in call.options
+        }
+
+    def _said(self, value: syntax.Value) -> syntax.Value:
+        """A value, or that of a parameter which is no number, in its place."""
+        if isinstance(value, syntax.Name) and value.name in self.params:
+            given = self.params[value.name].value
+            if isinstance(given, syntax.Text | syntax.Pair):
+                return replace(given, span=value.span)
+        return value
 
     def _scalar(self, value: syntax.Value) -> Dim:
         number = scalar(value, self.lookup, self.source)

@@ -17,6 +17,7 @@ from diagrammar.grammar.errors import DiagramError, Problem, near
 from diagrammar.merge import merged
 from diagrammar.rewrite import RULES, Rule, apply, labels
 from diagrammar.specialise import resolve_values
+from diagrammar.wording import reworded
 
 STEP_LIMIT = 10_000
 
@@ -324,7 +325,8 @@ def why_not(diagram: Diagram, name: str) -> tuple[str, ...]:
 def fixed(diagram: Diagram, values: Mapping[str, Any]) -> Diagram:
     """The diagram at given sizes and parameters, defaults for the rest; DiagramError for what does
     not fit."""
-    symbols, problems = resolve_values(diagram, values)
+    diagram, rest = reworded(diagram, values)
+    symbols, problems = resolve_values(diagram, rest)
     if problems:
         raise DiagramError(problems)
     return diagram.substitute(symbols)

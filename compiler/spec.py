@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 from diagrammar.build import Builder
-from diagrammar.diagram import Diagram
+from diagrammar.diagram import Diagram, Reword
 from diagrammar.evaluate import Broken
 from diagrammar.function import Function, compile_diagrams
 from diagrammar.grammar import syntax
@@ -39,6 +39,7 @@ class Spec(Mapping[str, Diagram]):
         chain: tuple[str, ...] = (),
         loaded: dict[tuple[str, int | None], Spec] | None = None,
         instead: Mapping[str, Source] | None = None,
+        words: Mapping[str, syntax.Value] | None = None,
     ) -> None:
         self.file = file
         self.source = source
@@ -47,6 +48,8 @@ class Spec(Mapping[str, Diagram]):
         self._instead = instead or {}
         self.rank, found = _rank(file, source, rank)
         self._ranked: dict[int, Spec] = {}
+        self._words = dict(words or {})
+        self._reworded: dict[str, Spec] = {}
         packs = "..." in source.text and has_packs(file.statements)
         self._open = self.rank is None and packs
         opened: syntax.File = file
@@ -55,6 +58,10 @@ class Spec(Mapping[str, Diagram]):
             opened, wrong = unpacked(file, self.rank or SHOWN, source)
         self._scope = scope_of(opened, source)
         self._scope.problems += [*found, *wrong]
+        for name, entry in self._scope.params.items():
+            value = self._words.get(name, self._words.get(name.partition(".")[0]))
+            if value is not None:
+                self._scope.params[name] = replace(entry, value=value)
         used: dict[str, Used] = {}
         for node in self._scope.uses.values():
             other = self._use(node)
@@ -67,6 +74,9 @@ class Spec(Mapping[str, Diagram]):
                     self._scope.report(node.span, message, "", "use fewer of them")
                     continue
                 names = renaming(node.alias, other._builder, self._scope, used.values())
+                theirs = {p: names.get(p, p) for p in other._builder.parameters}
+                said = {p: self._words[n] for p, n in theirs.items() if n in self._words}
+                other = other.having(said) if said else other
                 used[node.alias] = Used(node.alias, other._builder, names)
         self._builder: Builder = Builder(self._scope, used)
 
@@ -103,9 +113,55 @@ class Spec(Mapping[str, Diagram]):
         """The same file with packs of `rank` members."""
         if rank not in self._ranked:
             self._ranked[rank] = Spec(
-                self.file, self.source, rank, chain=self._chain, instead=self._instead
+                self.file,
+                self.source,
+                rank,
+                chain=self._chain,
+                instead=self._instead,
+                words=self._words,
             )
         return self._ranked[rank]
+
+    def having(self, words: Mapping[str, syntax.Value]) -> Spec:
+        """The same file with other values of parameters, by which it is built again: `'same'`,
+        pairs, or numbers in their place."""
+        key = str(sorted(words.items()))
+        if key not in self._reworded:
+            self._reworded[key] = Spec(
+                self.file,
+                self.source,
+                self.rank,
+                chain=self._chain,
+                instead=self._instead,
+                words={**self._words, **words},
+            )
+        return self._reworded[key]
+
+    @cached_property
+    def _worded(self) -> frozenset[str]:
+        """The parameters whose values are no numbers."""
+        own = {
+            name
+            for name, entry in self._scope.params.items()
+            if isinstance(entry.value, syntax.Text | syntax.Pair)
+        }
+        for file in self._builder.used.values():
+            own |= {
+                file.name(p)
+                for p, entry in file.scope.params.items()
+                if isinstance(entry.value, syntax.Text | syntax.Pair)
+            }
+        return frozenset(own)
+
+    def _having(self, name: str, words: Mapping[str, syntax.Value]) -> Diagram:
+        """A definition with other values of parameters; DiagramError where they do not fit."""
+        spec = self.having(words)
+        try:
+            spec._builder.build(name)
+        except Broken:
+            wrong = [p for p in spec._scope.problems if p.severity == "error"]
+            raise DiagramError(wrong) from None
+        return spec[name]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._scope.definitions)
@@ -121,7 +177,10 @@ class Spec(Mapping[str, Diagram]):
             built = self._builder.build(name)
         except Broken:
             raise DiagramError(self.errors()) from None
-        return replace(built, family=partial(self._member, name)) if self._open else built
+        names = frozenset(self._builder.parameters)
+        reword = Reword(names, self._worded, partial(self._having, name)) if names else None
+        family = partial(self._member, name) if self._open else None
+        return replace(built, family=family, reword=reword)
 
     def _member(self, name: str, rank: int) -> Diagram:
         """A definition at a rank."""

@@ -70,7 +70,9 @@ Names = Annotated[
 Set = Annotated[
     list[str] | None,
     typer.Option(
-        "--set", metavar="NAME=VALUE", help="A size or parameter: --set k1=3,s=2. May be repeated."
+        "--set",
+        metavar="NAME=VALUE",
+        help="A size or parameter: --set k1=3,s=2 or p=same or p=1,2. May be repeated.",
     ),
 ]
 

@@ -14,6 +14,7 @@ from diagrammar.grammar.errors import DiagramError, Problem, near
 from diagrammar.sizes import Contradiction, solve
 from diagrammar.specialise import names_of, shape_facts, value_facts
 from diagrammar.verify import unbound
+from diagrammar.wording import reworded
 
 if TYPE_CHECKING:
     from diagrammar.diagram import Diagram
@@ -36,8 +37,9 @@ def run(
     programs: list[Program] = []
     left_out: list[tuple[str, DiagramError]] = []
     for diagram in selected:
-        own = {name: value for name, value in values.items() if name in names_of(diagram)}
         try:
+            own = {n: value for n, value in values.items() if _knows(diagram, n)}
+            diagram, own = reworded(diagram, own)
             programs.append(_program(diagram, own, known))
         except DiagramError as problem:
             left_out.append((diagram.name, problem))
@@ -130,15 +132,26 @@ def _warning(name: str, problem: Problem) -> Problem:
 
 def _unknown_values(diagrams: Sequence[Diagram], values: Mapping[str, Any]) -> list[Problem]:
     """Values that none of the definitions knows."""
-    known = dict.fromkeys(name for diagram in diagrams for name in names_of(diagram))
+    known = dict.fromkeys(name for diagram in diagrams for name in _names(diagram))
     return [
         Problem(
             f"--set {name}={value}: unknown size or parameter '{name}'",
             help=near(name, known) or f"there are {', '.join(sorted(known)) or 'none'}",
         )
         for name, value in values.items()
-        if name not in known
+        if not any(_knows(diagram, name) for diagram in diagrams)
     ]
+
+
+def _names(diagram: Diagram) -> tuple[str, ...]:
+    """What --set may name: sizes and parameters, those that are no numbers too."""
+    worded = diagram.reword.worded if diagram.reword else frozenset[str]()
+    return (*names_of(diagram), *sorted(worded))
+
+
+def _knows(diagram: Diagram, name: str) -> bool:
+    """Whether a definition has a size or parameter, or a pack of them."""
+    return bool({name, f"{name}.0"} & set(_names(diagram)))
 
 
 def _unknown_shapes(diagrams: Sequence[Diagram], known: Shapes) -> list[Problem]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from fractions import Fraction
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -90,16 +92,45 @@ def chosen(spec: Spec, names: Sequence[str]) -> tuple[str, ...]:
 
 
 def settings(given: Iterable[str]) -> dict[str, Any]:
-    """`k1=3,k2=5` as values by name; whether a name is known, the compiler says."""
-    found: dict[str, Any] = {}
-    for entry in (part for text in given for part in text.split(",")):
-        name, equals, value = (part.strip() for part in entry.partition("="))
-        if not equals or not name or not value:
-            raise Misuse(f"--set takes NAME=VALUE, not '{entry}'", "write it as --set k1=3")
-        if name in found:
-            raise Misuse(f"--set gives '{name}' twice", "give it once")
-        found[name] = _number(value)
-    return found
+    """`k1=3,p=same,q=1/4` as values by name, `p=1,2` and `p=(1,0),2` as tuples; whether a name is
+    known, the compiler says."""
+    found: dict[str, list[Any]] = {}
+    for text in given:
+        name = ""
+        for entry in _entries(text):
+            head, equals, value = (part.strip() for part in entry.partition("="))
+            if not equals and name and head:
+                found[name].append(_setting(head))
+                continue
+            if not equals or not head or not value:
+                raise Misuse(f"--set takes NAME=VALUE, not '{entry}'", "write it as --set k1=3")
+            if head in found:
+                raise Misuse(f"--set gives '{head}' twice", "give it once")
+            name = head
+            found[name] = [_setting(value)]
+    return {name: v[0] if len(v) == 1 else tuple(v) for name, v in found.items()}
+
+
+def _entries(text: str) -> Iterator[str]:
+    """The parts of a text between commas that stand in no parentheses."""
+    depth, start = 0, 0
+    for at, letter in enumerate(text):
+        depth += (letter == "(") - (letter == ")")
+        if letter == "," and depth <= 0:
+            yield text[start:at]
+            start = at + 1
+    yield text[start:]
+
+
+def _setting(text: str) -> Any:
+    """A number, exact, a tuple in parentheses, or a word without its quotes."""
+    if text.startswith("(") and text.endswith(")"):
+        return tuple(_setting(part.strip()) for part in _entries(text[1:-1]))
+    if re.fullmatch(r"[0-9]+/0*[1-9][0-9]*|[0-9]+\.[0-9]+", text):
+        return Fraction(text)
+    if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
+        return text[1:-1]
+    return _number(text)
 
 
 def _number(text: str) -> int | str:
