@@ -69,12 +69,14 @@ class Network:
     open.
 
     `sizes` has every wire of the network, the open ones included (an open wire without a tensor is
-    a broadcast, an inner wire without one does not exist).
+    a broadcast, an inner wire without one does not exist). `bundles` are wires that are known to
+    run side by side, for a reader; a change of the network forgets them.
     """
 
     scalar: Any
     tensors: tuple[Tensor, ...]
     sizes: Sizes
+    bundles: tuple[tuple[str, ...], ...] = field(default=(), compare=False)
 
     @cached_property
     def graph(self) -> networkx.MultiGraph:

@@ -192,6 +192,7 @@ PASSES: dict[str, Pass] = {
             ),
         ),
         Pass("composition", ("composition", "stacked convolutions")),
+        Pass("parallel", ("parallel wires",)),
     )
 }
 """The passes that a pipeline may name. The standard one leaves out "composition", as two stacked
@@ -203,7 +204,7 @@ class Pipeline:
     """Passes by name, run one after the other. `without` switches rules off (for ablations and
     tests)."""
 
-    passes: tuple[str, ...] = ("delta", "connectivity")
+    passes: tuple[str, ...] = ("delta", "connectivity", "parallel")
     without: frozenset[str] = frozenset()
 
     def run(self, diagram: Diagram) -> Simplified:
@@ -246,19 +247,21 @@ def _everywhere(before: Diagram, rule: Rule) -> Step | None:
     clauses: list[str] = []
     guards: list[str] = []
     parts: list[Step] = []
+    said: list[str] = []
     while len(parts) <= STEP_LIMIT and (found := next(rule.matches(diagram), None)) is not None:
         number, place, match = found
         places += [(number, tensor) for tensor in place.tensors]
         clauses += match.because.split("; ")
         own = tuple(filter(None, [match.guard]))
         guards += own
-        at, earlier = labels(place.network, place.site), diagram
+        said += match.at
+        at, earlier = match.at or labels(place.network, place.site), diagram
         diagram = apply(diagram, number, match.edit)
         parts.append(Step(rule, at, earlier, diagram, match.because, own))
     if not parts:
         return None
     because = "; ".join(dict.fromkeys(clauses))
-    names = _names(before, places)
+    names = tuple(dict.fromkeys(said)) or _names(before, places)
     step = Step(rule, names, before, diagram, because, tuple(guards), tuple(parts))
     return step
 
@@ -301,6 +304,7 @@ def _follows(last: Step, step: Step) -> bool:
 _SUBJECTS = {
     ("relations", 1): "relation",
     ("relations", 2): "two relations that share a wire",
+    ("wires", 1): "term of two operands",
     ("constants", 1): "constant of which something is declared",
     ("constants", 2): "two declared constants that share a wire",
 }

@@ -29,6 +29,7 @@ class Edit:
     The tensors `remove` go and `add` comes in their place. `merge` makes a wire another, `split`
     makes it a group (which is a bijection), `gone` are wires that a law has summed. `sizes` are
     those of new wires. A summed wire that merely loses its last end leaves its size as a factor.
+    `bundles` are wires that a contraction takes for one; that changes no tensor.
     """
 
     remove: Site = ()
@@ -38,6 +39,7 @@ class Edit:
     gone: tuple[str, ...] = ()
     sizes: Mapping[str, Dim] = field(default_factory=dict)
     factor: Any = 1
+    bundles: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -46,12 +48,13 @@ class Match:
     names.
 
     `guard` is the part of the condition that other sizes of the operands would break; empty where
-    the hyper-parameters alone decide.
+    the hyper-parameters alone decide. `at` says where, if that is not the place's tensors.
     """
 
     edit: Edit
     because: str
     guard: str = ""
+    at: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,7 @@ class Place:
 
 Matcher = Callable[[Place], Match | Miss]
 Boundary = Literal["zeros", "any"]
-Subject = Literal["relations", "constants"]
+Subject = Literal["relations", "constants", "wires"]
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,7 @@ class Rule:
     `example` and `near_miss` are `.tn` texts: the rule fires somewhere in the first, nowhere in the
     second, for `reason`. `boundary` says for which padding modes the law holds. A `cosmetic` rule
     only cleans up: in a derivation it is told with the step that made it necessary. `on` is what it
-    looks at: relations, or constants of which something is declared.
+    looks at: relations, constants of which something is declared, or all wires of a term.
     """
 
     name: str
@@ -122,6 +125,10 @@ class Rule:
         """The places where the rule looks: each relation (or declared constant), or each pair that
         shares a wire."""
         opened = frozenset(open_wires)
+        if self.on == "wires":
+            if sum(isinstance(t, Operand) for t in network.tensors) > 1:
+                yield Place(network, opened, ())
+            return
         subjects = [at for at, t in enumerate(network.tensors) if self._concerns(t)]
         for at in subjects:
             if self.arity == 1:
@@ -152,7 +159,7 @@ class Rule:
             for place in self.places(term, diagram.open):
                 found = self.match(place)
                 if isinstance(found, Miss):
-                    names = ", ".join(labels(term, place.site))
+                    names = ", ".join(labels(term, place.site)) or "its wires"
                     reasons.append(f"{names}: {found.reason}")
         return tuple(reasons)
 
@@ -272,7 +279,8 @@ def _edited(term: Network, edit: Edit, opened: frozenset[str]) -> Network:
         kept = [_split(t, wire, into, sizes) for t in kept]
     network = Network(term.scalar * edit.factor, tuple(kept), sizes).rename(edit.merge)
     replaced = {*edit.gone, *edit.split, *edit.merge}
-    return _without_ends(network, opened, replaced)
+    made = _without_ends(network, opened, replaced)
+    return replace(made, bundles=(*term.bundles, *edit.bundles)) if edit.bundles else made
 
 
 def _split(tensor: Tensor, wire: str, into: tuple[str, ...], sizes: Mapping[str, Dim]) -> Tensor:

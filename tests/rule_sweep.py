@@ -211,19 +211,71 @@ def value(diagram: Diagram, given: Mapping[str, Array]) -> Array:
     return total.reshape(tuple(int(n) for n in diagram.shape()))
 
 
+Factors = list[tuple[list[str], Array]]
+
+
 def _term(term: Network, opened: tuple[str, ...], given: Mapping[str, Array]) -> Array:
-    numbers = {w: n for n, w in enumerate(term.sizes)}
-    arguments: list[Any] = []
+    factors: Factors = []
     for tensor in term.tensors:
         if isinstance(tensor, Relation):
             array = dense(tensor, term.sizes)
         else:
             array = given[tensor.name].reshape([int(term.sizes[w]) for w in tensor.wires])
-        arguments += [array, [numbers[w] for w in tensor.wires]]
+        factors.append((list(tensor.wires), array))
     for wire in opened:  # one that no tensor has is broadcast
-        arguments += [np.ones(int(term.sizes[wire]), dtype=np.int64), [numbers[wire]]]
-    made: Array = np.einsum(*arguments, [numbers[w] for w in opened], optimize="greedy")
+        factors.append(([wire], np.ones(int(term.sizes[wire]), dtype=np.int64)))
+    if not term.bundles:
+        return _product(factors, opened)
+    return _bundled(term, opened, factors)
+
+
+def _product(factors: Factors, out: Sequence[str]) -> Array:
+    numbers: dict[str, int] = {}
+    arguments: list[Any] = []
+    for wires, array in factors:
+        arguments += [array, [numbers.setdefault(w, len(numbers)) for w in wires]]
+    made: Array = np.einsum(*arguments, [numbers[w] for w in out], optimize="greedy")
     return made
+
+
+def _bundled(term: Network, opened: tuple[str, ...], factors: Factors) -> Array:
+    """The value with each bundle flattened to one wire in every factor, views read first."""
+    for place, view in term.relations():
+        if view.view is not None and view.view not in opened:
+            factors = _read_through(factors, place, view.view)
+    flat = [_flattened(factor, term) for factor in factors]
+    apart = [w for w in opened if not any(w in bundle for bundle in term.bundles)]
+    joined = [b for b in term.bundles if b[0] in opened]
+    made = _product(flat, [*apart, *map(" ".join, joined)])
+    order = [*apart, *(w for b in joined for w in b)]
+    made = made.reshape([int(term.sizes[w]) for w in order])
+    return made.transpose([order.index(w) for w in opened])
+
+
+def _read_through(factors: Factors, at: int, wire: str) -> Factors:
+    """The factors at a wire as one, at the place of the view; none is lost."""
+    mine = [n for n, (wires, _) in enumerate(factors) if wire in wires or n == at]
+    kept = [w for w in dict.fromkeys(w for n in mine for w in factors[n][0]) if w != wire]
+    read = _product([factors[n] for n in mine], kept)
+    rest: Factors = [([], np.ones((), dtype=np.int64)) if n in mine else f for n, f in
+                     enumerate(factors)]  # fmt: skip
+    rest[at] = (kept, read)
+    return rest
+
+
+def _flattened(factor: tuple[list[str], Array], term: Network) -> tuple[list[str], Array]:
+    wires, array = factor
+    for bundle in term.bundles:
+        if not set(bundle) & set(wires):
+            continue
+        if not set(bundle) <= set(wires):  # the ones of an open wire
+            assert len(wires) == 1
+            return [], np.ones((), dtype=np.int64)
+        order = [w for w in wires if w not in bundle]
+        array = array.transpose([wires.index(w) for w in (*order, *bundle)])
+        array = array.reshape([*array.shape[: len(order)], -1])
+        wires = [*order, " ".join(bundle)]
+    return wires, array
 
 
 def operands(diagram: Diagram, seed: int) -> dict[str, Array]:

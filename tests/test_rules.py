@@ -130,7 +130,10 @@ DENSE = {"k1": 2, "k2": 2, "s": 2, "p": 0, "d": 1, "i1": 8, "i2": 6}
 
 def test_a_law_is_one_step_with_all_its_places():
     trace = CONV["A_expand"].simplify(**DENSE).trace
-    assert [(step.rule.name, step.at) for step in trace] == [("dense", ("P1", "P2"))]
+    assert [(step.rule.name, step.at) for step in trace] == [
+        ("dense", ("P1", "P2")),
+        ("parallel wires", ("(b o1 o2)", "(ci k1 k2)", "(ci' k1' k2')")),
+    ]
     assert [part.at for part in trace[0].parts] == [
         ("P1[i1, o1, k1]",),
         ("P2[i2, o2, k2]",),
@@ -139,7 +142,7 @@ def test_a_law_is_one_step_with_all_its_places():
     ]
     assert trace[0].before == trace.start
     assert trace[0].after == trace.end
-    assert [part.rule.name for part in trace.rewrites] == ["dense"] * 4
+    assert [part.rule.name for part in trace.rewrites] == ["dense"] * 4 + ["parallel wires"]
     assert [part.after for part in trace.rewrites][-1] == trace.end
 
 

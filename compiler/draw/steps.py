@@ -11,10 +11,20 @@ if TYPE_CHECKING:
 
 
 def changed_lines(before: Diagram, after: Diagram) -> list[str]:
-    """The lines of a diagram's text that differ from another's, each with `-` or `+` in front."""
+    """The lines of a diagram's text that differ from another's, each with `-` or `+` in front.
+
+    Sizes that are stated in another order only are left out.
+    """
     old, new = str(before).splitlines(), str(after).splitlines()
+    if _sizes(old) == _sizes(new):
+        old, new = ([t for t in lines if not t.startswith("size ")] for lines in (old, new))
     found = list(unified_diff(old, new, lineterm="", n=0))[2:]
     return [f"{line[0]} {line[1:]}".rstrip() for line in found if not line.startswith("@@")]
+
+
+def _sizes(lines: list[str]) -> set[str]:
+    """The entries of the `size` statement, if it stands on one line."""
+    return {e for line in lines if line.startswith("size ") for e in line[5:].split(", ")}
 
 
 def step_text(step: Step) -> str:

@@ -60,7 +60,8 @@ def story(what: Diagram | Simplified | Trace | Step) -> Story:
 
 
 def tell(start: Diagram, steps: Iterable[Step], end: Diagram | None = None) -> Story:
-    """Frames for a start, the results of steps, and an end that may differ (merged terms)."""
+    """Frames for a start, the results of steps, and an end that may differ (merged terms). A step
+    that changes no tensor, such as one that tells parallel wires, has no frame."""
     fresh = (f"t{n}" for n in count())
     terms = tuple(
         TermFrame(n, term, tuple(next(fresh) for _ in term.tensors))
@@ -68,6 +69,8 @@ def tell(start: Diagram, steps: Iterable[Step], end: Diagram | None = None) -> S
     )
     frames = [Frame(start, terms)]
     for step in steps:
+        if step.after.terms == frames[-1].diagram.terms:
+            continue
         frames.append(_next(frames[-1], step.after, step, fresh))
     if end is not None and end.terms != frames[-1].diagram.terms:
         frames.append(_next(frames[-1], end, None, fresh))

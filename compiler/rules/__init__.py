@@ -9,6 +9,7 @@ from diagrammar.rules import (
     downsampling,
     marginal,
     overlap,
+    parallel,
     restriction,
 )
 
@@ -21,5 +22,6 @@ __all__ = [
     "downsampling",
     "marginal",
     "overlap",
+    "parallel",
     "restriction",
 ]

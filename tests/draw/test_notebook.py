@@ -68,7 +68,7 @@ def test_options_choose_what_is_shown() -> None:
     (simplified,) = diagram("c --show Y --simplify --set k=1,s=1", CELL, names)
     assert simplified == spec["Y"].simplify(**values).diagram
     (trace,) = diagram("c --show Y --steps --set k=1", CELL, names)
-    assert [step.rule.name for step in trace] == ["pointwise"]
+    assert [step.rule.name for step in trace] == ["pointwise", "parallel wires"]
 
 
 @pytest.mark.parametrize(

@@ -186,7 +186,7 @@ def test_the_report_of_a_function_has_costs_plan_and_source() -> None:
     assert elements.names.count("section") == 5  # the story, its start and its step, source, plan
     assert all(link.startswith("#step-") for link in elements.links)
     # what the planner says of each step's diagram, and of the whole
-    assert re.search(r"[\d,]+ → [\d,]+ multiplications", page)
+    assert "5,832 → 86,472 multiplications" in page  # the mean that a pool takes has none
     assert f"{made.plan.multiplications:,} multiplications" in page
     for line in made.source.splitlines():
         if line:
