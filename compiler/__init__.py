@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from diagrammar.function import Function as Function
     from diagrammar.grammar.errors import DiagramError as DiagramError
     from diagrammar.library import shipped as shipped
+    from diagrammar.networks.curvature import curvature as curvature
+    from diagrammar.networks.result import Curvature as Curvature
     from diagrammar.pipeline import Pipeline as Pipeline
     from diagrammar.spec import Spec as Spec
     from diagrammar.spec import load as load
@@ -30,11 +32,13 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _PLACES = {
+    "Curvature": "diagrammar.networks.result",
     "Diagram": "diagrammar.diagram",
     "DiagramError": "diagrammar.grammar.errors",
     "Function": "diagrammar.function",
     "Pipeline": "diagrammar.pipeline",
     "Spec": "diagrammar.spec",
+    "curvature": "diagrammar.networks.curvature",
     "load": "diagrammar.spec",
     "parse": "diagrammar.spec",
     "shipped": "diagrammar.library",

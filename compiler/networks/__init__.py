@@ -1,0 +1,1 @@
+"""Curvature of whole networks: `dg.curvature`, and its result."""

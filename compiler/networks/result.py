@@ -1,0 +1,167 @@
+"""What `dg.curvature` returns: sums over examples, their means, saving, merging.
+
+Sums, not means, are what parts of a data set have in common: parts are merged by adding sums and
+numbers of examples, on one machine by `+`, on many by an all-reduce.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from torch.distributed import ProcessGroup
+
+GRAM = "gram"
+
+
+@dataclass(frozen=True)
+class Curvature:
+    """Curvature of a network, layer by layer, from `examples` examples.
+
+    `sums[layer][quantity]` is a sum over examples: "kfac_expand.A" and ".B", "kfac_reduce.A" and
+    ".B", "diag_ggn.weight" and ".bias"; `options` are those it was made with. Gram matrices are no
+    sums; they stand in `grams` and cannot be merged.
+    """
+
+    sums: Mapping[str, Mapping[str, Tensor]]
+    examples: int
+    options: Mapping[str, Any]
+    grams: Mapping[str, Tensor]
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """The names of the layers."""
+        return tuple(self.sums or self.grams)
+
+    def __repr__(self) -> str:
+        what = ", ".join(self.options.get("what", ()))
+        return f"<Curvature {what}: {len(self.layers)} layers, {self.examples} examples>"
+
+    def _mean(self, layer: str, quantity: str) -> Tensor:
+        if layer not in self.layers:
+            raise KeyError(f"no layer {layer!r}; there are {', '.join(self.layers)}")
+        if quantity not in self.sums.get(layer, {}):
+            kind = quantity.partition(".")[0]
+            raise KeyError(f"{kind} was not computed for {layer!r}; ask for what=({kind!r}, …)")
+        return self.sums[layer][quantity] / max(self.examples, 1)
+
+    def factors(self, layer: str, kind: str = "kfac_expand") -> tuple[Tensor, Tensor]:
+        """The Kronecker factors A [g, d, d] and B [g, c_out/g, c_out/g]: A ⊗ B approximates the
+        mean over examples of the Gauss–Newton matrix of one example's loss."""
+        return self._mean(layer, f"{kind}.A"), self._mean(layer, f"{kind}.B")
+
+    def diagonal(self, layer: str) -> tuple[Tensor, Tensor | None]:
+        """The Gauss–Newton diagonal's mean over examples, as weight and bias (None without)."""
+        bias = "diag_ggn.bias" in self.sums.get(layer, {})
+        by_weight = self._mean(layer, "diag_ggn.weight")
+        return by_weight, self._mean(layer, "diag_ggn.bias") if bias else None
+
+    def gram(self, layer: str | None = None) -> Tensor:
+        """Inner products of examples' gradients, [v, n, v, n] for v vectors and n examples, by one
+        layer's parameters, or by those of all layers."""
+        if not self.grams:
+            raise KeyError(f"{GRAM} was not computed; ask for what=({GRAM!r}, …)")
+        if layer is not None:
+            return self.grams[layer]
+        first, *rest = self.grams.values()
+        return sum(rest, start=first)
+
+    # -- merging -----------------------------------------------------------------------------------
+
+    def __add__(self, other: Curvature) -> Curvature:
+        """Both data sets' curvature. Raises ValueError where layers, shapes or options differ."""
+        problem = difference(self.header(), other.header())
+        if problem:
+            raise ValueError(f"these cannot be added: {problem}")
+        sums = {
+            layer: {q: value + other.sums[layer][q] for q, value in quantities.items()}
+            for layer, quantities in self.sums.items()
+        }
+        return Curvature(sums, self.examples + other.examples, self.options, {})
+
+    def header(self) -> dict[str, Any]:
+        """What must agree for two results to be added."""
+        if self.grams:
+            raise ValueError(
+                "Gram matrices of parts of a data set cannot be merged: they need every pair of "
+                "examples; compute them on one process"
+            )
+        shapes = {
+            f"{layer}/{q}": (tuple(value.shape), str(value.dtype))
+            for layer, quantities in self.sums.items()
+            for q, value in quantities.items()
+        }
+        return {"shapes": shapes, "options": dict(self.options)}
+
+    def all_reduced(self, group: ProcessGroup | None = None) -> Curvature:
+        """The sum over all processes of a group (None: all), each of which must call this.
+
+        Headers are compared first; then each sum is all-reduced, in the order of names; last, all
+        processes tell each other that they are done. A process without examples takes part with
+        zeros. Raises RuntimeError on every process that is left where one differs or is gone.
+        """
+        from diagrammar.networks.sharding import all_reduced
+
+        return all_reduced(self, group)
+
+    # -- files -------------------------------------------------------------------------------------
+
+    def save(self, path: str | Path) -> None:
+        """Write a safetensors file (`pip install 'diagrammar[save]'`)."""
+        tensors = {f"{name}": value.contiguous() for name, value in self._named()}
+        about = {"examples": self.examples, "options": dict(self.options)}
+        _safetensors().save_file(tensors, str(path), {"diagrammar": json.dumps(about)})
+
+    def _named(self) -> Iterator[tuple[str, Tensor]]:
+        for layer, quantities in self.sums.items():
+            yield from ((f"{layer}/{q}", value) for q, value in quantities.items())
+        yield from ((f"{layer}/{GRAM}", value) for layer, value in self.grams.items())
+
+    @staticmethod
+    def load(path: str | Path, device: str = "cpu") -> Curvature:
+        """Read what `save` wrote. Raises ValueError for other files."""
+        from safetensors import safe_open
+
+        _safetensors()
+        sums: dict[str, dict[str, Tensor]] = {}
+        grams: dict[str, Tensor] = {}
+        with safe_open(str(path), framework="pt", device=device) as file:
+            text = (file.metadata() or {}).get("diagrammar")
+            if text is None:
+                raise ValueError(f"{path} was not written by Curvature.save")
+            for name in file.keys():  # noqa: SIM118  # no mapping
+                layer, _, quantity = name.rpartition("/")
+                if quantity == GRAM:
+                    grams[layer] = file.get_tensor(name)
+                else:
+                    sums.setdefault(layer, {})[quantity] = file.get_tensor(name)
+        about = json.loads(text)
+        order = about["options"].get("layers", [])
+        sums = {layer: sums[layer] for layer in order if layer in sums}
+        return Curvature(sums, about["examples"], about["options"], grams)
+
+
+def _safetensors() -> Any:
+    try:
+        from safetensors import torch
+    except ImportError:
+        raise ImportError("saving needs safetensors: pip install 'diagrammar[save]'") from None
+    return torch
+
+
+def difference(first: dict[str, Any], second: dict[str, Any]) -> str | None:
+    """In what two headers differ."""
+    for name in sorted({*first["options"], *second["options"]}):
+        a, b = first["options"].get(name), second["options"].get(name)
+        if a != b:
+            return f"{name} is {a!r} in one and {b!r} in the other"
+    for name in sorted({*first["shapes"], *second["shapes"]}):
+        a, b = first["shapes"].get(name), second["shapes"].get(name)
+        if a != b:
+            return f"{name} is {a or 'missing'} in one and {b or 'missing'} in the other"
+    return None

@@ -1,0 +1,72 @@
+"""One of several processes that compute the curvature of a data set's parts: see test_sharding.
+
+python -m tests.networks.worker RANK SIZE FOLDER MODE
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from datetime import timedelta
+
+import torch
+from torch import Tensor, distributed, nn
+
+import diagrammar as dg
+
+WHAT = ("kfac_expand", "kfac_reduce", "diag_ggn")
+
+
+def network() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(1, 4, 3, stride=2), nn.ReLU(), nn.Conv2d(4, 4, 2, groups=2), nn.ReLU(),
+        nn.Flatten(), nn.Linear(16, 3),
+    )  # fmt: skip
+
+
+def data() -> list[tuple[Tensor, Tensor]]:
+    """Seven batches, the last one smaller."""
+    torch.manual_seed(1)
+    x, y = torch.randn(27, 1, 8, 8), torch.randint(0, 3, (27,))
+    return list(zip(x.split(4), y.split(4), strict=True))
+
+
+def part(rank: int, size: int, mode: str) -> Iterator[tuple[Tensor, Tensor]]:
+    """The batches of a process; in mode "killed", the second process dies before its last one."""
+    mine = data()[rank::size]
+    if mode == "empty":
+        mine = data() if rank == 0 else []
+    for n, batch in enumerate(mine):
+        if mode == "killed" and rank == 1 and n == len(mine) - 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        yield batch
+
+
+def main() -> None:
+    """Compute a part, all-reduce, write the result of all."""
+    rank, size, folder, mode = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], sys.argv[4]
+    torch.set_num_threads(1)
+    distributed.init_process_group(
+        "gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=size,
+        timeout=timedelta(seconds=60),
+    )  # fmt: skip
+    if mode == "late":  # the result of one process's part, and then nothing more of it
+        made = dg.curvature(network(), part(rank, size, mode), nn.CrossEntropyLoss(), WHAT)
+        if rank == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        made = made.all_reduced()
+    else:
+        what: str | tuple[str, ...] = "diag_ggn" if mode == "differ" and rank == 1 else WHAT
+        what = "gram" if mode == "gram" else what
+        made = dg.curvature(
+            network(), part(rank, size, mode), nn.CrossEntropyLoss(), what, distributed=True
+        )
+    torch.save((made.examples, made.sums), f"{folder}/result{rank}.pt")
+    distributed.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main()
