@@ -28,7 +28,7 @@ a{{color:inherit}}
 .law{{margin:.1rem 0;font-family:"STIX Two Text","Times New Roman",Georgia,serif;font-size:1.05rem}}
 .because,.cost{{margin:.1rem 0;color:var(--soft)}}
 .picture{{overflow-x:auto;margin:.6rem 0}}
-.picture svg{{display:block;margin:0 auto;max-width:none}}
+.picture svg{{display:block;margin:0 auto;max-width:max(100%,26rem);height:auto}}
 pre{{overflow-x:auto;padding:.6rem .8rem;border:1px solid var(--line);border-radius:6px}}
 pre{{font:13px/1.5 ui-monospace,"DejaVu Sans Mono",Menlo,monospace;margin:.4rem 0}}
 del,ins{{text-decoration:none;display:inline-block;min-width:100%}}
@@ -38,6 +38,8 @@ table{{border-collapse:collapse;margin:.4rem 0}}
 td,th{{text-align:left;padding:.15rem .9rem .15rem 0;border-bottom:1px solid var(--line)}}
 table.summary td,table.plan td:nth-child(n+3),table.plan th:nth-child(n+3){{text-align:right}}
 table.summary td,table.plan td{{font-variant-numeric:tabular-nums}}
+table.summary td{{white-space:nowrap}}
+@media (max-width:40rem){{table.summary{{font-size:.85rem}}}}
 tbody th{{font-weight:400}}
 .beside{{display:grid;gap:0 2rem}}
 .beside{{grid-template-columns:repeat(auto-fit,minmax(min(100%,34rem),1fr))}}

@@ -19,7 +19,7 @@ def summary(before: Cost | None, after: Cost | None) -> str:
     """What simplifying gains: the best plan as written, and simplified."""
     if before is None or after is None:
         return ""
-    names = ("best plan", "multiplications", "written", "peak memory", "time by the cost model")
+    names = ("best plan", "multiplications", "written", "peak", "estimate")
     head = "".join(f'<th scope="col">{name}</th>' for name in names)
     body = "".join(
         f'<tr><th scope="row">{name}</th><td>{cost.multiplications:,}</td>'
