@@ -36,6 +36,8 @@ from tests.reference import relative_error
 
 TOLERANCE = 1e-10
 SHOWN = 20
+KEPT = 100
+"""How many of another library's cases are written, beside the tables."""
 CHUNK = 50
 SUMMARY = ("right", "raised", "wrong", "worst error", "memory")
 
@@ -114,6 +116,8 @@ def library_outcome(library: str, seed: int, number: int) -> Outcome | None:
         c, theirs = asked(library, c)
     except NotAsked:
         return None
+    except ImportError:  # not a refusal: the library is not there
+        raise
     except Exception as failure:  # a refusal
         return Outcome(*about, float("inf"), 0.0, f"{type(failure).__name__}: {failure}")
     return Outcome(*about, deviation(theirs, c.expected()), 0.0)
@@ -234,7 +238,12 @@ def ask_library(console: Console, library: str, pairs: int, seed: int, save: boo
     made: list[Outcome] = []
     with tracked(console) as progress:
         for n in progress.track(range(pairs), description=library):
-            found = library_outcome(library, seed, n)
+            try:
+                found = library_outcome(library, seed, n)
+            except ImportError as missing:
+                raise typer.BadParameter(
+                    f"{missing}; pip install 'diagrammar[libraries]'", param_hint="--library"
+                ) from None
             made += [found] if found else []
     tables = library_sheets(library, made)
     for table in tables:
@@ -250,7 +259,7 @@ def ask_library(console: Console, library: str, pairs: int, seed: int, save: boo
         console.print(f"refused {count}: {reason}", markup=False, highlight=False)
     if save:
         command = f"python -m benchmarks.sweep --library {library} --pairs {pairs} --save"
-        bad = (row(o) for o in made if not o.good)
+        bad = [row(o) for o in made if not o.good][:KEPT]
         console.print("written:", *results.save(f"sweep_{library}", command, tables, bad))
 
 
