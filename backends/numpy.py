@@ -267,6 +267,40 @@ class _Run:
             out[k] = np.einsum("bgcp,bgdp->gdc", _flat(x[at]), _flat(v))
         return out.reshape(shape)
 
+    def gram(self, op: ops.Gram, shape: tuple[int, ...]) -> Array:
+        x = self.values[op.x]
+        return x @ np.swapaxes(x, -1, -2)
+
+    def window_sums(self, op: ops.WindowSums, shape: tuple[int, ...]) -> Array:
+        x = self.values[op.x]
+        for axis, stretches, step in zip(op.axes, op.stretches, op.stride, strict=True):
+            window = np.zeros((x.shape[axis], shape[axis]))
+            for start, stop, has in stretches:
+                window[start:stop:step, list(has)] += 1
+            x = np.moveaxis(np.tensordot(x, window, (axis, 0)), -1, axis)
+        return np.asarray(x)
+
+    def window_gram(self, op: ops.WindowGram, shape: tuple[int, ...]) -> Array:
+        x = _grouped(self.values[op.x], 1, op.groups)
+        out = np.zeros(shape, self.kind)
+        positions = list(itertools.product(*map(range, op.kernel)))
+        for k, m in itertools.product(positions, positions):
+            rows = [
+                [i for start, stop, has in stretch if a in has for i in range(start, stop, step)]
+                for stretch, step, a in zip(op.stretches, op.stride, k, strict=True)
+            ]
+            apart = [d * (b - a) for d, a, b in zip(op.dilation, k, m, strict=True)]
+            rows = [
+                [i for i in own if 0 <= i + d < n]
+                for own, d, n in zip(rows, apart, x.shape[3:], strict=True)
+            ]
+            near = [[i + d for i in own] for own, d in zip(rows, apart, strict=True)]
+            first, second = (_flat(_picked(x, at)) for at in (rows, near))
+            block = np.einsum("bgcp,bgdp->gcd", first, second)
+            at: Any = (slice(None), slice(None), *k, slice(None), *m)
+            out[at] = block
+        return out * float(scalar(op.scale, self.sizes))
+
     def geometry(
         self,
         op: ops.Convolution | ops.TransposedConvolution | ops.WeightGradient,
@@ -315,6 +349,13 @@ def _grouped(x: Array, axis: int, groups: int) -> Array:
     return x.reshape(*x.shape[:axis], groups, x.shape[axis] // groups, *x.shape[axis + 1 :])
 
 
+def _picked(x: Array, at: list[list[int]]) -> Array:
+    """The entries of the last axes with these indices along each."""
+    for axis, indices in enumerate(at, start=x.ndim - len(at)):
+        x = np.take(x, np.array(indices, int), axis)
+    return x
+
+
 def _flat(x: Array) -> Array:
     """[b, g, c, *p] with the positions as one axis."""
     return x.reshape(*x.shape[:3], math.prod(x.shape[3:]))
@@ -346,4 +387,7 @@ _METHODS: dict[type, Callable[[_Run, Any, tuple[int, ...]], Array]] = {
     ops.Convolution: _Run.convolution,
     ops.TransposedConvolution: _Run.transposed,
     ops.WeightGradient: _Run.weight_gradient,
+    ops.Gram: _Run.gram,
+    ops.WindowSums: _Run.window_sums,
+    ops.WindowGram: _Run.window_gram,
 }

@@ -80,6 +80,91 @@ def _return(x: Tensor, axis: int, size: int, runs: tuple[tuple[int, int, int], .
     return zeros.index_add(axis, index, x)
 '''
 
+GRAM = '''
+def _gram(x: Tensor, block: int) -> Tensor:
+    """x @ x.mT, which is symmetric: blocks of rows up to the diagonal, and those mirrored."""
+    rows = x.shape[-2]
+    out = x.new_empty(*x.shape[:-1], rows)
+    for start in range(0, rows, block):
+        stop = min(start + block, rows)
+        part = x[..., start:stop, :] @ x[..., :stop, :].mT
+        out[..., start:stop, :stop] = part
+        out[..., :start, start:stop] = part[..., :start].mT
+    return out
+'''
+
+WINDOW_SUMS = '''
+def _window_sums(
+    x: Tensor,
+    axis: int,
+    size: int,
+    stretches: tuple[tuple[int, int, tuple[int, ...]], ...],
+    step: int = 1,
+) -> Tensor:
+    """Sums along an axis over rows: entry k has the stretches (start, stop, those k) with k."""
+    found: dict[int, Tensor] = {}
+    for start, stop, inside in stretches:
+        part = x[(slice(None),) * axis + (slice(start, stop, step),)].sum(axis)
+        for k in inside:
+            found[k] = found[k] + part if k in found else part
+    zero = x.new_zeros(x.shape[:axis] + x.shape[axis + 1 :]) if len(found) < size else x
+    return torch.stack([found.get(k, zero) for k in range(size)], axis)
+'''
+
+WINDOW_GRAM = '''
+def _window_gram(
+    x: Tensor,
+    kernel: tuple[int, ...],
+    stretches: tuple[tuple[tuple[int, int, tuple[int, ...]], ...], ...],
+    stride: tuple[int, ...],
+    dilation: tuple[int, ...],
+    groups: int = 1,
+    scale: float = 1,
+) -> Tensor:
+    """Gram matrices [g, c, *k, c, *k] of the windows of x [b, g*c, *i].
+
+    The entry of k and l depends on the rows in the windows' column k and on the distance l - k.
+    Rows come in stretches (start, stop, those k); the weight gradient of x by rows of itself has
+    all distances of a stretch at once. What lies below the diagonal in the first k is mirrored.
+    """
+    n, c = len(kernel), x.shape[1] // groups
+    reach = [d * (k - 1) for d, k in zip(dilation, kernel, strict=True)]
+    before = [0, *reach[1:]]
+    pads = [p for pair in zip(before[::-1], reach[::-1], strict=True) for p in pair]
+    padded = torch.nn.functional.pad(x, pads)
+
+    def sums(
+        rows: tuple[slice, ...], near: tuple[slice, ...], taps: tuple[int, ...]
+    ) -> dict[tuple[int, ...], Tensor]:
+        """For each k of the dimensions that are left, the sum over the stretches that have it."""
+        m = len(rows)
+        if m == n:
+            v, data = (scale * x[(..., *rows)]).contiguous(), padded[(..., *near)].contiguous()
+            size = (groups * c, c, *taps)
+            return {(): _weight_gradient(data, v, size, stride, (0,) * n, dilation, groups)}
+        found: dict[tuple[int, ...], Tensor] = {}
+        for start, stop, inside in stretches[m]:
+            low, high = (0 if m == 0 else -max(inside)), kernel[m] - 1 - min(inside)
+            first, end = before[m] + dilation[m] * low, before[m] + dilation[m] * high
+            shifted = slice(start + first, stop - stride[m] + 1 + end)
+            own = slice(start, stop, stride[m])
+            parts = sums((*rows, own), (*near, shifted), (*taps, high - low + 1))
+            for k in inside:
+                first, count = (0, kernel[0] - k) if m == 0 else (-k - low, kernel[m])
+                for rest, part in parts.items():
+                    at, some = (k, *rest), part.narrow(2 + m, first, count)
+                    found[at] = found[at] + some if at in found else some
+        return found
+
+    out = x.new_zeros(groups, c, *kernel, c, *kernel)
+    for k, part in sums((), (), ()).items():
+        block = part.unflatten(0, (groups, c))
+        out[(slice(None), slice(None), *k, slice(None), slice(k[0], None))] = block
+        later = block[:, :, :, 1:].permute(0, 2, *range(3, n + 3), 1)
+        out[(slice(None), slice(None), slice(k[0] + 1, None), ..., *k)] = later
+    return out
+'''
+
 CAST = '''
 def _cast(x: Tensor, dtype: torch.dtype) -> Tensor:
     """x in this dtype; a complex x in the complex dtype of this precision."""
@@ -122,6 +207,9 @@ HELPERS = {
     "_place": PLACE,
     "_pick": PICK,
     "_return": RETURN,
+    "_gram": GRAM,
+    "_window_sums": WINDOW_SUMS,
     "_cast": CAST,
     "_weight_gradient": WEIGHT_GRADIENT,
+    "_window_gram": WINDOW_GRAM,
 }

@@ -17,7 +17,14 @@ WIDTH = 100
 _CHAIN = 88  # a longer line is not made by joining steps
 _VIEWS = (ops.Reshape, ops.Permute, Index, ops.Window, ops.Diagonal, ops.Expand, Flips)
 _METHODS = (*_VIEWS, ops.Sum, ops.Cast)
-_CONTRACTIONS = (ops.Einsum, ops.Convolution, ops.TransposedConvolution, ops.WeightGradient)
+_CONTRACTIONS = (
+    ops.Einsum,
+    ops.Gram,
+    ops.WindowGram,
+    ops.Convolution,
+    ops.TransposedConvolution,
+    ops.WeightGradient,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -258,6 +258,33 @@ class Writer:
                 names.setdefault(label, axis)
         return write_einsum(op, (a, b), names)
 
+    def _gram(self, op: ops.Gram, step: Step, x: Code) -> Code:
+        return call(self.helper("_gram"), x.text, f"block={op.block}")
+
+    def _window_sums(self, op: ops.WindowSums, step: Step, x: Code) -> Code:
+        written = x.text
+        for axis, stretches, stride in zip(op.axes, op.stretches, op.stride, strict=True):
+            last = [f"step={stride}"] if stride != 1 else []
+            size = self.scope.size(step.shape[axis])
+            written = call(
+                self.helper("_window_sums"), written, str(axis), size, str(stretches), *last
+            ).text
+        return Code(written)
+
+    def _window_gram(self, op: ops.WindowGram, step: Step, x: Code) -> Code:
+        self.helper("_weight_gradient")
+        options = {"kernel": op.kernel, "stretches": op.stretches}
+        options |= {"stride": op.stride, "dilation": op.dilation}
+        written = [f"{name}={value}" for name, value in options.items()]
+        written += [f"groups={op.groups}"] if op.groups != 1 else []
+        written += [] if op.scale == 1 else [f"scale={self._ratio(op.scale)}"]
+        return call(self.helper("_window_gram"), x.text, *written)
+
+    def _ratio(self, factor: Dim) -> str:
+        """A factor as a quotient."""
+        n, d = sympy.fraction(sympy.together(scalar.rational(factor)))
+        return self._number(n) if d == 1 else f"{self._number(n)} / {atom(self._number(d))}"
+
     def _convolution(
         self, op: ops.Convolution, step: Step, x: Code, weight: Code, *bias: Code
     ) -> Code:
@@ -346,6 +373,9 @@ _METHODS: dict[type, Callable[..., Code]] = {
     ops.Concat: Writer._concat,
     ops.Stack: Writer._stack,
     ops.Einsum: Writer._einsum,
+    ops.Gram: Writer._gram,
+    ops.WindowSums: Writer._window_sums,
+    ops.WindowGram: Writer._window_gram,
     ops.Convolution: Writer._convolution,
     ops.TransposedConvolution: Writer._transposed,
     ops.WeightGradient: Writer._weight_gradient,

@@ -272,6 +272,45 @@ class Einsum:
 
 
 @dataclass(frozen=True, slots=True)
+class Gram(_Unary):
+    """x·xᵀ over the last axis of x [*batch, rows, depth] → [*batch, rows, rows]: symmetric, so that
+    a product is made for each block of `block` rows up to the diagonal, and mirrored."""
+
+    block: int
+
+
+Stretches = tuple[tuple[int, int, tuple[int, ...]], ...]
+"""Runs of rows: start, stop, and the kernel positions k whose windows have them in their column."""
+
+
+@dataclass(frozen=True, slots=True)
+class WindowSums(_Unary):
+    """Sums over rows: along each of `axes`, entry k of the result is the sum of x over the
+    stretches that have k, in steps of the axis' stride."""
+
+    axes: tuple[int, ...]
+    stretches: tuple[Stretches, ...]
+    stride: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WindowGram(_Unary):
+    """The Gram matrix of the windows of x [b, g·c, *i] for each group, times `scale`:
+    [g, c, *k, c, *k].
+
+    `stretches` has the runs of rows of each dimension, in steps of the stride. The entry of k and l
+    is the sum of x[i]·x[i + dilation·(l − k)] over the rows of k; outside, x is zero.
+    """
+
+    kernel: tuple[int, ...]
+    stretches: tuple[Stretches, ...]
+    stride: tuple[int, ...]
+    dilation: tuple[int, ...]
+    groups: int = 1
+    scale: Dim = 1
+
+
+@dataclass(frozen=True, slots=True)
 class Convolution:
     """Native convolution: x [b, g·ci, *i], weight [g·co, ci, *k] → [b, g·co, *o]; symmetric zero
     padding; plus `bias` [g·co], if given."""
@@ -349,6 +388,9 @@ Operation = (
     | Concat
     | Stack
     | Einsum
+    | Gram
+    | WindowSums
+    | WindowGram
     | Convolution
     | TransposedConvolution
     | WeightGradient

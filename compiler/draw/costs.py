@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from diagrammar.diagram import Diagram
 from diagrammar.plan.cost import DEFAULT
 from diagrammar.plan.planner import plan
+from diagrammar.plan.pricing import price
 from diagrammar.plan.report import Plan
 from diagrammar.plan.search import Options
+from diagrammar.program import Indicator
 
 _LIMIT = 40
 """Of derivations with more diagrams than this, only the ends are planned."""
@@ -51,5 +53,7 @@ def _cost(diagram: Diagram, native: bool) -> Cost | None:
         return None
     planned = plan(diagram.name, [diagram], diagram.operands, Options(native=native))
     found = Plan(planned)
-    seconds = sum(cost for _, _, cost in planned.trees)
+    steps = planned.program.steps
+    dense = any(isinstance(s.operation, Indicator) and len(s.shape) > 2 for s in steps)
+    seconds = DEFAULT.dense_pattern if dense else price(planned.program, DEFAULT)
     return Cost(found.multiplications, found.written, found.peak(), seconds)

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 Labels = tuple[str, ...]
 _WORDS = {
     "Einsum": "contract",
+    "Gram": "Gram matrix",
+    "WindowSums": "sums of windows",
+    "WindowGram": "Gram matrix of windows",
     "Convolution": "convolution",
     "TransposedConvolution": "transposed convolution",
     "WeightGradient": "weight gradient",

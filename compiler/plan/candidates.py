@@ -10,18 +10,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from diagrammar import program as ops
-from diagrammar.diagram import Declared, Diagram
+from diagrammar.diagram import Declared, Diagram, Network
 from diagrammar.gram import gram_form
 from diagrammar.pipeline import Pipeline, Simplified
+from diagrammar.plan.correlation import recognise
 from diagrammar.plan.cost import Machine
 from diagrammar.plan.fusion import with_bias
 from diagrammar.plan.memory import peak_elements
-from diagrammar.plan.planner import Planned, plan
+from diagrammar.plan.native import whole
+from diagrammar.plan.planner import Planned, Shortcut, plan
 from diagrammar.plan.pricing import price
 from diagrammar.plan.products import as_convolutions
-from diagrammar.plan.search import Options
+from diagrammar.plan.search import Options, Search
+from diagrammar.plan.sums import as_sums
+from diagrammar.plan.symmetric import as_grams
+from diagrammar.plan.tree import Tree
+from diagrammar.plan.units import without_units
 
 
 @dataclass(frozen=True)
@@ -63,7 +70,9 @@ def candidates(
     if native and any(a.diagram != b.diagram for a, b in zip(written, simplified, strict=True)):
         starts.append(("as written: ", written))
     for prefix, start in starts:
-        for title, options in _searches(start, machine, native=native, library_only=bool(prefix)):
+        for title, options, shortcut in _searches(
+            start, machine, native=native, library_only=bool(prefix)
+        ):
             planned = plan(
                 name,
                 [s.diagram for s in start],
@@ -71,9 +80,12 @@ def candidates(
                 options,
                 doc=doc(start),
                 accumulate=accumulate,
+                shortcut=shortcut,
             )
-            add(prefix + title, with_bias(planned), start)
-            if native and not prefix:
+            add(prefix + title, as_grams(with_bias(planned)), start)
+            if not prefix and shortcut is None:
+                add(f"{title}, sums of rows", as_grams(as_sums(with_bias(planned))), start)
+            if native and not prefix and shortcut is None:
                 calls = with_bias(as_convolutions(planned, lambda _op, _steps: True))
                 add(f"{title}, products as convolutions", calls, start)
     return sorted(made, key=lambda c: c.cost)
@@ -81,22 +93,37 @@ def candidates(
 
 def _searches(
     start: Sequence[Simplified], machine: Machine, *, native: bool, library_only: bool
-) -> Iterator[tuple[str, Options]]:
+) -> Iterator[tuple[str, Options, Shortcut | None]]:
     """The ways to search, by what they are called."""
+    cheap = Options(machine=replace(machine, library_discount=0.05))
+    one_call = partial(_one_call, cheap)
+    if native and any(_knows(one_call, s.diagram) for s in start):
+        yield "one library call", cheap, one_call
     if library_only:
-        yield "library calls", Options(machine=replace(machine, library_discount=0.05))
+        yield "library calls", cheap, None
         return
     if not any(list(t.relations()) for s in start for t in s.diagram.terms):
-        yield "products", Options(machine=machine)  # nothing but products, in one way
+        yield "products", Options(machine=machine), None  # nothing but products, in one way
         return
     if native:
-        yield "library calls", Options(machine=machine)
-    yield "views and products", Options(machine=machine, native=False)
+        yield "library calls", Options(machine=machine), None
+    yield "views and products", Options(machine=machine, native=False), None
     if any(_paired(s.diagram) for s in start):
-        yield "row by row", Options(machine=machine, native=False, paired=0)
+        yield "row by row", Options(machine=machine, native=False, paired=0), None
         if native:
             batched = Options(machine=machine, native=False, paired=0, batched=True)
-            yield "row by row, library calls", batched
+            yield "row by row, library calls", batched, None
+            if any(_knows(recognise, s.diagram) for s in start):
+                yield "stretches of rows", Options(machine=machine), recognise
+
+
+def _knows(shortcut: Shortcut, diagram: Diagram) -> bool:
+    """Whether a shortcut has a tree for some term."""
+    return any(shortcut(t, diagram.open) for t in without_units(diagram).terms)
+
+
+def _one_call(options: Options, term: Network, open_wires: Sequence[str]) -> Tree | None:
+    return whole(Search(term, tuple(open_wires), options))
 
 
 def _paired(diagram: Diagram) -> bool:

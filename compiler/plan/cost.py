@@ -1,8 +1,11 @@
 """The cost model: seconds from multiplications, bytes and calls.
 
-The numbers are those of one core of a current x86 server; only their ratios matter for a choice.
-Structured steps cost what they do: a view costs a call, a window costs the copy that its reader
-makes, a native convolution its multiplications without the unfolded copy.
+`Machine` has the rates of one device; `plan.calibrate` measures them, `plan.devices` keeps them.
+The defaults are those of one core of a current x86 server, in float32. Structured steps cost what
+they do: a view costs a call, a window the copy that its reader makes, a native convolution its
+multiplications without the unfolded copy. `plan.pricing` reads shapes and strides off a program and
+asks `moved`, `matmul` and `library`; `plan.search`, which knows neither, asks the four methods
+before those.
 """
 
 from __future__ import annotations
@@ -12,37 +15,56 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What a step costs: seconds a multiplication, a byte, a call.
+    """What a step costs, in seconds for one of each.
+
+    call: a view. launch: a call that computes. library: a library convolution, without its work.
+    byte: a byte read or written in order; scattered: in another order than it lies in; reorder: by
+    a library convolution, which has a layout of its own. fresh: a byte of a result above `large`
+    bytes, which comes as new pages from the system. product: a multiplication of a matrix product;
+    entry: an entry of its operands and result; matrix: each product of a batch; narrow: fewer
+    columns take as long as these. convolution: a multiplication of a library convolution; image:
+    each of its batch; weight: an entry of a weight gradient; strided: how many times longer an
+    input gradient with stride takes; outer: so many output channels run at half the speed;
+    many: so do weight gradients of a kernel of size one over so many positions; depthwise,
+    depthwise_weight: a multiplication where each group has one channel (for the weight gradient
+    times the kernel's entries).
 
     A dense I×O×K pattern costs `dense_pattern` seconds: it is the last resort, never a choice.
     """
 
-    multiplication: float = 1 / 3.0e10
-    byte: float = 1 / 6.0e9
-    call: float = 4e-6
+    call: float = 1.5e-6
+    launch: float = 4e-6
+    library: float = 1.5e-5
+    image: float = 2.3e-7
+    weight: float = 2e-9
+    byte: float = 1 / 3.5e10
+    scattered: float = 1 / 1.2e10
+    reorder: float = 1 / 1.1e10
+    fresh: float = 4.5e-10
+    large: int = 24 * 2**20
+    product: float = 1 / 4.8e10
+    entry: float = 3e-10
+    matrix: float = 1e-7
+    narrow: int = 16
+    convolution: float = 1 / 1.0e11
+    strided: float = 1.65
+    many: float = 4000.0
+    outer: float = 10.0
+    depthwise: float = 1 / 5.7e10
+    depthwise_weight: float = 1 / 1.1e11
     itemsize: int = 4
     dense_pattern: float = 1e6
-    product: float = 1 / 4.2e10
-    thin: float = 8.0
-    convolution: float = 1 / 1.0e11
-    gradient: float = 1 / 1.0e11
-    few: float = 12.0
-    many: float = 4000.0
-    scattered: float = 1 / 1.5e9
-    reorder: float = 1 / 2.2e9
     library_discount: float = 1.0
+
+    # -- what the search asks ----------------------------------------------------------------------
 
     def contraction(self, multiplications: int, elements: int) -> float:
         """A pairwise contraction that reads and writes `elements` in all."""
-        return (
-            multiplications * self.multiplication
-            + elements * self.itemsize * self.byte
-            + 2 * self.call
-        )
+        return multiplications * self.product + elements * self.entry + 2 * self.launch
 
     def copy(self, elements: int) -> float:
         """Something that writes `elements`."""
-        return elements * self.itemsize * self.byte + self.call
+        return self.launch + elements * self.itemsize * self.scattered + self.new(elements)
 
     def view(self) -> float:
         """Something that moves nothing."""
@@ -51,44 +73,77 @@ class Machine:
     def native(self, multiplications: int, elements: int, efficiency: float = 1.0) -> float:
         """A library convolution, at a part of the machine's speed."""
         return self.library_discount * (
-            multiplications * self.multiplication / efficiency
-            + elements * self.itemsize * self.byte
-            + 2 * self.call
+            multiplications * self.convolution / efficiency
+            + elements * self.itemsize * self.reorder
+            + self.library
         )
 
     # -- what `pricing` asks -----------------------------------------------------------------------
 
-    def moved(self, elements: int, *, scattered: bool) -> float:
-        """Something that reads and writes `elements` in all, in order or not."""
+    def new(self, elements: int) -> float:
+        """The pages of a result of so many entries."""
+        size = elements * self.itemsize
+        return size * self.fresh if size > self.large else 0.0
+
+    def moved(self, read: int, written: int, *, scattered: bool) -> float:
+        """Something that reads and writes entries, in order or not."""
         rate = self.scattered if scattered else self.byte
-        return elements * self.itemsize * rate + self.call
+        return self.launch + (read + written) * self.itemsize * rate + self.new(written)
 
-    def matmul(self, multiplications: int, rows: int, columns: int, depth: int) -> float:
-        """A product of matrices (or a batch of them); thin ones are slower."""
-        part = min(rows, columns) / (min(rows, columns) + self.thin) * depth / (depth + self.thin)
-        return multiplications * self.product / part
-
-    def library(
-        self,
-        kind: str,
-        multiplications: int,
-        inner: int,
-        outer: int,
-        kernel: int,
-        positions: int,
-        groups: int,
-        elements: int,
-    ) -> float:
-        """A library convolution with so many channels a group; few channels are slower, and so are
-        weight gradients of size one over many positions."""
-        few = self.few if groups == 1 else self.few / 4
-        rate = self.convolution if kind != "WeightGradient" else self.gradient
-        if kernel == 1 and kind == "WeightGradient":
-            rate *= 1 + positions / self.many
-        part = inner * kernel / (inner * kernel + few) * outer / (outer + few)
+    def matmul(self, multiplications: int, entries: int, written: int, batch: int) -> float:
+        """A batch of products of matrices with so many entries in all, `written` of them new."""
+        new = self.new(written)
         return (
-            multiplications * rate / part + elements * self.itemsize * self.reorder + 8 * self.call
+            self.launch
+            + multiplications * self.product
+            + (entries - (written if new else 0)) * self.entry
+            + batch * self.matrix
+            + new
         )
+
+    def convolved(
+        self, multiplications: int, channels: int, read: int, written: int, images: int
+    ) -> float:
+        """A library convolution or transposed convolution of a batch of images with so many output
+        channels a group; the input is reordered before, the result afterwards."""
+        return (
+            self.library
+            + images * self.image
+            + multiplications * self.convolution * (channels + self.outer) / channels
+            + (read + written) * self.itemsize * self.reorder
+            + self.new(read)
+            + 2 * self.new(written)
+        )
+
+    def weighed(
+        self,
+        multiplications: int,
+        channels: int,
+        read: tuple[int, int],
+        written: int,
+        positions: int = 0,
+    ) -> float:
+        """A library weight gradient of input and cotangent with so many entries each; `positions`
+        for a kernel of size one."""
+        part = channels / (channels + self.outer) / (1 + positions / self.many)
+        return (
+            self.library
+            + multiplications * self.convolution / part
+            + (sum(read) + written) * self.itemsize * self.reorder
+            + written * self.weight
+            + sum(self.new(n) for n in read)
+            + self.new(3 * written)
+        )
+
+    def depthwise_call(self, multiplications: int, read: int, written: int) -> float:
+        """A library convolution with one channel a group, in and out."""
+        moved = (read + written) * self.itemsize * self.reorder
+        return self.library + multiplications * self.depthwise + moved + 2 * self.new(written)
+
+    def depthwise_weights(self, multiplications: int, kernel: int, read: int) -> float:
+        """Its weight gradient."""
+        moved = read * self.itemsize * self.reorder
+        return self.library + multiplications * kernel * self.depthwise_weight + moved
 
 
 DEFAULT = Machine()

@@ -12,11 +12,13 @@ from diagrammar import program as ops
 from diagrammar.diagram import Network, Operand, product
 from diagrammar.plan.calls import native_call
 from diagrammar.plan.contracting import contracted, order_of, ready, scaled_early
+from diagrammar.plan.correlation import correlated
 from diagrammar.plan.placing import fold, spread
 from diagrammar.plan.reading import picked, read
 from diagrammar.plan.rows import paired
 from diagrammar.plan.search import estimate
 from diagrammar.plan.tree import (
+    Correlated,
     Dense,
     Fold,
     Join,
@@ -56,6 +58,9 @@ class Lowering:
         factor = self.network.scalar
         have = {w for t in self.network.tensors for w in t.wires}
         order = [w for w in self.open if w in have]
+        if isinstance(tree, Correlated):
+            with self.about(tree.relations):
+                return self.writer.permute(correlated(self, tree, factor), order)
         if isinstance(tree, Join):
             left, right = ready(self, tree)
             left, right, factor = scaled_early(self, left, right, order, factor)
@@ -106,6 +111,8 @@ class Lowering:
                 return native_call(self, tree)
             case Paired():
                 return paired(self, tree)
+            case Correlated():
+                return correlated(self, tree, 1)
         return self.writer.sum(made, self.needed(tree))
 
     def elements(self, value: Value) -> int:
@@ -155,7 +162,7 @@ def _positions(node: Tree) -> tuple[int, ...]:
     match node:
         case Leaf() | Dense() | Read() | Fold() | Spread() | Pick() | Return():
             return (node.at,)
-        case Native():
+        case Native() | Correlated():
             return node.relations
         case Paired():
             return (node.at,)

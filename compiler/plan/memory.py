@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from diagrammar import program as ops
 from diagrammar.diagram import product
@@ -67,6 +68,33 @@ def elements(step: ops.Step) -> int:
     return int(product(estimate(s) for s in step.shape))
 
 
+def workspace(program: ops.Program, step: ops.Step) -> int:
+    """Entries that a step's helper holds beside its operand and its result."""
+    op = step.operation
+    if isinstance(op, ops.Gram):
+        return elements(step) * op.block // max(estimate(step.shape[-1]), 1)
+    if isinstance(op, ops.WindowSums):
+        shape = [estimate(s) for s in program.steps[op.x].shape]
+        held = 0
+        for axis, stretches in zip(op.axes, op.stretches, strict=True):
+            shape[axis] = estimate(step.shape[axis]) + len(stretches)
+            held = max(held, 2 * int(product(shape)))
+        return held
+    if isinstance(op, ops.WindowGram):
+        return _of_windows(op, [estimate(s) for s in program.steps[op.x].shape])
+    return 0
+
+
+def _of_windows(op: ops.WindowGram, x: Sequence[int]) -> int:
+    """The padded operand, the copies of the largest stretch, its gradient, and the sums."""
+    pads = [d * (k - 1) for d, k in zip(op.dilation, op.kernel, strict=True)]
+    padded = x[0] * x[1] * int(product(n + 2 * p for n, p in zip(x[2:], pads, strict=True)))
+    blocks = x[1] * (x[1] // op.groups)
+    distances = int(product(2 * k - 1 for k in op.kernel[1:])) * op.kernel[0]
+    sums = int(product(k * k for k in op.kernel[1:])) * op.kernel[0] * (op.kernel[0] + 1) // 2
+    return 2 * padded + int(product(x)) + blocks * (2 * distances + sums)
+
+
 def peak_elements(program: ops.Program) -> int:
     """The most entries alive at once beyond the operands, results included."""
     owner = owners(program)
@@ -77,7 +105,7 @@ def peak_elements(program: ops.Program) -> int:
     for at, step in enumerate(program.steps):
         fresh = owner[at] == at and not isinstance(step.operation, ops.Operand)
         alive += elements(step) if fresh else 0
-        peak = max(peak, alive)
+        peak = max(peak, alive + workspace(program, step))
         for value in set(range(at + 1)):
             gone = owner[value] == value and last[value] == at
             if gone and not isinstance(program.steps[value].operation, ops.Operand):

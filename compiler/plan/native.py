@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from diagrammar.diagram import Operand
 from diagrammar.plan.tree import Native, NativeKind, Read, Spread, Tree, walk
 from diagrammar.relation import ConvForm
 from diagrammar.scalar import floor_div, nonnegative
@@ -43,7 +44,8 @@ def recognise(search: Moves, a: Entry, b: Entry, between: Sequence[int]) -> Entr
     kind, exchange = ROLES[role]
     left, right = (b, a) if exchange else (a, b)
     forms = [search.forms[at] for at in between]
-    if len({w for form in forms for w in (form.i, form.o, form.k)}) < 3 * len(forms):
+    ends = [w for form in forms for w in (form.i, form.o, form.k) if w is not None]
+    if len(set(ends)) < len(ends):
         return None  # two relations that share a wire are no two dimensions
     if not all(fits(kind, form) for form in forms):
         return None
@@ -64,6 +66,17 @@ def recognise(search: Moves, a: Entry, b: Entry, between: Sequence[int]) -> Entr
 
     tree = Native(kind, left.tree, right.tree, tuple(between))
     return Entry(tensors, wires, cost, tree, parts=(left, right))
+
+
+def whole(search: Moves) -> Tree | None:
+    """The one library call that a network of two operands is; None if it is none."""
+    operands = [n for n, t in enumerate(search.network.tensors) if isinstance(t, Operand)]
+    relations = [n for n, t in enumerate(search.network.tensors) if n not in operands]
+    if len(operands) != 2 or not all(n in search.forms for n in relations):
+        return None
+    first, second = (search.leaf(n) for n in operands)
+    found = recognise(search, first, second, relations)
+    return None if found is None else found.tree
 
 
 def _efficiency(search: Moves, kind: NativeKind, left: Entry, right: Entry, needed: int) -> float:

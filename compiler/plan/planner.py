@@ -3,7 +3,7 @@ them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import sympy
@@ -19,6 +19,9 @@ from diagrammar.plan.writer import Origin, Value, Writer
 from diagrammar.relation import Relation
 from diagrammar.scalar import Dim, equal, expand, nonnegative, text
 
+Shortcut = Callable[[Network, Sequence[str]], Tree | None]
+"""The tree for a term, known without a search; None where it is not."""
+
 
 @dataclass(frozen=True)
 class Planned:
@@ -26,7 +29,7 @@ class Planned:
     diagrams each step brings in (a contraction of earlier values brings in none)."""
 
     program: ops.Program
-    trees: tuple[tuple[str, Tree, float], ...]
+    trees: tuple[tuple[str, Tree], ...]
     origins: tuple[frozenset[Origin], ...] = ()
 
     def rewritten(self, writer: Writer, results: Sequence[int]) -> Planned:
@@ -64,21 +67,28 @@ def plan(
     *,
     doc: str = "",
     accumulate: str | None = None,
+    shortcut: Shortcut | None = None,
 ) -> Planned:
-    """The cheapest program that the cost model finds for some diagrams together."""
+    """The cheapest program that the cost model finds for some diagrams together.
+
+    A `shortcut` knows the tree of some terms; only the others are searched.
+    """
     writer = _Casting(accumulate) if accumulate else Writer()
-    trees: list[tuple[str, Tree, float]] = []
+    trees: list[tuple[str, Tree]] = []
     results = []
     for at, whole in enumerate(diagrams):
         diagram = without_units(whole)
         values: list[Value] = []
         for number, squeezed in _nonzero(diagram):
-            term, kept = _windowed(squeezed, places(whole.terms[number]), options.paired)
+            term, kept = squeezed, places(whole.terms[number])
+            tree = shortcut(term, diagram.open) if shortcut else None
+            if tree is None:
+                term, kept = _windowed(squeezed, kept, options.paired)
             if _tensors(term):
-                best = Search(term, diagram.open, options).best()
-                trees.append((diagram.name, best.tree, best.cost))
+                tree = tree or Search(term, diagram.open, options).best().tree
+                trees.append((diagram.name, tree))
                 origins = [(at, number, place) for place in kept]
-                values.append(Lowering(writer, term, diagram.open, origins).term(best.tree))
+                values.append(Lowering(writer, term, diagram.open, origins).term(tree))
             else:
                 values.append(_constant(writer, diagram, term, operands))
         result = _combined(writer, diagram, values, operands, axis_names(whole.axes))

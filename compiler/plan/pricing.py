@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 from diagrammar import program as ops
@@ -9,6 +10,8 @@ from diagrammar.diagram import product
 from diagrammar.plan.cost import Machine
 from diagrammar.plan.search import estimate
 from diagrammar.plan.strides import Placed, placed, reshaped
+
+Library = ops.Convolution | ops.TransposedConvolution | ops.WeightGradient
 
 
 def price(program: ops.Program, machine: Machine) -> float:
@@ -35,8 +38,14 @@ def _seconds(step: ops.Step, at: int, places: Sequence[Placed], machine: Machine
             return machine.view()
         case ops.Einsum():
             return _contraction(op, places, written, machine)
+        case ops.Gram():
+            return _gram(op, places[op.x].shape, machine)
         case ops.Convolution() | ops.TransposedConvolution() | ops.WeightGradient():
             return _native(op, shape, places, machine)
+        case ops.WindowSums():
+            return _sums(op, places[op.x].shape, shape, machine)
+        case ops.WindowGram():
+            return _windows(op, places[op.x].shape, shape, machine)
     if not places[at].copied:
         return machine.view()
     read = sum(int(product(places[v].shape)) for v in op.inputs)
@@ -45,7 +54,7 @@ def _seconds(step: ops.Step, at: int, places: Sequence[Placed], machine: Machine
     scattered = isinstance(op, ops.Reshape | ops.Fold) or any(
         not places[v].contiguous for v in op.inputs
     )
-    return machine.moved(read + written, scattered=scattered)
+    return machine.moved(read, written, scattered=scattered)
 
 
 def _contraction(op: ops.Einsum, places: Sequence[Placed], written: int, machine: Machine) -> float:
@@ -54,32 +63,32 @@ def _contraction(op: ops.Einsum, places: Sequence[Placed], written: int, machine
         for v, t in zip(op.values, op.terms, strict=True)
         for n, s in zip(t, places[v].shape, strict=True)
     }
-    swept = product(sizes.values())
     read = sum(int(product(places[v].shape)) for v in op.values)
-    if len(op.values) == 1:
-        return machine.moved(read + written, scattered=False)
-    shared = [n for n in op.terms[0] if n in op.terms[1]]
+    shared = [n for n in op.terms[0] if len(op.terms) > 1 and n in op.terms[1]]
     summed = [n for n in shared if n not in op.out]
     if not summed:
-        return machine.moved(read + written, scattered=False)
-    depth = int(product(sizes[n] for n in summed))
-    widths = [1, 1]
-    for side, term in enumerate(op.terms):
-        last = max(n for n, label in enumerate(term) if label in summed)
-        first = min(n for n, label in enumerate(term) if label in summed)
-        own = [n for n in term if n not in shared]
-        behind = [n for n in own if term.index(n) > last]
-        before = [n for n in own if term.index(n) < first]
-        widths[side] = int(product(sizes[n] for n in (behind or before or own)))
-    seconds = machine.matmul(int(swept), widths[0], widths[1], depth)
-    copies = sum(
-        int(product(places[v].shape))
-        for v, t in zip(op.values, op.terms, strict=True)
-        if not _is_matrix(places[v], [label in summed for label in t], [n in shared for n in t])
-    )
-    if copies:
-        seconds += machine.moved(2 * copies, scattered=True)
-    return seconds + machine.moved(read + written, scattered=False)
+        return machine.moved(read, written, scattered=False)
+    batch = int(product(sizes[n] for n in shared if n in op.out))
+    if batch == 1:  # one side alone may have axes in front that stay: a batch with shared weights
+        batch = max(_in_front(term, summed, sizes) for term in op.terms)
+    last = next((n for n in reversed(op.out) if n not in shared), None)
+    side = next((t for t in op.terms if last in t), ())
+    columns = int(product(sizes[n] for n in side if n not in shared))
+    swept = int(product(sizes.values())) * max(columns, machine.narrow) // columns
+    seconds = machine.matmul(swept, read + written, written, batch)
+    for value, term in zip(op.values, op.terms, strict=True):
+        place = places[value]
+        if not _is_matrix(place, [n in summed for n in term], [n in shared for n in term]):
+            size = int(product(place.shape))
+            seconds += machine.moved(size, size, scattered=True)
+    return seconds
+
+
+def _in_front(term: Sequence[int], summed: Sequence[int], sizes: dict[int, int]) -> int:
+    """The entries of the axes before the summed ones, where others stand behind."""
+    first = min(n for n, label in enumerate(term) if label in summed)
+    behind = any(label not in summed for label in term[first:])
+    return int(product(sizes[n] for n in term[:first])) if behind else 1
 
 
 def _is_matrix(value: Placed, summed: Sequence[bool], shared: Sequence[bool]) -> bool:
@@ -97,27 +106,90 @@ def _is_matrix(value: Placed, summed: Sequence[bool], shared: Sequence[bool]) ->
     return not steps or min(steps) <= 1
 
 
-def _native(
-    op: ops.Convolution | ops.TransposedConvolution | ops.WeightGradient,
-    shape: Sequence[int],
-    places: Sequence[Placed],
-    machine: Machine,
-) -> float:
+def _gram(op: ops.Gram, shape: Sequence[int], machine: Machine) -> float:
+    """Blocks up to the diagonal, then two copies of each."""
+    *batch, rows, depth = shape
+    many, blocks = int(product(batch)), -(-rows // op.block)
+    swept = many * rows * rows * depth * (blocks + 1) // (2 * blocks)
+    read = many * rows * depth * (blocks + 3) // 2
+    written = many * rows * rows
+    seconds = machine.matmul(swept, read + written, 0, many * blocks)
+    copies = machine.moved(written, written, scattered=True)
+    return seconds + copies + 5 * blocks * machine.launch
+
+
+def _native(op: Library, shape: Sequence[int], places: Sequence[Placed], machine: Machine) -> float:
     x = places[op.x].shape
     other = places[op.cotangent if isinstance(op, ops.WeightGradient) else op.weight].shape
     groups = estimate(op.groups)
-    moved = int(product(shape)) + int(product(x)) + int(product(other))
     if isinstance(op, ops.WeightGradient):
-        swept = int(product(shape)) * other[0] * int(product(other[2:]))
-        inner, outer, kernel = shape[1], shape[0] // groups, int(product(shape[2:]))
-        positions = int(product(other[2:]))
-    elif isinstance(op, ops.Convolution):
-        swept = int(product(shape)) * int(product(other[1:]))
-        inner, outer, kernel = other[1], other[0] // groups, int(product(other[2:]))
-        positions = int(product(shape[2:]))
+        return _weight_gradient(x, other, shape, groups, machine)
+    written = int(product(shape))
+    read = int(product(x)) + int(product(other))
+    if isinstance(op, ops.Convolution):
+        swept = written * int(product(other[1:]))
+        inner, outer = other[1], other[0] // groups
     else:
         swept = int(product(x)) * int(product(other[1:]))
-        inner, outer, kernel = other[0] // groups, other[1], int(product(other[2:]))
-        positions = int(product(x[2:]))
-    kind = type(op).__name__
-    return machine.library(kind, swept, inner, outer, kernel, positions, groups, moved)
+        inner, outer = other[0] // groups, other[1]
+        if any(estimate(s) > 1 for s in op.stride):
+            swept = int(swept * machine.strided)
+    copies = 0.0 if places[op.x].contiguous else machine.moved(read, read, scattered=True)
+    if groups > 1 and inner == outer == 1:
+        return copies + machine.depthwise_call(swept, read, written)
+    return copies + machine.convolved(swept, outer, read, written, x[0])
+
+
+def _weight_gradient(
+    x: Sequence[int], v: Sequence[int], shape: Sequence[int], groups: int, machine: Machine
+) -> float:
+    """Input [b, g·ci, *i] and cotangent [b, g·co, *o] to [g·co, ci, *k]."""
+    written = int(product(shape))
+    swept = written * v[0] * int(product(v[2:]))
+    read = int(product(x)), int(product(v))
+    if len(v) > 2:
+        swept = swept * (v[-1] + 2) // v[-1]  # short rows
+    if groups > 1 and shape[1] == 1 and shape[0] == groups:
+        return machine.depthwise_weights(swept, int(product(shape[2:])), sum(read))
+    positions = int(product(v[2:])) if product(shape[2:]) == 1 else 0
+    return machine.weighed(swept, shape[0] // groups, read, written, positions)
+
+
+def _sums(op: ops.WindowSums, x: Sequence[int], shape: Sequence[int], machine: Machine) -> float:
+    """Each axis in turn: all rows are read once, each k is a sum of a few stretches of them."""
+    sizes, seconds = list(x), 0.0
+    for axis, stretches in zip(op.axes, op.stretches, strict=True):
+        read = int(product(sizes))
+        parts = sum(len(has) for _, _, has in stretches)
+        sizes[axis] = shape[axis]
+        written = int(product(sizes))
+        calls = 2 * len(stretches) + parts + 1
+        moved = read + written * 3 * parts // sizes[axis]
+        seconds += machine.moved(moved, 0, scattered=False) + calls * machine.launch
+    return seconds
+
+
+def _windows(op: ops.WindowGram, x: Sequence[int], shape: Sequence[int], machine: Machine) -> float:
+    """A weight gradient for each combination of stretches, and the sums that are made of them."""
+    channels = x[1] // op.groups
+    pads = [d * (k - 1) for d, k in zip(op.dilation, op.kernel, strict=True)]
+    padded = int(product(n + 2 * p for n, p in zip(x[2:], pads, strict=True))) * x[0] * x[1]
+    seconds = machine.moved(int(product(x)), padded, scattered=False)
+    for region in itertools.product(*op.stretches):
+        rows, near, taps = [], [], []
+        sums = 1
+        for at, (start, stop, has) in enumerate(region):
+            low, high = (-max(has) if at else 0), op.kernel[at] - 1 - min(has)
+            rows.append(len(range(start, stop, op.stride[at])))
+            near.append(op.stride[at] * (rows[-1] - 1) + 1 + op.dilation[at] * (high - low))
+            taps.append(high - low + 1)
+            sums *= len(has)
+        v, data = (*x[:2], *rows), (*x[:2], *near)
+        made = (x[1], channels, *taps)
+        seconds += _weight_gradient(data, v, made, op.groups, machine)
+        sizes = [int(product(s)) for s in (v, data)]
+        seconds += sum(machine.moved(n, n, scattered=False) for n in sizes)
+        seconds += 2 * sums * machine.launch
+        seconds += machine.moved(2 * int(product(made)), int(product(made)), scattered=True)
+    written = int(product(shape))
+    return seconds + machine.moved(written, written, scattered=True)

@@ -100,13 +100,23 @@ class Paired:
     batched: bool
 
 
-Tree = Leaf | Dense | Join | Read | Fold | Spread | Pick | Return | Native | Paired
+@dataclass(frozen=True, slots=True)
+class Correlated:
+    """A result with itself and all paired relations between its two uses (`diagrammar.gram`): the
+    weight gradient of each stretch of rows has all distances at once."""
+
+    left: Tree
+    right: Tree
+    relations: tuple[int, ...]
+
+
+Tree = Leaf | Dense | Join | Read | Fold | Spread | Pick | Return | Native | Paired | Correlated
 
 
 def children(tree: Tree) -> tuple[Tree, ...]:
     """The results that a node starts from."""
     match tree:
-        case Join() | Native() | Paired():
+        case Join() | Native() | Paired() | Correlated():
             return (tree.left, tree.right)
         case Read() | Fold() | Spread() | Pick() | Return():
             return (tree.child,)

@@ -48,7 +48,7 @@ def blocks(form: GramForm, *, mirrored: bool) -> Iterator[Block]:
 
 def _of_class(form: GramForm, members: list[int], apart: int) -> Iterator[Block]:
     step, distance = int(form.S), int(form.D) * apart
-    spans = {k: _span(form, k, distance) for k in members}
+    spans = {k: span(form, k, distance) for k in members}
     cuts = sorted({end for span in spans.values() for end in span})
     for k, (first, last) in spans.items():
         inside = [c for c in cuts if first <= c <= last]
@@ -56,8 +56,8 @@ def _of_class(form: GramForm, members: list[int], apart: int) -> Iterator[Block]
         yield Block(k, k + apart, distance, segments)
 
 
-def _span(form: GramForm, k: int, distance: int) -> tuple[int, int]:
-    """The first row of a window that has its partner inside, and the one after the last."""
+def span(form: GramForm, k: int, distance: int) -> tuple[int, int]:
+    """The first row in the column of k that has its partner inside, and the one after the last."""
     step, size = int(form.S), int(form.I)
     start = int(form.D) * k - int(form.P)
     low, high = max(0, -distance), size - max(0, distance)

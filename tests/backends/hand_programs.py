@@ -258,6 +258,20 @@ def native(kind: str) -> Program:
     return b.program(b.put(ops.WeightGradient(*inputs, *options, 2), w[2:]))
 
 
+def gram(kind: str) -> Program:
+    """Gram matrices: of rows by blocks, of windows by stretches, and of sums of windows."""
+    b = Builder(kind)
+    x = b.operand("X", "b g-ci i1 i2", 2, 4, 4, 3)
+    runs = ((0, 1, (0, 1)), (1, 3, (0, 1, 2)), (3, 4, (1, 2))), ((0, 3, (0,)),)
+    if kind == "window_gram":
+        made = ops.WindowGram(x, (3, 1), runs, (1, 1), (1, 1), 2, sympy.Rational(1, 2))
+        return b.program(b.put(made, (2, 2, 3, 1, 2, 3, 1)))
+    if kind == "window_sums":
+        sums = b.put(ops.WindowSums(x, (2, 3), runs, (1, 1)), (2, 4, 3, 1))
+        return b.program(sums)
+    return b.program(b.put(ops.Gram(b.reshape(x, (8, 12)), 3), (8, 8)))
+
+
 def symbolic() -> Program:
     """Shape-generic: stride 2, padding 1."""
     n, g, ci, i, k = map(scalar.size, ("b", "g", "ci", "i", "k"))

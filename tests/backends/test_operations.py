@@ -17,7 +17,10 @@ from diagrammar import program as ops
 from diagrammar import scalar
 from diagrammar.backends.numpy import bind, evaluate, integer
 from diagrammar.backends.torch import emit_module, load
+from diagrammar.gram import GramForm
+from diagrammar.plan import correlation
 from diagrammar.program import Dim, Program, SizeBinding
+from diagrammar.relation import Relation
 
 
 class Draw:
@@ -361,6 +364,63 @@ def native(draw: Draw, b: Builder) -> int:
         return b.put(ops.TransposedConvolution(*inputs, s, p, tuple(sizes["left"]), d, g), x)
     inputs = (b.operand("X", f"n g-ci {axes}", *x), b.operand("V", f"n g-co {axes}", *v))
     return b.put(ops.WeightGradient(*inputs, *options), w)
+
+
+def stretches(draw: Draw, size: int, kernel: int, stride: int) -> ops.Stretches:
+    """Runs of rows that some kernel positions have; runs of one position do not overlap."""
+    found = []
+    for k in range(kernel):
+        start = draw.number(0, size - 1)
+        count = draw.number(0, (size - 1 - start) // stride + 1)
+        if count:
+            found.append((start, start + stride * (count - 1) + 1, (k,)))
+    return tuple(found)
+
+
+@case
+def sums_of_rows(draw: Draw, b: Builder) -> int:
+    """Sums of rows along one axis or two; a position may have no rows."""
+    shape = [draw.number(1, 3), draw.number(1, 6), draw.number(1, 6)]
+    x = b.operand("X", "b i1 i2", *shape)
+    axes = (1, 2)[: draw.number(1, 2)]
+    kernel, stride = ([draw.number(1, 3) for _ in axes] for _ in range(2))
+    runs = tuple(
+        stretches(draw, shape[a], k, s) for a, k, s in zip(axes, kernel, stride, strict=True)
+    )
+    for axis, k in zip(axes, kernel, strict=True):
+        shape[axis] = k
+    return b.put(ops.WindowSums(x, axes, runs, tuple(stride)), shape)
+
+
+@case
+def window_gram(draw: Draw, b: Builder) -> int:
+    """Windows with padding, stride, dilation and groups; symmetric as only whole windows are."""
+    rank, n, g, c = (draw.number(1, high) for high in (3, 2, 2, 2))
+    high = 6 if rank < 3 else 3
+    size, kernel, stride, dilation = (
+        tuple(draw.number(low, top) for _ in range(rank))
+        for low, top in ((1, high), (1, 3), (1, 3), (1, 2))
+    )
+    x = b.operand("X", " ".join(["b", "g-c", *(f"i{m}" for m in range(rank))]), n, g * c, *size)
+    runs = []
+    for i, k, s, d in zip(size, kernel, stride, dilation, strict=True):
+        form = GramForm(
+            Relation("P", ("i",), ()), "i", "k", "i2", "k2", s, d, draw.number(0, 2), i,
+            draw.number(1, 3), k,
+        )  # fmt: skip
+        runs.append(correlation.stretches(form))
+    shape = (g, c, *kernel, c, *kernel)
+    scale = [1, sympy.Rational(1, 3)][draw.number(0, 1)]
+    operation = ops.WindowGram(x, kernel, tuple(runs), stride, dilation, g, scale)
+    return b.put(operation, shape)
+
+
+@case
+def gram(draw: Draw, b: Builder) -> int:
+    """Blocks that divide the rows or not."""
+    shape = (draw.number(1, 2), draw.number(1, 7), draw.number(1, 3))
+    x = b.operand("X", "b i k", *shape)
+    return b.put(ops.Gram(x, draw.number(1, 8)), (*shape[:2], shape[1]))
 
 
 @case

@@ -13,6 +13,7 @@ from hand_programs import (
     Builder,
     condition,
     disjoint_fold,
+    gram,
     kfac_reduce,
     native,
     overlapping_fold,
@@ -36,6 +37,9 @@ PROGRAMS: dict[str, Program] = {
     "convolution": native("convolution"),
     "transposed_convolution": native("transposed_convolution"),
     "weight_gradient": native("weight_gradient"),
+    "gram": gram("gram"),
+    "window_sums": gram("window_sums"),
+    "window_gram": gram("window_gram"),
 }
 ONE_RESULT = [name for name in PROGRAMS if name != "overlapping_fold"]
 
