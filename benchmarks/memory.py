@@ -26,7 +26,7 @@ from diagrammar.layers import Conv
 from diagrammar.plan.memory import peak_elements
 
 USUAL = 1.25
-"""The most extra memory over operands, result and unfolded input together."""
+"""The most extra memory over operands, result, padded and unfolded input together."""
 FACTORS = {"gram": 2.5}
 """The same for operations that may take more."""
 MATRICES = {"hessian_diag_vjp": 2}
@@ -47,6 +47,7 @@ class Arrays:
     """Entries of what extra memory is compared with."""
 
     operands_and_result: int
+    padded_input: int
     unfolded_input: int  # with positions that kernels reach beyond the output: ∏k·∏(o + D(K−1))
     unfolded_kernel: int
     gradients: int
@@ -54,7 +55,7 @@ class Arrays:
 
     def allowed(self, method: str) -> float:
         """The most extra entries of an operation."""
-        windows = self.operands_and_result + self.unfolded_input
+        windows = self.operands_and_result + self.padded_input + self.unfolded_input
         matrices = MATRICES.get(method, 0) if self.repeats else 0
         gradients = self.gradients if method in GRADIENTS else 0
         on_top = matrices * self.unfolded_kernel + gradients
@@ -128,6 +129,7 @@ def found(layer: Layer, method: str, batch: int) -> Found:
     beyond, held = extra(conv)
     arrays = Arrays(
         held,
+        prod(x[:2]) * prod(i + 2 * p for i, p in zip(layer.input_size, layer.padding, strict=True)),
         prod(x[:2]) * patches(layer.output_size, layer.kernel_size, layer.dilation),
         prod(v[1:]) * prod(x[1:]) // layer.groups,
         batch * prod(layer.weight_shape),

@@ -152,17 +152,21 @@ class Case:
         return x
 
     def arrays(self, held: int) -> Arrays:
-        """What extra memory is compared with, operands and result having `held` entries."""
-        given = self.given
-        inputs, outputs = given["x"], given["v"]
-        batches = sum(given[x].shape[0] for x in ("x", "x2") if x in given)
+        """What extra memory is compared with, operands and result having `held` entries; an empty
+        batch counts as one example."""
+        given, layer = self.given, self.layer
+        i, o = given["x"].shape[1:], given["v"].shape[1:]
+        batches = max(sum(given[x].shape[0] for x in ("x", "x2") if x in given), 1)
         vectors = sum(given[n].shape[:2].numel() for n in ("S", "S2") if n in given)
-        layer = self.layer
-        windows = patches(outputs.shape[2:], layer.kernel_size, layer.each(layer.dilation))
-        kernel = prod(outputs.shape[1:]) * prod(inputs.shape[1:]) // layer.groups
-        repeats = layer.padding_mode != "zeros"
-        gradients = max(vectors, batches) * given["weight"].numel()
-        return Arrays(held, batches * inputs.shape[1] * windows, kernel, gradients, repeats)
+        sides = zip(i[1:], layer.sides(), strict=True)
+        return Arrays(
+            held,
+            batches * i[0] * prod(size + left + right for size, (left, right) in sides),
+            batches * i[0] * patches(o[1:], layer.kernel_size, layer.each(layer.dilation)),
+            prod(o) * prod(i) // layer.groups,
+            max(vectors, batches) * given["weight"].numel(),
+            layer.padding_mode != "zeros",
+        )
 
     def expected(self) -> Any:
         """What the reference says."""
