@@ -32,15 +32,19 @@ def write_indicator(op: Indicator, step: Step, scope: Scope) -> Written | bool:
     """The indicator's expression; True for all ones, False for all zeros."""
     pieces = [_reduced(piece) for piece in op.pieces]
     known = [piece for piece in pieces if piece is not None]
-    if not known or any(not piece for piece in known):
+    if not known or known == [[]]:
         return bool(known)
     if len(known) == 1 and _is_identity(known[0]):
         rows, columns = step.shape
         sizes = scope.size(rows) if rows == columns else scope.shape(step.shape)
         return Written("eye", f"torch.eye({sizes}", None)
     names = _index_names(step.axes, scope)
-    written = [" & ".join(f"({_condition(c, names, scope)})" for c in piece) for piece in known]
-    holds = " | ".join(f"({w})" if len(written) > 1 else w for w in written)
+    always = f"({names[0]} >= 0)"
+    written = [
+        " & ".join(f"({_condition(c, names, scope)})" for c in piece) or always for piece in known
+    ]
+    # pieces may share entries, which then are counts
+    holds = " + ".join(f"1 * ({w})" if len(written) > 1 else w for w in written)
     if len(known) == 1 and len(known[0]) == 1:
         holds = holds[1:-1]
     call = f"_indicator({scope.tuple(step.shape)}, lambda {', '.join(names)}: {holds}"

@@ -20,7 +20,7 @@ from diagrammar.relation import (
     Sizes,
     tidy,
 )
-from diagrammar.scalar import Dim, expand, floor_div, nonnegative, plain
+from diagrammar.scalar import Dim, equal, expand, floor_div, nonnegative, plain
 
 ENOUGH = 20_000
 """Values tried before the search for a point is given up."""
@@ -233,12 +233,23 @@ def eliminate(piece: Piece, name: str, sizes: Sizes) -> Piece | None:
 
 
 def _eliminate_class(piece: Piece, name: str, sizes: Sizes) -> Piece | None:
-    """The sum over a wire that stands in one congruence only and meets each of its classes once."""
-    forms = [e.form for e in piece.equations] + list(piece.bounds)
-    if sum(name in form.coefficients for form in forms) != 1:
+    """The sum over a wire that stands in congruences only and meets each class of one once."""
+    if any(name in bound.coefficients for bound in piece.bounds):
         return None
-    own = next((e for e in piece.equations if name in e.form.coefficients), None)
-    if own is None or own.modulus is None:
+    mine = [e for e in piece.equations if name in e.form.coefficients]
+    for own in mine:
+        made = _by_class(piece, own, [e for e in mine if e is not own], name, sizes)
+        if made is not None:
+            return made
+    return None
+
+
+def _by_class(
+    piece: Piece, own: Equation, others: Sequence[Equation], name: str, sizes: Sizes
+) -> Piece | None:
+    """The wire taken from one congruence, w ≡ L mod |w|, and put into others of which |w| times its
+    coefficient is a multiple of the modulus: a circle within a circle."""
+    if own.modulus is None:
         return None
     c, m, extent = own.form.coefficients[name], own.modulus, sizes[name]
     if isinstance(c, int) and abs(c) == 1:
@@ -249,9 +260,73 @@ def _eliminate_class(piece: Piece, name: str, sizes: Sizes) -> Piece | None:
         return None
     if not nonnegative(expand(extent * common - m)) or not nonnegative(expand(m - extent * common)):
         return None
+    if others and not _is_unit(c):
+        return None
+    value = own.form.without(name) * (-1 if _is_unit(c) and equal(c, 1) else 1)
+    put = []
+    for e in others:
+        factor = e.form.coefficients[name]
+        whole = equal(factor * m, e.modulus or 0) or equal(m, e.modulus or 0)
+        if not whole and not _divides(e.modulus, factor * m):
+            return None
+        put.append(Equation(e.form.put(name, value), e.modulus))
+    kept = [e for e in piece.equations if name not in e.form.coefficients]
     left = Equation(own.form.without(name), common)
-    rest = tuple(left if e is own else e for e in piece.equations)
-    return tidy(Piece(rest, piece.bounds), sizes)
+    return tidy(Piece((*kept, *put, left), piece.bounds), sizes)
+
+
+def _divides(modulus: Dim | None, number: Dim) -> bool:
+    return isinstance(modulus, int) and isinstance(number, int) and number % modulus == 0
+
+
+MOST_PIECES = 64
+"""Pieces that a sum may have; a longer one is left to be summed when the function runs."""
+
+
+def summed(piece: Piece, name: str, sizes: Sizes) -> tuple[Piece, ...] | None:
+    """Σ over a wire as pieces to be added, so as a count, where numbers are known.
+
+    A wire that is fixed leaves one piece. A congruence that holds it is one equation for each
+    multiple of the modulus that is in reach. A wire in bounds of its own counts its values.
+    """
+    made = eliminate(piece, name, sizes)
+    if made is not None:
+        return (made,)
+    if not is_known(piece, sizes) or not isinstance(sizes[name], int):
+        return None
+    circle = next((e for e in piece.equations if name in e.form.coefficients), None)
+    if circle is not None:
+        assert circle.modulus is not None
+        turned = _unrolled(piece, circle, sizes)
+        parts = [summed(p, name, sizes) for p in turned or ()]
+        if turned is None or any(part is None for part in parts):
+            return None
+        return tuple(p for part in parts for p in part or ())
+    alone = [b for b in piece.bounds if b.wires == (name,)]
+    values = [
+        n
+        for n in range(_number(sizes[name]))
+        if all(_number(b.coefficients[name]) * n + _number(b.constant) >= 0 for b in alone)
+    ]
+    if len(values) > MOST_PIECES:
+        return None
+    at = (piece.map(lambda form, n=n: form.put(name, Linear((), n))) for n in values)  # type: ignore[misc]
+    found = tuple(tidy(p, sizes) for p in at)
+    return tuple(p for p in found if not is_empty(p, sizes))
+
+
+def _unrolled(piece: Piece, circle: Equation, sizes: Sizes) -> tuple[Piece, ...] | None:
+    """A congruence as equations, one for each multiple of its modulus in reach."""
+    free = {w: _number(sizes[w]) for w in circle.form.wires}
+    low, high = _reach(circle.form, free)
+    m = _number(circle.modulus or 1)
+    turns = range(-(-low // m), high // m + 1)
+    if len(turns) > MOST_PIECES:
+        return None
+    others = tuple(e for e in piece.equations if e is not circle)
+    return tuple(
+        Piece((*others, Equation(circle.form.plus(-m * turn))), piece.bounds) for turn in turns
+    )
 
 
 def _is_unit(value: Dim) -> bool:
@@ -259,21 +334,30 @@ def _is_unit(value: Dim) -> bool:
 
 
 def marginal(relation: Relation, name: str, sizes: Sizes) -> Relation | None:
-    """Σ over one wire of a relation, in closed form, where every piece fixes the wire and no entry
-    is in two of them (the edges of a reflection count what they mirror again)."""
+    """Σ over one wire of a relation, in closed form; None where there is none.
+
+    The entries are counts: the edges of a reflection meet what they mirror again.
+    """
     pieces: list[Piece] = []
     for piece in relation.pieces:
-        without = eliminate(piece, name, sizes)
-        if without is None or not all(_disjoint(other, without, sizes) for other in pieces):
+        parts = summed(piece, name, sizes)
+        if parts is None:
             return None
-        pieces.append(without)
+        pieces += [p for p in parts if len(relation.pieces) == 1 or not is_empty(p, sizes)]
+    if len(pieces) > MOST_PIECES:
+        return None
     wires = tuple(w for w in relation.wires if w != name)
     return Relation(relation.name, wires, tuple(pieces))
 
 
-def _disjoint(a: Piece, b: Piece, sizes: Sizes) -> bool:
-    """Whether two pieces certainly share no entry."""
-    return is_empty(Piece(a.equations + b.equations, a.bounds + b.bounds), sizes)
+def is_indicator(relation: Relation, sizes: Sizes) -> bool:
+    """Whether every entry is certainly 0 or 1: no two pieces share one."""
+    pieces = relation.pieces
+    return all(
+        is_empty(Piece(a.equations + b.equations, a.bounds + b.bounds), sizes)
+        for at, a in enumerate(pieces)
+        for b in pieces[at + 1 :]
+    )
 
 
 def marginals(relation: Relation, names: Sequence[str], sizes: Sizes) -> Relation | None:

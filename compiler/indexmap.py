@@ -62,16 +62,20 @@ def _flattened(
         strides[w] = stride
         stride = expand(stride * sizes[w])
 
-    def flat(form: Linear) -> Linear | None:
+    def flat(form: Linear, modulus: Dim | None = None) -> Linear | None:
         unit = form.coefficients.get(along[-1], 0)
-        if any(not equal(form.coefficients.get(w, 0), expand(unit * strides[w])) for w in along):
-            return None
+        for w in along:
+            away = expand(form.coefficients.get(w, 0) - unit * strides[w])
+            if isinstance(away, int) and isinstance(modulus, int):
+                away %= modulus
+            if not equal(away, 0):
+                return None
         coefficients = {_I: form.coefficients.get(source, 0), _J: unit}
         return Linear.of(coefficients, form.constant)
 
     made = []
     for piece in relation.pieces:
-        forms = [flat(e.form) for e in piece.equations]
+        forms = [flat(e.form, e.modulus) for e in piece.equations]
         bounds = [flat(b) for b in piece.bounds]
         if any(f is None for f in (*forms, *bounds)):
             return None
@@ -131,6 +135,8 @@ def _solve(piece: Piece, j: int, extent: int) -> int | None:
     i = None
     for e in piece.equations:
         c, rest = _at(e.form, j)
+        if isinstance(e.modulus, int) and c % e.modulus == e.modulus - 1:
+            c = -1
         if abs(c) != 1:
             continue
         if e.modulus is None:

@@ -176,6 +176,7 @@ PASSES: dict[str, Pass] = {
                 "functional dependence",
                 "repetition",
                 "composition",
+                "composed maps",
                 "common factor",
                 "dead kernel entries",
                 "pointwise",
@@ -185,13 +186,14 @@ PASSES: dict[str, Pass] = {
                 "digits",
                 "downsampling",
                 "summed end",
+                "counted windows",
                 "gram",
                 "sliding view",
                 "trivial relation",
                 "empty relation",
             ),
         ),
-        Pass("composition", ("composition", "stacked convolutions")),
+        Pass("composition", ("composition", "stacked convolutions", "chained relations")),
         Pass("parallel", ("parallel wires",)),
     )
 }

@@ -42,7 +42,7 @@ class LinearCondition:
 
 @dataclass(frozen=True, slots=True)
 class Indicator:
-    """A dense 0/1 tensor over index ranges: the sum over `pieces` (disjoint) of where all their
+    """A dense tensor of counts over index ranges: the sum over `pieces` of where all their
     conditions hold. Known at compile time when its sizes are integers. dtype and device are
     those of value `like`, the backend's defaults if that is None (a program without operands)."""
 

@@ -1,7 +1,8 @@
 """The algebra of index relations: indicators of integer linear equations, congruences and bounds.
 
-A `Relation` is the one structural tensor of a diagram. Its entry is the number of `pieces` (0 or 1,
-as they are disjoint) whose conditions all hold, with every wire running from 0 to its size − 1. A
+A `Relation` is the one structural tensor of a diagram. Its entry is the number of `pieces` whose
+conditions all hold, with every wire running from 0 to its size − 1: 0 or 1 as long as no two pieces
+share an entry, and a count where a law has summed a wire of several pieces. A
 zero-padded convolution is one piece with one equation, i − S·o − D·k + P = 0: the padding is the
 range of i.
 
@@ -189,6 +190,12 @@ class Relation:
         pieces = tuple(tidy(p.map(lambda form: form.put(name, value)), sizes) for p in self.pieces)
         return Relation(self.name, tuple(dict.fromkeys(wires)), pieces)
 
+    def split(self, name: str, into: Sequence[str], sizes: Sizes) -> Relation:
+        """The relation with wire `name` replaced by a group of wires, the first slowest."""
+        made = self.put(name, flat(into, sizes), sizes)
+        order = [new for w in self.wires for new in (into if w == name else (w,))]
+        return replace(made, wires=tuple(dict.fromkeys(order)))
+
 
 def conv(
     name: str, i: str, o: str, k: str, *, stride: Dim, dilation: Dim, padding: Dim
@@ -275,7 +282,9 @@ def _reduced(form: Linear, modulus: Dim) -> Linear:
 
 def holds_always(relation: Relation) -> bool:
     """Whether the relation is one everywhere (after `tidy`)."""
-    return any(not p.equations and not p.bounds for p in relation.pieces)
+    return len(relation.pieces) == 1 and not (
+        relation.pieces[0].equations or relation.pieces[0].bounds
+    )
 
 
 # -- the convolution form --------------------------------------------------------------------------

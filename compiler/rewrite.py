@@ -15,7 +15,7 @@ import sympy
 
 from diagrammar.diagram import Diagram, Network, Operand, Tensor, product, split_axes
 from diagrammar.names import fresh_wire
-from diagrammar.relation import Relation, flat
+from diagrammar.relation import Relation
 from diagrammar.scalar import Dim
 
 Site = tuple[int, ...]
@@ -286,7 +286,7 @@ def _edited(term: Network, edit: Edit, opened: frozenset[str]) -> Network:
 def _split(tensor: Tensor, wire: str, into: tuple[str, ...], sizes: Mapping[str, Dim]) -> Tensor:
     if isinstance(tensor, Operand):
         return replace(tensor, axes=split_axes(tensor.axes, wire, into))
-    return tensor.put(wire, flat(into, sizes), sizes) if wire in tensor.wires else tensor
+    return tensor.split(wire, into, sizes) if wire in tensor.wires else tensor
 
 
 def _without_ends(network: Network, opened: frozenset[str], replaced: set[str]) -> Network:

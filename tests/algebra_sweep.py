@@ -32,6 +32,7 @@ from diagrammar.algebra import (
     residues,
     swapped,
 )
+from diagrammar.patterns import BORDERS
 from diagrammar.relation import Equation, Linear, Piece, Relation, conv, conv_form, tidy
 
 Point = Mapping[str, int]
@@ -106,9 +107,21 @@ def conjunction(chosen: random.Random, wires: tuple[str, str, str]) -> Drawn:
 
 
 def relation(chosen: random.Random, wires: tuple[str, str, str] = ("i", "o", "k")) -> Drawn:
-    """A convolution or anything."""
-    kind = convolution if chosen.random() < 0.5 else conjunction
+    """A convolution, a boundary or anything."""
+    kind = chosen.choice((convolution, convolution, conjunction, conjunction, boundary))
     return kind(chosen, wires)
+
+
+def boundary(chosen: random.Random, wires: tuple[str, str, str]) -> Drawn:
+    """A circular, reflecting or replicating boundary between two of the wires."""
+    i, j, other = chosen.sample(wires, 3)
+    extent, left, right = chosen.randint(1, 6), chosen.randint(0, 4), chosen.randint(0, 4)
+    kind = chosen.choice(tuple(BORDERS))
+    if kind == "reflect":
+        left, right = min(left, extent - 1), min(right, extent - 1)
+    pieces = BORDERS[kind](i, j, left, extent)
+    sizes = {i: extent, j: extent + left + right, other: chosen.randint(1, 3)}
+    return Drawn(Relation(kind, wires, pieces), {w: sizes[w] for w in wires})
 
 
 # -- questions -------------------------------------------------------------------------------------
@@ -135,7 +148,7 @@ def ask_composition(chosen: random.Random) -> Case:
     if chosen.random() < 0.5:
         second = convolution(chosen, ("j", "o", "m"))
     else:
-        second = conjunction(chosen, ("j", "o", "m"))
+        second = chosen.choice((conjunction, boundary))(chosen, ("j", "o", "m"))
     sizes = {**first.sizes, **second.sizes}
     first_sized = Relation("P", first.relation.wires, first.relation.pieces)
     made = compose(first_sized, second.relation, "j", sizes)
@@ -200,7 +213,7 @@ def ask_dependence(chosen: random.Random) -> Case:
 def ask_emptiness(chosen: random.Random) -> Case:
     """Whether anything holds."""
     drawn = relation(chosen)
-    (piece,) = drawn.relation.pieces
+    piece = chosen.choice(drawn.relation.pieces)
     expected = not any(holds(piece, p) for p in points(drawn.sizes, drawn.relation.wires))
     return True, is_empty(piece, drawn.sizes) == expected
 

@@ -55,6 +55,10 @@ BODIES = {
     "digits": "Y[n, m] = U[n, o, k] * D[o, k, o', k'] * U[m, o', k']",
     "twice": "Y[n, o] = X[n, i] * P[i, o, k] * P[i, o, k] * W[k]",
     "stacked": "Y[n, q] = X[n, i] * P[i, o, k] * W[k] * Q[o, q, m] * M[m]",
+    "map before": "Y[n, o] = X[n, h] * F[h, i] * P[i, o, k] * W[k]",
+    "padded means": "Y[n, k] = X[n, i] * P[i, o, k]",
+    "padded sums": "Y[n, o, k] = P[i, o, k] * V[n, o]",
+    "circles": "Y[n, q] = X[n, i] * P[i, o, k] * W[k] * G[o, q, m] * M[m]",
     "rotated": "Y[n, o] = X[n, u] * R[u, r] * R[i, r] * P[i, o, k] * W[k]",
     "rotated patches": (
         "Y[n, m] = X[n, i] * P[i, o, k] * T[(o k), r] * T[(o' k'), r] * U[m, o', k']"
@@ -70,6 +74,8 @@ STEPS = {
     "step behind": "pattern B[o, q] = [o = b*q + c]",
     "mask": "pattern C[o, k] = [o + k >= c]",
     "digits": "pattern D[o, k, o', k'] = [b*o + k = b*o' + k' + c]",
+    "map before": "pattern F[h, i] = [h = i + a mod |h|]",
+    "circles": "pattern G[o, q, m] = [o = q + m - c mod |o|]",
     "stacked": "pattern Q[o, q, m] = conv(padding=c)",
 }
 
@@ -88,7 +94,7 @@ def template(body: str, boundary: str) -> Diagram:
     """An operation with its hyper-parameters open."""
     text = f"""
         param s, d, pl, pr, a = 0, b = 1, c = 0
-        tensor X[n, {"h" if body == "step before" else "i"}]
+        tensor X[n, {"h" if body in ("step before", "map before") else "i"}]
         tensor V[n, o]
         tensor U[n, o, k]
         tensor W[k]
@@ -133,7 +139,8 @@ def cases(seed: int, wanted: Callable[[], Sequence[str]] = lambda: tuple(BODIES)
         number += 1
         chosen = random.Random(f"{seed}/{number}")
         body = chosen.choice(wanted())
-        boundary = "zeros" if chosen.random() < 0.7 else chosen.choice(BOUNDARIES)
+        plain = 0.1 if body in ("padded means", "padded sums", "circles", "map before") else 0.7
+        boundary = "zeros" if chosen.random() < plain else chosen.choice(BOUNDARIES)
         g = geometry(chosen)
         outputs = (g["i"] + g["pl"] + g["pr"] - g["d"] * (g["k"] - 1) - 1) // g["s"] + 1
         if outputs < 1 or not _allowed(boundary, g):
@@ -151,6 +158,10 @@ def cases(seed: int, wanted: Callable[[], Sequence[str]] = lambda: tuple(BODIES)
         if body == "stacked" and outputs + 2 * more["c"] < 2:
             continue
         values = {**g, **more, "n": 2, "m": 2, "h": 2 * g["i"] + 2}
+        if body == "map before":
+            values["h"] = g["i"] + chosen.randint(0, 2)
+        if body == "circles":
+            values["q"] = outputs
         if body == "digits":
             values["o"] = outputs
         if body == "step behind":

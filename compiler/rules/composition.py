@@ -124,6 +124,51 @@ def stacked_convolutions(place: Place) -> Match | Miss:
     return Match(Edit(remove=place.site, add=(made,), gone=(wire,)), because)
 
 
+@rule(
+    law="Σ_j R[a,j]·R′[j,b] = R″[a,b]   j eliminated, its range kept as bounds, of any boundary",
+    example="""
+tensor X[n, i]
+tensor W[k]
+tensor V[m]
+
+size k := 3, m := 3
+pattern P[i, j, k] = [i = j + k - 1 mod |i|]
+pattern Q[j, o, m] = [j = o + m - 1 mod |j|]
+size j := |i|, o := |i|
+Y[n, o] = X[n, i] * P[i, j, k] * W[k] * Q[j, o, m] * V[m]
+""",
+    near_miss="""
+tensor X[n, i]
+tensor W[k]
+tensor V[m]
+size k := 3, m := 3
+pattern P[i, j, k] = [i = j + k - 1 mod |i|]
+pattern Q[j, o, m] = [j = o + m - 1 mod |j|]
+Y[n, o] = X[n, i] * P[i, j, k] * W[k] * Q[j, o, m] * V[m]
+""",
+    reason="j cannot be eliminated in closed form",
+    source="elimination of a variable; congruences where a circle lies within a circle",
+    boundary="any",
+    arity=2,
+)
+def chained_relations(place: Place) -> Match | Miss:
+    """Any two relations with nothing in between are one, where the wire can be eliminated. As with
+    stacked convolutions, the standard pipeline leaves it out."""
+    first, second = place.tensors
+    assert isinstance(first, Relation)
+    assert isinstance(second, Relation)
+    wire = _between(place, first, second)
+    if isinstance(wire, Miss):
+        return wire
+    made = compose(first, second, wire, place.network.sizes)
+    if made is None or len(made.pieces) > len(first.pieces) * len(second.pieces):
+        return Miss(f"{wire} cannot be eliminated in closed form")
+    wires = tuple(w for w in dict.fromkeys(first.wires + second.wires) if w != wire)
+    because = f"{wire} stands between {first.name} and {second.name} only"
+    made = replace(made, wires=wires)
+    return Match(Edit(remove=place.site, add=(made,), gone=(wire,)), because)
+
+
 def _between(place: Place, first: Relation, second: Relation) -> str | Miss:
     """The wire that these two share with nothing else."""
     shared = [w for w in first.wires if w in second.wires]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from diagrammar.algebra import is_indicator
 from diagrammar.relation import (
     ConvForm,
     Relation,
@@ -219,6 +220,8 @@ def repetition(place: Place) -> Match | Miss:
         return Miss("their wires differ")
     if first.pieces != second.pieces:
         return Miss("their equations differ")
+    if not is_indicator(first, place.network.sizes):
+        return Miss(f"{first.name} may count an entry more than once")
     at = place.site[1] if second.view is None else place.site[0]
     because = f"{first.name} stands twice between {', '.join(first.wires)}"
     return Match(Edit(remove=(at,)), because)

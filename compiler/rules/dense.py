@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from diagrammar.diagram import Operand, Tensor
-from diagrammar.relation import ConvForm, Piece, Relation, delta
+from diagrammar.indexmap import index_map
+from diagrammar.relation import ConvForm, Piece, Relation, conv_form, delta
 from diagrammar.rewrite import Edit, Match, Miss, Place, rule
 from diagrammar.rules.delta import shape
 from diagrammar.scalar import Dim, equal, expand, nonnegative, text
@@ -144,9 +145,10 @@ def _untiled(form: ConvForm) -> str:
     return ""
 
 
-def _elsewhere(place: Place, form: ConvForm) -> str:
+def _elsewhere(place: Place, form: ConvForm, parts: tuple[str, str]) -> str:
     """Why i may not be split: another relation that it leads to would be one no longer; empty if
-    it may."""
+    it may. What is read at i by an index map, a boundary say, is read at its parts as well."""
+    sizes = place.network.sizes
     own = place.relation.pieces
     for at in place.network.ends(form.i):
         other = place.network.tensors[at]
@@ -155,6 +157,10 @@ def _elsewhere(place: Place, form: ConvForm) -> str:
         like = len(other.wires) == len(place.relation.wires) and (
             other.rename(dict(zip(other.wires, place.relation.wires, strict=True))).pieces == own
         )
+        is_step = conv_form(other, sizes) is not None
+        source = None if like or is_step else index_map(other, sizes)
+        if source is not None and source.source != form.i and form.i not in place.open:
+            like = index_map(other.split(form.i, parts, sizes), sizes) is not None
         if not like:
             return f"{form.i} leads to {other.name}, which is no reshape of it"
     return ""
@@ -218,7 +224,7 @@ def _reshape(
 ) -> Match | Miss:
     """i becomes the group of its parts; where i is open, parts that are open already are joined
     by deltas."""
-    reason = _elsewhere(place, form)
+    reason = _elsewhere(place, form, parts)
     if reason:
         return Miss(reason)
     if form.i not in place.open:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from diagrammar.algebra import is_empty, marginal
+from diagrammar.algebra import fixes, is_empty, marginal
+from diagrammar.indexmap import index_map
 from diagrammar.relation import Relation, holds_always
 from diagrammar.rewrite import Edit, Match, Miss, Place, rule
 
 
 @rule(
-    law="Σ_o Π[i,o,k] = window[i,k],   Σ_i Π[i,o,k] = valid[o,k]   (0/1, known when compiled)",
+    law="Σ_o Π[i,o,k] = window[i,k],   Σ_i Π[i,o,k] = valid[o,k]   known when compiled",
     example="""
 tensor X[n, i]
 pattern P[i, o, k] = conv(padding=1)
@@ -24,21 +25,28 @@ Y[n, k] = X[n, i] * P[i, o, k] * V[n, o]
 """,
     reason="i, o, k all lead elsewhere",
     source="Dangel 2024, sec. 4 (KFAC-reduce)",
+    boundary="any",
 )
 def summed_end(place: Place) -> Match | Miss:
     """An equation fixes the summed wire, so its sum is the condition that such a value is in
-    range."""
+    range. Boundaries that meet an input more than once leave counts."""
     relation, network = place.relation, place.network
     lonely = [w for w in relation.wires if w not in place.open and len(network.ends(w)) == 1]
     if not lonely:
         return Miss(f"{', '.join(relation.wires)} all lead elsewhere")
     if relation.view is not None and relation.view not in (*lonely, *place.open):
         return Miss(f"{relation.name} is a view of {relation.view}: what it reads is summed")
+    mapped = None if relation.view else index_map(relation, network.sizes)
+    if mapped is not None and mapped.source in lonely:
+        because = f"{_rest(relation, mapped.source)} gives {mapped.source} exactly one value"
+        return Match(Edit(remove=place.site, gone=(mapped.source,)), f"{because}: the sum is 1")
     for wire in _best_first(relation, lonely):
         made = marginal(relation, wire, network.sizes)
         if made is None:
             continue
-        because = f"{wire} ends at {relation.name} alone, fixed by {_rest(relation, wire)}"
+        fixed = fixes(relation, wire, network.sizes)
+        how = f"fixed by {_rest(relation, wire)}" if fixed else "its values counted"
+        because = f"{wire} ends at {relation.name} alone, {how}"
         if relation.view == wire or holds_always(made):
             return Match(Edit(remove=place.site, gone=(wire,)), f"{because}: the sum is 1")
         return Match(Edit(remove=place.site, add=(made,), gone=(wire,)), because)

@@ -64,7 +64,7 @@ def test_sizes_may_have_any_name(wire: str) -> None:
     n = scalar.size(wire)
     b = Builder("f")
     x = b.operand("X", "b i", 2, n)
-    mask = b.indicator(x, (n, n), ((), ()), "i o")
+    mask = b.indicator(x, (n, n), ((),), "i o")
     out = b.scale(b.einsum("bi,io->bo", x, mask), 1 / n)
     f = load(emit_module([b.program(out, sizes=[SizeBinding(wire, "X", 1)])], "x"), "f")["f"]
     torch.testing.assert_close(f(torch.ones(2, 5)), torch.ones(2, 5))
