@@ -7,18 +7,21 @@ own.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import cached_property
+from collections.abc import Callable, Mapping
+from functools import cached_property, partial
 from typing import Any
 
 from diagrammar.definition import DefinitionBuilder
 from diagrammar.derived import differentiated
 from diagrammar.diagram import Declared, Diagram
-from diagrammar.evaluate import Broken, Mistake, mistake
+from diagrammar.evaluate import Broken, Mistake, mistake, scalar
+from diagrammar.gathered import Gathered
 from diagrammar.grammar import syntax
 from diagrammar.grammar.errors import near
 from diagrammar.grammar.source import Span
-from diagrammar.sampled import sampled
+from diagrammar.names import primed
+from diagrammar.patterns import PatternBuilder
+from diagrammar.sampled import keep_of, sampled
 from diagrammar.scope import Scope, groups
 from diagrammar.sizes import SizeTable
 from diagrammar.using import Used, operand_names
@@ -105,10 +108,48 @@ class Builder:
         assert isinstance(statement, syntax.Sample)
         return sampled(self, statement)
 
+    def check_declarations(self) -> None:
+        """Look at what no definition may have looked at: patterns, and values in declarations."""
+        gathered = Gathered(self.scope, frozenset())
+        steps: list[Callable[[], object]] = [
+            partial(self._check_pattern, pattern) for pattern in self.scope.patterns.values()
+        ]
+        steps += [
+            partial(keep_of, self.scope, name, gathered.lookup) for name in self.scope.tensors
+        ]
+        entries = [*self.scope.sizes.values(), *self.scope.definite.values()]
+        entries += self.scope.params.values()
+        for value in (e.value for e in entries if e.value is not None):
+            if not isinstance(value, syntax.Text | syntax.Pair):
+                steps.append(partial(scalar, value, gathered.lookup, self.scope.source))
+        for operand in (o for condition in self.scope.required for o in condition.operands):
+            steps.append(partial(scalar, operand, gathered.lookup, self.scope.source))
+        for step in steps:
+            try:
+                step()
+            except Mistake as error:
+                self.scope.problems.append(error.problem)
+
+    def _check_pattern(self, pattern: syntax.Pattern) -> None:
+        """A pattern as it would be used, with its own wires."""
+        gathered = Gathered(self.scope, frozenset(index.name for index in pattern.axes))
+        made = PatternBuilder(
+            pattern, self.scope.source, gathered.table, gathered.lookup, self.scope.params
+        )
+        made.network(syntax.Reference(pattern.name, pattern.axes), lambda name, _: f"{name}?")
+
     def declared(self, name: str) -> Declared:
-        """A declared tensor with fresh size symbols."""
+        """A declared tensor with fresh size symbols; a wire that stands twice, as in `M[i, i]`,
+        gets primes."""
         node = self.scope.tensors[name]
-        axes = groups(node.axes)
+        seen: dict[str, None] = {}
+        axes: list[tuple[str, ...]] = []
+        for axis in groups(node.axes):
+            group: list[str] = []
+            for wire in axis:
+                group.append(primed(wire, seen))
+                seen[group[-1]] = None
+            axes.append(tuple(group))
         table = SizeTable()
         sizes = {w: table.of(w) for axis in axes for w in axis}
-        return Declared(name, axes, sizes, node.constant, node.kind)
+        return Declared(name, tuple(axes), sizes, node.constant, node.kind)

@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
+import sympy
+
 from diagrammar.diagram import Declared, Diagram
 from diagrammar.options import Options
 from diagrammar.plan.candidates import Candidate, candidates, choose
@@ -14,6 +16,9 @@ from diagrammar.plan.cost import DEFAULT
 from diagrammar.plan.planner import Planned, dense
 from diagrammar.program import Program
 from diagrammar.specialised import Specialised
+
+SUMMARY = 80
+"""The most letters of a definition that is the first line of a docstring."""
 
 
 def operands_of(diagrams: Sequence[Diagram]) -> tuple[Declared, ...]:
@@ -92,12 +97,30 @@ class _Loading:
 
 
 def _doc(diagrams: Sequence[Diagram], simplified: Sequence[Any]) -> str:
-    """The definitions' documentation and the laws that were used."""
-    parts = [d.doc for d in diagrams if d.doc]
+    """The definitions' documentation, or else what they are, and the laws that were used."""
+    parts = [d.doc or _summary(d) for d in diagrams]
+    masks = {o.name: o.keep for d in diagrams for o in d.operands if o.keep is not None}
+    for name, keep in masks.items():
+        kept = f"1/{keep}" if isinstance(keep, str) else str(1 / sympy.sympify(keep))
+        parts.append(f"{name} has entries 0 and {kept}, of mean one.")
     laws = dict.fromkeys(law for s in simplified for law in s.trace.laws)
     if laws:
         parts.append("Laws: " + ";\n      ".join(laws))
     return "\n\n".join(parts)
+
+
+def _summary(diagram: Diagram) -> str:
+    """The definition, if it fits on a line; else its axes and operands."""
+    from diagrammar.canonical import axes_syntax, diagram_file
+    from diagrammar.grammar.formatter import format_axes, format_statement
+
+    finite = all(sympy.sympify(t.scalar).is_finite is not False for t in diagram.terms)
+    if finite and not any(t.scalar is sympy.nan for t in diagram.terms):
+        text = format_statement(diagram_file(diagram).statements[-1])
+        if "\n" not in text and len(text) <= SUMMARY:
+            return text
+    names = ", ".join(o.name for o in diagram.operands)
+    return f"{diagram.name}{format_axes(axes_syntax(diagram.axes))} of {names or 'no operands'}."
 
 
 def _oracle(program: Program) -> Callable[..., Any]:

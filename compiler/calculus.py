@@ -14,12 +14,21 @@ from typing import Any, Literal
 
 import sympy
 
-from diagrammar.diagram import Axes, Declared, Diagram, Network, Operand, Tensor
+from diagrammar.diagram import (
+    Axes,
+    Declared,
+    Diagram,
+    Network,
+    Operand,
+    Requirement,
+    Tensor,
+)
 from diagrammar.merge import merged
 from diagrammar.names import fresh_wire
 from diagrammar.relation import Equation, Piece, Relation, delta, flat
-from diagrammar.scalar import Dim
+from diagrammar.scalar import Dim, parameter
 from diagrammar.sizes import base, own_symbols
+from diagrammar.specialise import names_of
 
 Kind = Literal["vjp", "jvp", "jacobian"]
 
@@ -50,10 +59,13 @@ def derivative(
         terms=tuple(terms),
         operands=tuple(operands),
         sizes=sizes,
-        defaults=_defaults(diagram, sizes, operands),
+        defaults=_defaults(diagram, sizes, operands, terms),
         doc=doc,
     )
-    return merged(own_symbols(result))
+    made = merged(own_symbols(result))
+    known = names_of(made)
+    defaults = {k: v for k, v in made.defaults.items() if k in known}
+    return replace(made, defaults=defaults, requirements=_requirements(made))
 
 
 def _zero(diagram: Diagram, axes: Axes, extra: Declared | None, by: Declared) -> Network:
@@ -68,16 +80,29 @@ def _zero(diagram: Diagram, axes: Axes, extra: Declared | None, by: Declared) ->
     return Network(sympy.Integer(0), tensors, sizes)
 
 
+def _requirements(diagram: Diagram) -> tuple[Requirement, ...]:
+    """Requirements of sizes that are left."""
+    extents = [*diagram.sizes.values(), *(s for o in diagram.operands for s in o.sizes.values())]
+    known = {s for e in extents for s in sympy.sympify(e).free_symbols}
+    known |= {parameter(p) for p in diagram.parameters}
+    return tuple(
+        r
+        for r in diagram.requirements
+        if sympy.sympify(r.value).free_symbols | sympy.sympify(r.least).free_symbols <= known
+    )
+
+
 def _open_sizes(axes: Axes, diagram: Diagram, by: Declared) -> dict[str, Dim]:
     known = {**by.sizes, **diagram.sizes}
     return {w: known.get(w, known.get(base(w), 1)) for axis in axes for w in axis}
 
 
 def _defaults(
-    diagram: Diagram, sizes: Mapping[str, Dim], operands: list[Declared]
+    diagram: Diagram, sizes: Mapping[str, Dim], operands: list[Declared], terms: list[Network]
 ) -> dict[str, Any]:
     """Defaults of names that are left."""
     wires = {base(w) for w in sizes} | {w for o in operands for w in o.sizes}
+    wires |= {str(s) for term in terms for s in sympy.sympify(term.scalar).free_symbols}
     return {k: v for k, v in diagram.defaults.items() if k in wires or k in diagram.parameters}
 
 

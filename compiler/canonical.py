@@ -17,7 +17,7 @@ from diagrammar.diagram import Axes, Diagram, Network
 from diagrammar.grammar import syntax
 from diagrammar.grammar.formatter import format_file
 from diagrammar.relation import Equation, Linear, Piece, Relation, conv_form
-from diagrammar.scalar import Dim, FloorDiv, equal, expand, floor_div, plain
+from diagrammar.scalar import Dim, FloorDiv, equal, expand, floor_div, nonnegative, plain
 from diagrammar.sizes import base
 
 
@@ -195,6 +195,7 @@ def diagram_file(diagram: Diagram) -> syntax.File:
         _sizes(diagram, writer, patterns.formulas),
         _operands(diagram, writer),
         patterns.statements,
+        _required(diagram, writer, patterns.required),
         [definition],
     ]
     statements: list[syntax.AnyStatement] = []
@@ -210,11 +211,10 @@ def _sizes(diagram: Diagram, writer: _Writer, formulas: set[str]) -> list[syntax
     """Defaults, sizes that are neither plain symbols nor given by a pattern's formula,
     parameters."""
     extents: dict[str, Dim] = {}
-    declared = ((w, s) for o in diagram.operands for w, s in o.sizes.items())
-    for wire, extent in [*diagram.sizes.items(), *declared]:  # a wire comes before an axis' name
+    for wire, extent in [*diagram.sizes.items(), *_loose_axes(diagram)]:
         extents.setdefault(base(wire), extent)
-    stated = {base(w) for o in diagram.operands for w in o.sizes}
-    order = [n for n in extents if n in stated] + sorted(n for n in extents if n not in stated)
+    stated = dict.fromkeys(base(w) for o in diagram.operands for w in o.sizes)
+    order = [n for n in stated if n in extents] + sorted(extents.keys() - stated.keys())
     definite = tuple(
         syntax.Assignment(name, writer.scalar(extent), definite=True)
         for name, extent in ((n, extents[n]) for n in order)
@@ -252,6 +252,49 @@ def _bernoulli(keep: syntax.Scalar) -> syntax.Call:
     return syntax.Call("bernoulli", (syntax.Option("keep", keep),))
 
 
+def _required(
+    diagram: Diagram, writer: _Writer, said: set[tuple[Dim, Dim, int]]
+) -> list[syntax.AnyStatement]:
+    """What must hold of sizes and parameters, where that is not certain, nor `said` otherwise."""
+    conditions = [
+        syntax.Condition((writer.scalar(e.left), writer.scalar(e.right)), ("=",))
+        for e in diagram.equalities
+    ]
+    for r in diagram.requirements:
+        if (
+            nonnegative(expand(r.value - r.least - r.slack - 1))
+            or (r.value, r.least, r.slack) in said
+        ):
+            continue
+        least = r.least if r.slack in (0, -1) else expand(r.least + r.slack)
+        sides = (writer.scalar(r.value), writer.scalar(least))
+        conditions.append(syntax.Condition(sides, (">=",) if r.slack == -1 else (">",)))
+    conditions = list(dict.fromkeys(conditions))
+    return [syntax.Require(conditions=tuple(conditions))] if conditions else []
+
+
+def _loose_axes(diagram: Diagram) -> list[tuple[str, Dim]]:
+    """The wires of operands' axes whose sizes no use shows: those of axes that are used with other
+    groups, or not at all."""
+    shown: set[tuple[str, int]] = set()
+    declared = {o.name: o for o in diagram.operands}
+    visible = {w for t in diagram.terms for w in t.sizes}
+    for tensor in (t for term in diagram.terms for t in term.tensors):
+        if not isinstance(tensor, Relation):
+            for number, (used, own) in enumerate(
+                zip(tensor.axes, declared[tensor.name].axes, strict=True)
+            ):
+                if len(used) == len(own):
+                    shown.add((tensor.name, number))
+    return [
+        (wire, o.sizes[wire])
+        for o in diagram.operands
+        for number, axis in enumerate(o.axes)
+        for wire in axis
+        if (o.name, number) not in shown and wire not in visible
+    ]
+
+
 class _Patterns:
     """The pattern statements of a diagram, one for all relations that differ in their wires
     only."""
@@ -260,6 +303,7 @@ class _Patterns:
         self.writer = writer
         self.statements: list[syntax.AnyStatement] = []
         self.formulas: set[str] = set()
+        self.required: set[tuple[Dim, Dim, int]] = set()
         self._names: dict[tuple[Any, ...], str] = {}
         self._taken = {o.name for o in diagram.operands} | {diagram.name}
 
@@ -268,6 +312,9 @@ class _Patterns:
         right = self.writer.pattern(relation, term.sizes)
         if isinstance(right, syntax.Call):
             self.formulas.add(base(relation.wires[1]))
+            form = conv_form(relation, term.sizes)
+            assert form is not None
+            self.required |= {(form.S, 0, 0), (form.D, 0, 0)}  # said by conv(…) itself
         places = {w: f"w{n}" for n, w in enumerate(relation.wires)}
         moved = self.writer.pattern(
             relation.rename(places), {places[w]: term.sizes[w] for w in relation.wires}

@@ -55,6 +55,7 @@ class DefinitionBuilder:
             raise Broken(self.node.name)
         once(self.scope, self.node.name_span, self.gathered.operands.values(), terms)
         terms = [distribute([t], [embedding])[0] for t in terms]
+        self.gathered.require()
         return self.gathered.diagram(self.node.name, axes, terms, "\n".join(self.node.doc))
 
     def _try(self, step: Callable[..., Any], *arguments: Any) -> Any:
@@ -66,8 +67,8 @@ class DefinitionBuilder:
         return None
 
     def _definite_sizes(self) -> None:
-        for name, entry in self.scope.sizes.items():
-            if entry.definite and entry.value is not None:
+        for name, entry in self.scope.definite.items():
+            if entry.value is not None:
                 value = self._try(scalar, entry.value, self.gathered.lookup, self.scope.source)
                 if value is not None:
                     self.table.equate(self.table.of(name), self.table.resolve(value), name)
@@ -95,7 +96,8 @@ class DefinitionBuilder:
 
     def _left_sizes(self, terms: list[Network]) -> None:
         """Every open wire must have a size from somewhere."""
-        known = {base(w) for term in terms for w in term.sizes} | set(self.scope.sizes)
+        known = {base(w) for term in terms for w in term.sizes}
+        known |= {*self.scope.sizes, *self.scope.definite}
         for index in indices(self.node.axes):
             if base(index.name) not in known and not self.problems:
                 self.problems.append(
@@ -186,7 +188,7 @@ class DefinitionBuilder:
             if len(used) == len(own):
                 sizes.update({o: self.table.of(u) for u, o in zip(used, own, strict=True)})
                 continue
-            sizes.update({o: self._axis_size(o) for o in own})
+            sizes.update({o: self.table.of(o) for o in own})
             left = product(self.table.of(w) for w in used)
             self.table.equate(
                 left, product(sizes[o] for o in own), f"axis {number} of '{node.name}'"
@@ -196,10 +198,6 @@ class DefinitionBuilder:
             self.table.equate(first, second, f"'{node.name}', which is square: {declared.kind}")
         self.gathered.state(replace(declared, sizes=sizes))
         return Network(sympy.Integer(1), (operand,), {w: self.table.of(w) for w in operand.wires})
-
-    def _axis_size(self, name: str) -> Dim:
-        """The size of an axis' own wire: that of the wire so called, unless one is written here."""
-        return self.table.new(name) if name in self.visible else self.table.of(name)
 
     def _delta(self, node: syntax.Reference) -> Network:
         wires = [i.name for i in indices(node.axes)]

@@ -189,7 +189,8 @@ class Requirement:
             return None
         if self.value > self.least + self.slack:
             return None
-        return Problem(self.message.format(value=self.value, least=self.least), help=self.help)
+        known = {"value": self.value, "least": self.least}
+        return Problem(self.message.format(**known), help=self.help.format(**known))
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ defaults that they speak of, and how those are put in order at the end.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any
 
 import sympy
@@ -26,10 +26,10 @@ from diagrammar.evaluate import mistake, scalar
 from diagrammar.grammar import syntax
 from diagrammar.grammar.errors import near
 from diagrammar.grammar.formatter import format_value
-from diagrammar.scalar import Dim, equal, parameter, substitute
+from diagrammar.scalar import Dim, equal, parameter, substitute, text
 from diagrammar.scope import Scope
 from diagrammar.sizes import SizeTable, base, own_symbols
-from diagrammar.specialise import integral, names_of
+from diagrammar.specialise import integral, names_of, scalar_sizes
 from diagrammar.using import Used
 
 Lookup = Callable[[syntax.Name | syntax.SizeOf], Dim]
@@ -60,7 +60,7 @@ class Gathered:
             self.parameters[node.name] = None
             return parameter(node.name)
         help = near(node.name, self.scope.params) or "declare it with 'param'"
-        if node.name in self.scope.sizes:
+        if {node.name} & {*self.scope.sizes, *self.scope.definite}:
             help = f"write |{node.name}| for the size of a wire"
         message = f"unknown parameter '{node.name}'"
         raise mistake(self.scope.source, node.span, message, "not declared", help)
@@ -99,11 +99,11 @@ class Gathered:
     def state(self, operand: Declared) -> None:
         """Note an operand with the sizes that one use of it shows; two uses must agree."""
         known = self.operands.setdefault(operand.name, operand)
-        for wire, extent in operand.sizes.items():
+        own = [w for axis in known.axes for w in axis]
+        for wire, other in zip(own, (w for axis in operand.axes for w in axis), strict=True):
             what = f"wire '{wire}' of '{operand.name}'"
-            self.table.equate(
-                self.table.resolve(extent), self.table.resolve(known.sizes[wire]), what
-            )
+            extent, size = operand.sizes[other], known.sizes[wire]
+            self.table.equate(self.table.resolve(extent), self.table.resolve(size), what)
 
     def adopt(
         self, used: Diagram, wires: list[str], name: str, *, inherit: bool
@@ -144,10 +144,39 @@ class Gathered:
             elif own in known:
                 self.inherited_sizes.append((substitute(known[own][0], renaming), value))
 
+    def require(self) -> None:
+        """What the file requires of sizes and parameters, where this definition has those wires."""
+        for condition in self.scope.required:
+            if not _sizes_in(condition) <= self.table.sizes.keys():
+                continue
+            values = [scalar(o, self.lookup, self.scope.source) for o in condition.operands]
+            for left, right, sign in zip(values, values[1:], condition.comparisons, strict=False):
+                self._must_hold(left, sign, right)
+
+    def _must_hold(self, left: Dim, sign: str, right: Dim) -> None:
+        if sign == "=":
+            self.table.equate(self.table.resolve(left), self.table.resolve(right), "require")
+            return
+        if sign in ("<", "<="):
+            left, right = right, left
+        more = "more than" if sign in ("<", ">") else "at least"
+        names = [text(v, lambda s: f"|{s}|" if s.is_positive else str(s)) for v in (left, right)]
+        message = f"{names[0]} is {{value}}"
+        help = f"the file requires that it is {more} {names[1]}, which is {{least}}"
+        if isinstance(right, int):
+            help = f"the file requires that it is {more} {right}"
+        if isinstance(left, int):
+            less = "less than" if sign in ("<", ">") else "at most"
+            message = f"{names[1]} is {{least}}"
+            help = f"the file requires that it is {less} {left}"
+        slack = 0 if sign in ("<", ">") else -1
+        self.requirements[Requirement(left, right, message, help, slack)] = None
+
     # -- the result --------------------------------------------------------------------------------
 
     def diagram(self, name: str, axes: Axes, terms: list[Network], doc: str) -> Diagram:
         """Sizes resolved to the symbols that are left; every network with its open wires."""
+        self.table.settle()
         resolve = self.table.resolve
         open_wires = [w for axis in axes for w in axis]
         done = []
@@ -187,7 +216,10 @@ class Gathered:
             Equality(self.table.resolve(e.left), self.table.resolve(e.right), e.what)
             for e in self.table.equalities
         )
-        return tuple(dict.fromkeys(e for e in resolved if not equal(e.left, e.right)))
+        left = [e for e in resolved if not equal(e.left, e.right)]
+        turned = (e if str(e.left) <= str(e.right) else replace(e, left=e.right, right=e.left)
+                  for e in left)  # fmt: skip
+        return tuple(sorted(dict.fromkeys(turned), key=lambda e: (str(e.left), str(e.right))))
 
     def _requirements(self) -> tuple[Requirement, ...]:
         """Requirements in terms of the symbols that are left."""
@@ -210,7 +242,8 @@ class Gathered:
         """Values that the file gives for sizes and parameters of this definition."""
         found: dict[str, Any] = {}
         wires = {base(w) for w in diagram.sizes} | {w for o in diagram.operands for w in o.sizes}
-        entries = [e for n, e in self.scope.sizes.items() if n in wires and not e.definite]
+        wires |= {s.name for s in scalar_sizes(diagram)}
+        entries = [e for n, e in self.scope.sizes.items() if n in wires]
         entries += self.scope.params.values()
         for entry in entries:
             if entry.value is None or isinstance(entry.value, syntax.Text | syntax.Pair):
@@ -244,9 +277,8 @@ def _resolved(term: Network, resolve: Callable[[Dim], Dim]) -> Network:
     for _, relation in term.relations():
         for piece in relation.pieces:
             for form in [e.form for e in piece.equations] + list(piece.bounds):
-                for value in [*form.coefficients.values(), form.constant]:
-                    if isinstance(value, sympy.Expr):
-                        symbols |= value.free_symbols
+                symbols |= _symbols([*form.coefficients.values(), form.constant])
+            symbols |= _symbols(e.modulus for e in piece.equations if e.modulus is not None)
     return term.substitute({s: resolve(s) for s in symbols if resolve(s) != s})
 
 
@@ -256,6 +288,17 @@ def _without_loose(term: Network, sizes: Mapping[str, Dim], open_wires: list[str
     factor = product(s for w, s in sizes.items() if w not in used)
     kept = {w: s for w, s in sizes.items() if w in used}
     return Network(term.scalar * factor, term.tensors, kept)
+
+
+def _sizes_in(node: Any) -> set[str]:
+    """The wires whose sizes a part of the syntax tree speaks of, by base name."""
+    if isinstance(node, syntax.SizeOf):
+        return {base(node.wire)}
+    if isinstance(node, tuple):
+        return {name for item in node for name in _sizes_in(item)}
+    if not is_dataclass(node) or isinstance(node, type):
+        return set()
+    return {name for f in fields(node) for name in _sizes_in(getattr(node, f.name))}
 
 
 def _symbols(values: Iterable[Dim]) -> set[sympy.Symbol]:

@@ -22,7 +22,11 @@ def merged(diagram: Diagram) -> Diagram:
                 break
         else:
             kept.append(term)
-    return diagram if len(kept) == len(diagram.terms) else replace(diagram, terms=tuple(kept))
+    if len(kept) == len(diagram.terms):
+        return diagram
+    used = {*diagram.open, *(w for term in kept for w in term.sizes)}
+    sizes = {w: s for w, s in diagram.sizes.items() if w in used}
+    return replace(diagram, terms=tuple(kept), sizes=sizes)
 
 
 def isomorphic(first: Network, second: Network, open_wires: tuple[str, ...]) -> bool:

@@ -16,9 +16,11 @@ def primed(name: str, taken: Container[str]) -> str:
 
 
 def suffixed(name: str, suffix: str) -> str:
-    """A longer name; that of a member of a pack stays one: `i.0` and `_1` make `i_1.0`."""
-    stem, dot, number = name.partition(".")
-    return f"{stem}{suffix}{dot}{number}"
+    """A longer name; primes stay behind, and the member of a pack stays one: `i.0'` and `_1` make
+    `i_1.0'`."""
+    bare = name.rstrip("'")
+    stem, dot, number = bare.partition(".")
+    return f"{stem}{suffix}{dot}{number}{name[len(bare) :]}"
 
 
 def fresh_wire(name: str, extent: Dim, taken: Mapping[str, Dim]) -> str:

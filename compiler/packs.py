@@ -59,6 +59,9 @@ class _Opener:
             case syntax.Tensor():
                 self.refuse(node.drawn)
                 yield replace(node, axes=self.axes(node.axes))
+            case syntax.Require():
+                made = tuple(c for condition in node.conditions for c in self.condition(condition))
+                yield replace(node, conditions=made)
             case syntax.Pattern(pack=True):
                 for n in range(self.rank):
                     value = self.each(node.value, n)
@@ -82,6 +85,14 @@ class _Opener:
             yield replace(
                 entry, name=member(entry.name, n), value=self.each(entry.value, n), pack=False
             )
+
+    def condition(self, node: syntax.Condition) -> Iterator[syntax.Condition]:
+        """`|i...| > p...` is one condition for each member."""
+        if next(_packs(node), None) is None:
+            yield node
+            return
+        for n in range(self.rank):
+            yield self.each(node, n)
 
     def axes(self, axes: tuple[syntax.Axis, ...]) -> tuple[syntax.Axis, ...]:
         """Packs among axes or in groups as their members."""

@@ -16,7 +16,7 @@ from diagrammar.diagram import Diagram, Tensor
 from diagrammar.grammar.errors import DiagramError, Problem, near
 from diagrammar.merge import merged
 from diagrammar.rewrite import RULES, Rule, apply, labels
-from diagrammar.specialise import resolve_values
+from diagrammar.specialise import names_of, resolve_values
 from diagrammar.wording import reworded
 
 STEP_LIMIT = 10_000
@@ -220,7 +220,10 @@ class Pipeline:
             names = [r for r in PASSES[name].rules if r not in self.without]
             diagram = _run(diagram, [RULES[r] for r in names], steps)
             diagram.verify()
-        return Simplified(merged(diagram), Trace(start, steps))
+        diagram = merged(diagram)
+        left = names_of(diagram)
+        defaults = {n: v for n, v in diagram.defaults.items() if n in left}
+        return Simplified(replace(diagram, defaults=defaults), Trace(start, steps))
 
 
 def _run(diagram: Diagram, rules: Sequence[Rule], steps: list[Step]) -> Diagram:

@@ -32,6 +32,8 @@ class Scope:
     patterns: dict[str, syntax.Pattern] = field(default_factory=dict)
     definitions: dict[str, Defined] = field(default_factory=dict)
     uses: dict[str, syntax.Use] = field(default_factory=dict)
+    definite: dict[str, syntax.Assignment] = field(default_factory=dict)
+    required: list[syntax.Condition] = field(default_factory=list)
     rank: int | None = None
     wires: dict[str, Span] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
@@ -78,9 +80,11 @@ class Scope:
 
     def _declare_value(self, entry: syntax.Assignment, what: str) -> bool:
         """Note a size or parameter; they share one space of names with `compile`'s options."""
-        other = self.params if what == "size" else self.sizes
-        same = self.sizes if what == "size" else self.params
-        clash = other.get(entry.name) or same.get(entry.name)
+        clash = self.params.get(entry.name)
+        if what == "parameter":
+            clash = clash or self.sizes.get(entry.name) or self.definite.get(entry.name)
+        else:  # a size that is always something may have a default as well
+            clash = clash or (self.definite if entry.definite else self.sizes).get(entry.name)
         if keyword.iskeyword(entry.name):
             self.report(
                 entry.name_span,
@@ -116,7 +120,7 @@ class Scope:
             case syntax.Sizes():
                 for entry in statement.entries:
                     if self._declare_value(entry, "size"):
-                        self.sizes[entry.name] = entry
+                        (self.definite if entry.definite else self.sizes)[entry.name] = entry
             case syntax.Params():
                 for entry in statement.entries:
                     if self._declare_value(entry, "parameter"):
@@ -133,6 +137,8 @@ class Scope:
             case syntax.Use():
                 if self._declare(statement.alias, statement.alias_span, "alias"):
                     self.uses[statement.alias] = statement
+            case syntax.Require():
+                self.required.extend(statement.conditions)
             case syntax.Rank():
                 self.rank = statement.rank
 

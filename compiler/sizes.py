@@ -54,7 +54,19 @@ class SizeTable:
             ):
                 self._put({symbol: value})
                 return
-        self.equalities.append(Equality(left, right, what))
+        same = _same(left, right)
+        if same is not None:
+            self._put({same[0]: same[1]})
+        else:
+            self.equalities.append(Equality(left, right, what))
+
+    def settle(self) -> None:
+        """Look at the equalities again, with all that is known by now."""
+        left = len(self.equalities) + 1
+        while len(self.equalities) < left:
+            left, old, self.equalities = len(self.equalities), self.equalities, []
+            for e in old:
+                self.equate(self.resolve(e.left), self.resolve(e.right), e.what)
 
     def _put(self, values: Mapping[sympy.Symbol, Dim]) -> None:
         self.sizes = {w: substitute(s, values) for w, s in self.sizes.items()}
@@ -78,6 +90,18 @@ class SizeTable:
                 break
             value = substitute(value, merged)
         return value
+
+
+def _same(left: Dim, right: Dim) -> tuple[sympy.Symbol, sympy.Symbol] | None:
+    """Two symbols that must be equal for two formulas to be: a + 1 = b + 1."""
+    difference = expand(left - right)
+    if isinstance(difference, int) or not difference.is_Add or len(difference.args) != 2:
+        return None
+    parts = sorted(difference.args, key=str)
+    for one, other in (parts, reversed(parts)):
+        if one.is_Symbol and (-other).is_Symbol:
+            return one, -other
+    return None
 
 
 def _without_hidden(diagram: Diagram) -> Diagram:
@@ -107,7 +131,7 @@ def own_symbols(diagram: Diagram) -> Diagram:
     taken: set[str] = set()
     declared = [(w, s) for o in diagram.operands for w, s in o.sizes.items()]
     wires = [(w, diagram.sizes[w]) for w in diagram.open]
-    inner = [(w, s) for term in diagram.terms for w, s in term.sizes.items()]
+    inner = [(w, t.sizes[w]) for t in diagram.terms for x in t.tensors for w in x.wires]
     for wire, extent in [*wires, *inner, *declared]:
         name = base(wire)
         if isinstance(extent, sympy.Symbol) and extent not in renaming and name not in taken:

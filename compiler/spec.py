@@ -50,6 +50,7 @@ class Spec(Mapping[str, Diagram]):
         self._ranked: dict[int, Spec] = {}
         self._words = dict(words or {})
         self._reworded: dict[str, Spec] = {}
+        self._looked = False
         packs = "..." in source.text and has_packs(file.statements)
         self._open = self.rank is None and packs
         opened: syntax.File = file
@@ -193,6 +194,9 @@ class Spec(Mapping[str, Diagram]):
                 self._builder.build(name)
             except Broken:
                 continue
+        if not self._looked:
+            self._looked = True
+            self._builder.check_declarations()
         return once(sorted(self._scope.problems, key=_place(self.source)))
 
     def errors(self) -> tuple[Problem, ...]:

@@ -27,7 +27,15 @@ def names_of(diagram: Diagram) -> dict[str, list[Dim]]:
         expressions = found.setdefault(base(wire), [])
         if extent not in expressions:
             expressions.append(extent)
+    for symbol in scalar_sizes(diagram):
+        found.setdefault(symbol.name, [symbol])
     return found
+
+
+def scalar_sizes(diagram: Diagram) -> list[sympy.Symbol]:
+    """The sizes that scalars speak of, in order of their names."""
+    symbols = {s for term in diagram.terms for s in sympy.sympify(term.scalar).free_symbols}
+    return sorted((s for s in symbols if s.name not in diagram.parameters), key=str)
 
 
 def resolve_values(

@@ -56,6 +56,8 @@ def _said(node: syntax.AnyStatement) -> Iterator[str]:
         case syntax.Sizes() | syntax.Params():
             for entry in node.entries:
                 yield from _names(entry.value)
+        case syntax.Require():
+            yield from _names(node.conditions)
         case syntax.Tensor():
             yield from _names((node.axes, node.drawn.options if node.drawn else ()))
         case syntax.Pattern():

@@ -139,7 +139,7 @@ def renaming(alias: str, builder: Builder, scope: Scope, earlier: Iterable[Used]
     """New names for the operands and parameters of a file that are not free in another."""
     earlier = tuple(earlier)
     operands = operand_names(scope, earlier)
-    taken = {*scope.params, *scope.sizes, *scope.wires}
+    taken = {*scope.params, *scope.sizes, *scope.definite, *scope.wires}
     taken |= {file.name(p) for file in earlier for p in file.builder.parameters}
     names: dict[str, str] = {}
     for own, clash in ((builder.operands, operands), (builder.parameters, taken)):

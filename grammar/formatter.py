@@ -74,6 +74,8 @@ def _written(statement: syntax.AnyStatement) -> list[str]:
             return _filled("param ", [_entry(entry) for entry in statement.entries])
         case syntax.Rank():
             return [f"rank {statement.rank}"]
+        case syntax.Require():
+            return _filled("require ", list(map(format_condition, statement.conditions)))
         case syntax.Use():
             path = _quoted(statement.path, '"')
             return [f"use {path} as {statement.alias}"]

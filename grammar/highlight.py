@@ -32,7 +32,7 @@ class DiagramLexer(RegexLexer):  # type: ignore[misc]  # Pygments has no types
             (r"\s+", kinds.Whitespace),
             (r"#[^\n]*", kinds.Comment.Single),
             (
-                r"^([ \t]*)(size|param|rank|use|tensor|constant|pattern)\b(?!\s*\[)",
+                r"^([ \t]*)(size|param|rank|require|use|tensor|constant|pattern)\b(?!\s*\[)",
                 bygroups(kinds.Whitespace, kinds.Keyword.Declaration),
             ),
             (rf"\|[ \t]*{_WORD}'*[ \t]*(?:\.\.\.)?[ \t]*\|", kinds.Name.Variable.Magic),

@@ -58,7 +58,8 @@ _SYNONYMS: Final = {
 }  # fmt: skip
 
 _KINDS: Final = (
-    "there are size, param, rank, use, tensor, constant, pattern and definitions: 'Y[b] = …'"
+    "there are size, param, rank, require, use, tensor, constant, pattern "
+    "and definitions: 'Y[b] = …'"
 )
 
 

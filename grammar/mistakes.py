@@ -59,6 +59,7 @@ WORDS: Final = {
     "SIZE": "'size'",
     "PARAM": "'param'",
     "RANK": "'rank'",
+    "REQUIRE": "'require'",
     "USE": "'use'",
     "TENSOR": "'tensor'",
     "CONSTANT": "'constant'",

@@ -256,6 +256,13 @@ class Rank(Statement):
 
 
 @dataclass(frozen=True, slots=True)
+class Require(Statement):
+    """`require |i| > p, s >= 1`: what must hold of sizes and parameters."""
+
+    conditions: tuple[Condition, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Use(Statement):
     """`use "conv2d.tn" as layer`."""
 
@@ -338,7 +345,17 @@ class Comment(Statement):
 
 
 AnyStatement = (
-    Sizes | Params | Rank | Use | Tensor | Pattern | Definition | Derivative | Sample | Comment
+    Sizes
+    | Params
+    | Rank
+    | Require
+    | Use
+    | Tensor
+    | Pattern
+    | Definition
+    | Derivative
+    | Sample
+    | Comment
 )
 
 

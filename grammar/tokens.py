@@ -54,7 +54,7 @@ _GLUED: Final = frozenset(
     {"**", "==", "+=", "-=", "*=", "/=", "->", "=>", "<-", "=<", "<>", "++", "!=", "..", "&&", "||"}
 )
 
-STATEMENTS: Final = ("size", "param", "rank", "use", "tensor", "constant", "pattern")
+STATEMENTS: Final = (*("size", "param", "rank", "require", "use", "tensor", "constant", "pattern"),)
 _KEYWORDS: Final = {word: word.upper() for word in STATEMENTS}
 OPERANDS: Final = frozenset({"NAME", "NUMBER", "SIZE_OF", "RIGHT", "CLOSE", "DOTS"})
 

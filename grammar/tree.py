@@ -59,6 +59,10 @@ class TreeBuilder(Transformer[Token, Any]):
             )
         return syntax.Rank(rank=rank, span=_across(items))
 
+    def require(self, items: _Children) -> syntax.Require:
+        conditions = tuple(items[1:])
+        return syntax.Require(conditions=conditions, span=span_of(items[0]).to(items[-1].span))
+
     def use(self, items: _Children) -> syntax.Use:
         _, path, _, alias = items
         return syntax.Use(

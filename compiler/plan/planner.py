@@ -282,10 +282,9 @@ def _limits(diagrams: Sequence[Diagram]) -> tuple[ops.SizeLimit, ...]:
     for required in (r for d in diagrams for r in d.requirements):
         least = expand(required.least + required.slack)
         if not nonnegative(expand(required.value - least - 1)):
-            message = required.message.format(
-                value=text(required.value), least=text(required.least)
-            )
-            said = f"{message}: {required.help}" if required.help else message
+            known = {"value": text(required.value), "least": text(required.least)}
+            message, help = required.message.format(**known), required.help.format(**known)
+            said = f"{message}: {help}" if help else message
             found[ops.SizeLimit(required.value, least, said)] = None
     return tuple(found)
 

@@ -105,11 +105,16 @@ def entries(draw: st.DrawFn, *, sizes: bool) -> tuple[syntax.Assignment, ...]:
 
 
 @st.composite
+def comparisons(draw: st.DrawFn) -> syntax.Condition:
+    signs = draw(st.lists(st.sampled_from(["=", "<", "<=", ">", ">="]), min_size=1, max_size=3))
+    return syntax.Condition(tuple(draw(scalars) for _ in range(len(signs) + 1)), tuple(signs))
+
+
+@st.composite
 def conditions(draw: st.DrawFn) -> syntax.Condition:
     if draw(st.booleans()):
         return syntax.Condition((draw(scalars), draw(scalars)), ("=",), draw(scalars))
-    signs = draw(st.lists(st.sampled_from(["=", "<", "<=", ">", ">="]), min_size=1, max_size=3))
-    return syntax.Condition(tuple(draw(scalars) for _ in range(len(signs) + 1)), tuple(signs))
+    return draw(comparisons())
 
 
 @st.composite
@@ -132,6 +137,10 @@ statements: st.SearchStrategy[syntax.AnyStatement] = st.one_of(
     st.builds(syntax.Sizes, **_comments(entries=entries(sizes=True))),
     st.builds(syntax.Params, **_comments(entries=entries(sizes=False))),
     st.builds(syntax.Rank, **_comments(rank=st.integers(1, 64))),
+    st.builds(
+        syntax.Require,
+        **_comments(conditions=st.lists(comparisons(), min_size=1, max_size=3).map(tuple)),
+    ),
     st.builds(syntax.Use, **_comments(path=paths, alias=plain)),
     st.builds(syntax.Tensor, **_comments(name=plain, axes=axes, constant=st.booleans())),
     st.builds(syntax.Tensor, **_comments(name=plain, axes=axes, drawn=drawings)),

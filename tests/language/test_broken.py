@@ -8,11 +8,14 @@ from pathlib import Path
 
 import pytest
 
-import diagrammar as dg
+from benchmarks.front_end import definitions
 from diagrammar.grammar.source import Source
 from diagrammar.spec import read
 from tests.grammar import golden
 from tests.grammar.test_broken import internal_words
+
+HANG = 30.0
+"""Seconds of CPU time that tell what grows too fast from what is slow on a busy machine."""
 
 FOLDER = Path(__file__).parent / "broken"
 FILES = sorted(FOLDER.glob("*.tn"))
@@ -36,25 +39,10 @@ def test_there_are_many_broken_files() -> None:
     assert len(FILES) >= 30
 
 
-def test_a_thousand_definitions_are_checked_within_two_seconds() -> None:
-    head = """
-size k = 3
-param s = 1, p = 1
-tensor X[b, ci, i]
-tensor W[co, ci, k]
-pattern P[i, o, k] = conv(stride=s, padding=p)
-"""
-    four = """
-Y#[b, co, o] = X[b, ci, i] * P[i, o, k] * W[co, ci, k]
-D# = vjp(Y#, W)
-U#[b, (ci k), o] = X[b, ci, i] * P[i, o, k]
-A#[(ci k), (ci' k')] = 1/|b| * U#[b, (ci k), o] * U#[b, (ci' k'), o]
-"""
-    text = head + "".join(four.replace("#", str(n)) for n in range(250))
-    dg.parse(head)  # imports
+def test_a_thousand_definitions_are_checked() -> None:
+    text = definitions(1000)  # benchmarks.front_end says how long that takes
     start = time.process_time()
     spec, problems = read(Source(text))
-    spent = time.process_time() - start
     assert len(spec) == 1000
     assert not problems
-    assert spent < 2
+    assert time.process_time() - start < HANG
