@@ -33,7 +33,7 @@ from torch import Tensor, eye, nn, stack, unflatten  # noqa: E402
 
 from diagrammar.layers import Conv, Linear  # noqa: E402
 from diagrammar.layers.modules import arguments  # noqa: E402
-from diagrammar.layers.shared import shared_layer  # noqa: E402
+from diagrammar.layers.shared import parts_of, shared_layer  # noqa: E402
 
 __all__ = [
     "EKFACLinearOperator",
@@ -203,10 +203,14 @@ class _Backend:
             raise ValueError("Modules with multiple inputs are not supported.")
         layer = self._layer(module_name)
         x = layer.rows_of(inputs[0].detach())
-        factor = layer.conv.kfac_expand if self._expands() else layer.conv.kfac_reduce
         options = {"scale": "curvlinops", "n_data": self._N_data}  # type: ignore[attr-defined]
-        made = factor(x, bias=self._joint(module_name), **options)
-        self._add(self._input_covariances, module_name, made)  # type: ignore[attr-defined]
+        options["bias"] = self._joint(module_name)
+        expands = self._expands()
+        factor = layer.conv.kfac_expand if expands else layer.conv.kfac_reduce
+        parts = parts_of(layer.conv, x) if expands else (x,)
+        for part in parts:
+            made = factor(part, **options)
+            self._add(self._input_covariances, module_name, made)  # type: ignore[attr-defined]
 
     def _accumulate_gradient_covariance(
         self, grad_output: Tensor, module: nn.Module, module_name: str

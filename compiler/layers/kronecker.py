@@ -134,7 +134,11 @@ def _given(n_data: int | None, n: int) -> int:
 
 
 def _times(x: Tensor, factor: float) -> Tensor:
-    return x if factor == 1 else x * factor
+    """x times a number; of a factor that was just made and that nobody differentiates, in place,
+    for it may be as large as all the rest."""
+    if factor == 1:
+        return x
+    return x * factor if x.requires_grad else x.mul_(factor)
 
 
 def _averaged(groups: str) -> bool:

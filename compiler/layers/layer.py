@@ -83,6 +83,10 @@ class Layer:
             raise ValueError("the number of output channels is not known; give channels=c_out")
         return found
 
+    def output_size(self, size: Sequence[int]) -> tuple[int, ...]:
+        """The spatial output size for a spatial input size."""
+        return self._run.output_size(tuple(size))
+
     def compiled(self) -> tuple[Compiled, ...]:
         """The definitions that were compiled so far; each has its `diagram` and `function`."""
         return self._run.compiled()

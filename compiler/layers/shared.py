@@ -7,13 +7,14 @@ here, so that each is compiled once.
 from __future__ import annotations
 
 from functools import lru_cache
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 from diagrammar.layers import Conv, Linear
 from diagrammar.layers.modules import arguments
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 
 def shared_layer(module: nn.Module, groups: int | None = None, **options: Any) -> Conv:
@@ -30,3 +31,25 @@ def shared_layer(module: nn.Module, groups: int | None = None, **options: Any) -
 @lru_cache(maxsize=1024)
 def _made(linear: bool, given: tuple[tuple[str, Any], ...]) -> Conv:
     return (Linear if linear else Conv)(**dict(given))
+
+
+ROWS = 1 << 14
+"""Rows of the unfolded input that a factor is computed of at once; a product of so many is fast."""
+
+
+def parts_of(layer: Conv, x: Tensor) -> tuple[Tensor, ...]:
+    """An input's examples in parts of one size, of at most `ROWS` rows where that is possible.
+
+    A sum over examples can be taken part by part: with less memory for unfolded inputs, and, in
+    float32, smaller rounding errors than one long sum has.
+    """
+    taps, count = layer.geometry.taps, len(x)
+    if taps == 1 or x.ndim != layer.geometry.dims + 2:
+        return (x,)
+    most = max(ROWS // max(prod(layer.output_size(x.shape[2:])), 1), 1)
+    size = max((n for n in range(1, min(most, count) + 1) if count % n == 0), default=count)
+    if size == count:
+        return (x,)
+    from torch import split
+
+    return split(x, size)

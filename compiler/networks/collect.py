@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from diagrammar.layers.shared import shared_layer
+from diagrammar.layers.shared import parts_of, shared_layer
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -92,8 +92,9 @@ class Collector:
             )
         site.x = inputs[0].detach()
         for kind in self._kronecker():
-            factor = getattr(site.layer, kind)(site.x, bias=site.bias, groups=self.groups)
-            self._add(site, f"{kind}.A", factor * len(site.x))
+            for part in parts_of(site.layer, site.x) if kind == "kfac_expand" else (site.x,):
+                factor = getattr(site.layer, kind)(part, bias=site.bias, groups=self.groups)
+                self._add(site, f"{kind}.A", factor.mul_(len(part)))
 
     def _goes_out(self, site: Site, inputs: tuple[Any, ...], output: Tensor) -> None:
         hook: Any = output.register_hook  # which has no types
@@ -105,7 +106,7 @@ class Collector:
         site.vectors += 1
         for kind in self._kronecker():
             factor = getattr(site.layer, f"{kind}_grad")(S, groups=self.groups)
-            self._add(site, f"{kind}.B", factor * len(x))
+            self._add(site, f"{kind}.B", factor.mul_(len(x)))
         if "diag_ggn" in self.what:
             made = site.layer.diag_ggn(x, S, bias=site.bias)
             parts = made if isinstance(made, tuple) else (made,)
@@ -122,7 +123,7 @@ class Collector:
         if quantity in sums:
             sums[quantity] += value
         else:
-            sums[quantity] = value.clone()
+            sums[quantity] = value
 
     def finish_batch(self, vectors: int) -> None:
         """Check that every layer took part in it, and forget it.

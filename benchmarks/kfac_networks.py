@@ -1,0 +1,210 @@
+"""KFAC of whole networks through curvlinops: its own operator beside ours.
+
+ResNet-18 and ResNet-50, one batch, Monte-Carlo Fisher with one draw, KFAC-expand and KFAC-reduce of
+all convolutions and the linear layer. Times are of `compute_kronecker_factors` on a new operator,
+in turn in one process; the first call and the peak of memory are each of a fresh process, above
+what it had before. "network" is what both do besides: forward, draw, backward.
+Needs `pip install '.[curvlinops]'`; curvlinops 3.0 has one backend, by hooks.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+from typing import Annotated, Any
+
+import torch
+import typer
+from torch import Tensor, nn
+
+from benchmarks import resnets, results
+from benchmarks.progress import tracked
+from benchmarks.results import Sheet
+
+NETWORKS = {"ResNet-18": resnets.resnet18, "ResNet-50": resnets.resnet50}
+KINDS = ("expand", "reduce")
+CONTENDERS = ("curvlinops", "ours", "network")
+MIB = 2**20
+LIMIT = 1e-5
+
+
+class Problem:
+    """A network in evaluation mode and one batch."""
+
+    def __init__(self, name: str, batch: int, size: int) -> None:
+        torch.manual_seed(0)
+        self.model = NETWORKS[name]().eval()
+        layers = [m for m in self.model.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+        self.params = [p for m in layers for p in m.parameters()]
+        self.data = [(torch.randn(batch, 3, size, size), torch.randint(0, 1000, (batch,)))]
+
+    def operator(self, contender: str, kind: str) -> Any:
+        """A new operator, nothing computed yet."""
+        if contender == "ours":
+            from diagrammar.integrations.curvlinops import KFACLinearOperator
+        else:
+            from curvlinops import KFACLinearOperator
+
+        options = {"check_deterministic": False, "num_per_example_loss_terms": 1}
+        loss = nn.CrossEntropyLoss()
+        return KFACLinearOperator(
+            self.model, loss, self.params, self.data, kfac_approx=kind,
+            num_data=len(self.data[0][0]), **options,
+        )  # fmt: skip
+
+    def run(self, contender: str, kind: str) -> Any:
+        """Everything that is timed; the operator, or nothing."""
+        if contender == "network":
+            x, y = self.data[0]
+            torch.autograd.grad(nn.functional.cross_entropy(self.model(x), y), self.params)
+            return None
+        operator = self.operator(contender, kind)
+        operator.compute_kronecker_factors()
+        return operator
+
+
+def factors(operator: Any) -> Iterator[tuple[str, Tensor]]:
+    """All of an operator's factors, by name."""
+    for side in ("_input_covariances", "_gradient_covariances"):
+        yield from ((f"{name}{side}", value) for name, value in getattr(operator, side).items())
+
+
+def error(problem: Problem, kind: str) -> float:
+    """The largest relative difference of a factor from curvlinops'."""
+    theirs = dict(factors(problem.run("curvlinops", kind)))
+    ours = dict(factors(problem.run("ours", kind)))
+    if theirs.keys() != ours.keys():
+        raise AssertionError("other layers than curvlinops'")
+    return max(float((ours[n] - theirs[n]).norm() / theirs[n].norm()) for n in theirs)
+
+
+# -- a fresh process -------------------------------------------------------------------------------
+
+
+def resident(field: str) -> int:
+    """Bytes of this process in memory now (VmRSS), or at most since `forget_peak` (VmHWM)."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(field))
+
+
+def forget_peak() -> None:
+    """Let the peak start from here."""
+    Path("/proc/self/clear_refs").write_text("5")
+
+
+def fresh(name: str, kind: str, contender: str, batch: int, size: int) -> dict[str, float]:
+    """First call and peak above the start, measured in this process."""
+    problem = Problem(name, batch, size)
+    if contender != "network":
+        problem.operator(contender, kind)  # imports
+    forget_peak()
+    before, start = resident("VmRSS"), perf_counter()
+    kept = problem.run(contender, kind)
+    first = perf_counter() - start
+    peak = resident("VmHWM") - before
+    del kept
+    return {"first": first, "peak": peak}
+
+
+def in_fresh_process(*given: Any) -> dict[str, float]:
+    """`fresh` in a process of its own."""
+    code = "import sys, json; from benchmarks import kfac_networks as k; import torch; "
+    code += "torch.set_num_threads(int(sys.argv[1])); n, kind, who, b, s = sys.argv[2:]; "
+    code += "print(json.dumps(k.fresh(n, kind, who, int(b), int(s))))"
+    command = [sys.executable, "-c", code, str(torch.get_num_threads()), *map(str, given)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+# -- the table -------------------------------------------------------------------------------------
+
+
+def measured(name: str, kind: str, batch: int, size: int, rounds: int) -> dict[str, Any]:
+    """All numbers of a network and a kind."""
+    alone = {who: in_fresh_process(name, kind, who, batch, size) for who in CONTENDERS}
+    problem = Problem(name, batch, size)
+    off = error(problem, kind)  # also warms up
+    samples: dict[str, list[float]] = {who: [] for who in CONTENDERS}
+    for n in range(rounds):
+        for who in CONTENDERS[:: 1 if n % 2 else -1]:
+            start = perf_counter()
+            problem.run(who, kind)
+            samples[who].append(perf_counter() - start)
+    return {
+        "network": name, "kind": kind, "batch": batch, "size": size, "error": off,
+        "first": {who: alone[who]["first"] for who in CONTENDERS},
+        "peak": {who: alone[who]["peak"] for who in CONTENDERS},
+        "seconds": {who: median(samples[who]) for who in CONTENDERS},
+        "samples": samples,
+    }  # fmt: skip
+
+
+def sheet(rows: list[dict[str, Any]], batch: int, size: int) -> Sheet:
+    """Both operators side by side."""
+    columns = (
+        *("network", "KFAC-"), "theirs s", "ours s", "ratio", "first: theirs s", "ours s",
+        "network s", "peak: theirs MiB", "ours MiB", "network MiB", "beyond the network: ratio",
+    )  # fmt: skip
+    lines = []
+    for row in rows:
+        t, first, peak = row["seconds"], row["first"], row["peak"]
+        base = peak["network"]
+        beyond = [max(peak[who] - base, 0) for who in ("curvlinops", "ours")]
+        lines.append((
+            row["network"], row["kind"], f"{t['curvlinops']:.2f}", f"{t['ours']:.2f}",
+            f"{t['curvlinops'] / t['ours']:.2f}", f"{first['curvlinops']:.2f}",
+            f"{first['ours']:.2f}", f"{t['network']:.2f}",
+            *(f"{peak[who] / MIB:.0f}" for who in CONTENDERS),
+            f"{beyond[0] / beyond[1]:.2f}" if beyond[1] else "—",
+        ))  # fmt: skip
+    worst = max(row["error"] for row in rows)
+    return Sheet(
+        f"KFAC through curvlinops 3.0, batch {batch}, {size}×{size}, float32",
+        columns,
+        tuple(lines),
+        labels=2,
+        notes=(
+            f"Largest relative difference of a factor: {worst:.1e}.",
+            "Ratios are theirs / ours. Seconds are medians of turns in one process; first calls "
+            "and peaks are of fresh processes.",
+        ),
+    )
+
+
+def main(
+    network: Annotated[list[str] | None, typer.Option(help="Which; all by default.")] = None,
+    kind: Annotated[list[str] | None, typer.Option(help="expand or reduce.")] = None,
+    batch: Annotated[int, typer.Option(help="Images in the batch.")] = 16,
+    size: Annotated[int, typer.Option(help="Height and width of an image.")] = 224,
+    rounds: Annotated[int, typer.Option(help="Turns of each contender.")] = 5,
+    threads: Annotated[int, typer.Option(help="Threads of PyTorch.")] = 1,
+    save: Annotated[bool, typer.Option(help="Write results/kfac_networks.md and .json.")] = False,
+) -> None:
+    """Measure KFAC of whole networks through curvlinops, and compare every factor.
+
+    Exits with 1 where a factor differs by more than 1e-5.
+    """
+    torch.set_num_threads(threads)
+    console = results.console()
+    chosen = [(n, k) for n in network or NETWORKS for k in kind or KINDS]
+    with tracked(console) as progress:
+        rows = [
+            measured(n, k, batch, size, rounds)
+            for n, k in progress.track(chosen, description="networks")
+        ]
+    made = sheet(rows, batch, size)
+    console.print(made.rich())
+    if save:
+        command = f"python -m benchmarks.kfac_networks --rounds {rounds} --threads {threads}"
+        console.print("written:", *results.save("kfac_networks", command, [made], rows))
+    sys.exit(int(any(row["error"] > LIMIT for row in rows)))
+
+
+if __name__ == "__main__":
+    typer.run(main)
