@@ -1,0 +1,132 @@
+"""BackPACK's quantities of convolutions by `diagrammar.layers`.
+
+    from diagrammar.integrations.backpack import ours
+
+    with backpack(ours(BatchGrad()), ours(DiagGGNExact())):
+        loss.backward()
+
+`ours` sets module extensions, BackPACK's documented way, for Conv1d/2d/3d and
+ConvTranspose1d/2d/3d, so that groups, padding modes, `'same'` and output padding are right; all
+other modules, losses and save fields stay BackPACK's. Made for BackPACK 1.6 and 1.7.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from diagrammar.integrations.versions import need
+
+need("backpack", "backpack-for-pytorch", "1.6", "2")
+
+from backpack import extensions  # noqa: E402
+from backpack.extensions.backprop_extension import BackpropExtension  # noqa: E402
+from backpack.extensions.module_extension import ModuleExtension  # noqa: E402
+from backpack.utils.subsampling import subsample  # noqa: E402
+from torch import Tensor, nn, unflatten  # noqa: E402
+
+from diagrammar.layers.shared import shared_layer  # noqa: E402
+
+__all__ = ["ours"]
+
+Extension = TypeVar("Extension", bound=Any)
+
+MODULES = (
+    *(nn.Conv1d, nn.Conv2d, nn.Conv3d),
+    *(nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d),
+)
+
+
+class FirstOrder(ModuleExtension):
+    """A quantity of the examples' gradients: `method` of a layer, for weight and bias apart."""
+
+    def __init__(self, method: str) -> None:
+        self.method = method
+        super().__init__(params=["bias", "weight"])
+
+    def weight(self, ext: Any, module: Any, g_inp: Any, g_out: Any, vectors: Any) -> Tensor:
+        """The quantity by the weight."""
+        x, v = self._seen(ext, module.input0, g_out[0])
+        found: Tensor = getattr(shared_layer(module), self.method)(x, v)
+        return found
+
+    def bias(self, ext: Any, module: Any, g_inp: Any, g_out: Any, vectors: Any) -> Tensor:
+        """The quantity by the bias, whose gradients are sums over positions."""
+        _, v = self._seen(ext, module.input0, g_out[0])
+        g = v.flatten(2).sum(2)
+        match self.method:
+            case "batch_grad":
+                return g
+            case "batch_l2":
+                return g.square().sum(1)
+            case "sum_grad_squared":
+                return g.square().sum(0)
+        return g.square().mean(0) - g.mean(0).square()
+
+    @staticmethod
+    def _seen(ext: Any, x: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Input and gradient of the examples that the extension looks at."""
+        chosen = ext.get_subsampling()
+        return subsample(x.detach(), subsampling=chosen), subsample(v, subsampling=chosen)
+
+
+class DiagonalGGN(ModuleExtension):
+    """The Gauss–Newton diagonal, from the vectors [n, b, c_out, *o] that BackPACK takes back
+    through the network; `each`: for each example."""
+
+    def __init__(self, each: bool) -> None:
+        self.each = each
+        super().__init__(params=["bias", "weight"])
+
+    def weight(self, ext: Any, module: Any, g_inp: Any, g_out: Any, vectors: Tensor) -> Tensor:
+        """The diagonal by the weight."""
+        layer = shared_layer(module)
+        method = layer.batch_diag_ggn if self.each else layer.diag_ggn
+        found = method(module.input0.detach(), vectors)
+        assert not isinstance(found, tuple)
+        return found
+
+    def bias(self, ext: Any, module: Any, g_inp: Any, g_out: Any, vectors: Tensor) -> Tensor:
+        """The diagonal by the bias."""
+        return vectors.flatten(3).sum(3).square().sum(0 if self.each else (0, 1))
+
+    def backpropagate(
+        self, ext: Any, module: Any, g_inp: Any, g_out: Any, vectors: Tensor
+    ) -> Tensor:
+        """The vectors by the layer's input."""
+        made = shared_layer(module).input_vjp(
+            vectors.flatten(0, 1), module.weight.detach(), module.input0.shape
+        )
+        back: Tensor = unflatten(made, 0, vectors.shape[:2])
+        return back
+
+
+def ours(extension: Extension) -> Extension:
+    """An extension of BackPACK that takes convolutions' quantities from here; itself.
+
+    For BatchGrad, BatchL2Grad, SumGradSquared, Variance, DiagGGNExact, DiagGGNMC,
+    BatchDiagGGNExact and BatchDiagGGNMC. Raises TypeError for others.
+    """
+    made = _module_extension(extension)
+    for module in MODULES:
+        extension.set_module_extension(module, made, overwrite=True)
+    return extension
+
+
+def _module_extension(extension: BackpropExtension) -> ModuleExtension:
+    match extension:
+        case extensions.BatchGrad():
+            return FirstOrder("batch_grad")
+        case extensions.BatchL2Grad():
+            return FirstOrder("batch_l2")
+        case extensions.SumGradSquared():
+            return FirstOrder("sum_grad_squared")
+        case extensions.Variance():
+            return FirstOrder("grad_variance")
+        case extensions.BatchDiagGGNExact() | extensions.BatchDiagGGNMC():
+            return DiagonalGGN(each=True)
+        case extensions.DiagGGNExact() | extensions.DiagGGNMC():
+            return DiagonalGGN(each=False)
+    raise TypeError(
+        f"nothing of ours for {type(extension).__name__}; there are BatchGrad, BatchL2Grad, "
+        "SumGradSquared, Variance, DiagGGNExact, DiagGGNMC, BatchDiagGGNExact, BatchDiagGGNMC"
+    )
