@@ -32,10 +32,34 @@ def evaluate(program: Program, operands: Mapping[str, Array]) -> tuple[Array, ..
     arrays = {p.name: np.asarray(operands[p.name]) for p in program.parameters}
     kind = np.complex128 if any(np.iscomplexobj(a) for a in arrays.values()) else np.float64
     arrays = {name: a.astype(kind) for name, a in arrays.items()}
+    if program.cuts:
+        return _in_parts(program, arrays)
     run = _Run(arrays, bind(program, {name: a.shape for name, a in arrays.items()}), kind)
     for step in program.steps:
         run.step(step)
     return tuple(run.values[value] for value in program.results)
+
+
+def _in_parts(program: Program, arrays: Mapping[str, Array]) -> tuple[Array, ...]:
+    """The parts one after the other, put together."""
+    results: list[Array] = []
+    for turn in itertools.product(*(range(cut.turns) for cut in program.cuts)):
+        given = dict(arrays)
+        for cut, at in zip(program.cuts, turn, strict=True):
+            for name, (axis, entries) in cut.operands.items():
+                given[name] = given[name].take(range(at * entries, (at + 1) * entries), axis)
+        for number, part in enumerate(evaluate(program.part, given)):
+            if len(results) == number:
+                shape = tuple(integer(n, {}) for n in program.result_shape(number))
+                results.append(np.zeros(shape, part.dtype))
+            place = results[number]
+            for cut, at in zip(program.cuts, turn, strict=True):
+                along = cut.results[number]
+                if along is not None:
+                    axis, entries = along
+                    place = place[(slice(None),) * axis + (slice(at * entries, None),)]
+            place[tuple(slice(n) for n in part.shape)] += part
+    return tuple(results)
 
 
 def bind(program: Program, shapes: Mapping[str, Sequence[int]]) -> dict[str, int]:

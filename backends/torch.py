@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import linecache
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from diagrammar import scalar
@@ -18,6 +18,7 @@ from diagrammar.backends.torch_layout import Layout, Line, break_line, format_li
 from diagrammar.backends.torch_lowering import lower
 from diagrammar.backends.torch_names import Scope, atom, checked_name, docstring, one_line
 from diagrammar.backends.torch_operations import Constants, Writer
+from diagrammar.backends.torch_parts import loops
 from diagrammar.program import Dim, Parameter, Program, SizeBinding
 
 
@@ -45,23 +46,42 @@ def emit_function(
     """
     checked_name(program.name, "function")
     scope = Scope(program)
+    if program.cuts:
+        return _in_parts(program, scope, constants)
     lowered = lower(program)
     writer = Writer(lowered.steps, scope, constants or Constants())
     lines = [*_head(program, scope, writer, checked=checked)]
     lines += Layout(program, lowered, writer, scope).body()
-    signature = ", ".join(f"{name}: Tensor" for name in scope.parameters)
-    count = len(program.results)
-    result = "Tensor" if count == 1 else f"tuple[{', '.join(['Tensor'] * count) or '()'}]"
-    head = [
-        *break_line(f"def {program.name}({signature}) -> {result}:"),
-        *docstring(_documentation(program, scope), "    "),
-    ]
+    head = _signature(program, scope)
     body = format_lines(lines)
     text = "\n".join([*head, *(line for line, _ in body)]) + "\n"
     origins = tuple(frozenset[int]() for _ in text.splitlines()[: -len(body)])
     origins += tuple(steps for _, steps in body)
     helpers = tuple(name for name in HELPERS if name in writer.helpers)
     return FunctionSource(program.name, text, helpers, dict(writer.used), origins)
+
+
+def _in_parts(program: Program, scope: Scope, constants: Constants | None) -> FunctionSource:
+    """The function of one part, and the one that calls it."""
+    inner = replace(program.part, doc=f"One part of {program.name}.", facts={})
+    part = emit_function(inner, checked=False, constants=constants)
+    head = _signature(program, scope)
+    text = "\n".join([*head, *loops(program, scope)]) + "\n"
+    whole = f"{part.text}\n\n{text}"
+    behind = len(whole.splitlines()) - len(part.origins)
+    origins = part.origins + (frozenset[int](),) * behind
+    return replace(part, name=program.name, text=whole, origins=origins)
+
+
+def _signature(program: Program, scope: Scope) -> list[str]:
+    """The lines up to the body."""
+    signature = ", ".join(f"{name}: Tensor" for name in scope.parameters)
+    count = len(program.results)
+    result = "Tensor" if count == 1 else f"tuple[{', '.join(['Tensor'] * count) or '()'}]"
+    return [
+        *break_line(f"def {program.name}({signature}) -> {result}:"),
+        *docstring(_documentation(program, scope), "    "),
+    ]
 
 
 def emit_module(programs: Sequence[Program], header: str, *, checked: bool = True) -> str:
@@ -116,7 +136,7 @@ def _documentation(program: Program, scope: Scope) -> list[str]:
     for at, (name, value) in enumerate(zip(program.result_names, program.results, strict=True)):
         step = program.steps[value]
         axes = program.result_axes[at] if program.result_axes else step.axes
-        lines.append(f"    {one_line(name)}: {_layout(axes, step.shape, scope)}")
+        lines.append(f"    {one_line(name)}: {_layout(axes, program.result_shape(at), scope)}")
     if program.facts:
         lines += [
             "",

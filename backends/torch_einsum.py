@@ -11,8 +11,11 @@ from diagrammar.program import Einsum
 Term = tuple[int, ...]
 
 
-def write_einsum(op: Einsum, values: tuple[Code, Code], names: Mapping[int, str]) -> Code:
-    """The contraction; `names` has the wire of each label, for its letter."""
+def write_einsum(
+    op: Einsum, values: tuple[Code, Code], names: Mapping[int, str], larger: int = 0
+) -> Code:
+    """The contraction; `names` has the wire of each label, for its letter. The side `larger` sets
+    the order of letters that are summed."""
     a, b = values
     first, second = op.terms
     for at, term in enumerate((*op.terms, op.out)):
@@ -22,7 +25,7 @@ def write_einsum(op: Einsum, values: tuple[Code, Code], names: Mapping[int, str]
         _product(a, first, b, second, op.out)
         or _matmul(a, first, b, second, op.out)
         or _matmul(b, second, a, first, op.out)
-        or _einsum(a, first, b, second, op.out, names)
+        or _einsum(op, a, b, names, op.terms[larger])
     )
 
 
@@ -32,11 +35,14 @@ def is_matmul(first: Term, second: Term, out: Term) -> bool:
     return bool(_matmul(x, first, x, second, out) or _matmul(x, second, x, first, out))
 
 
-def _einsum(
-    a: Code, first: Term, b: Code, second: Term, out: Term, names: Mapping[int, str]
-) -> Code:
+def _einsum(op: Einsum, a: Code, b: Code, names: Mapping[int, str], leading: Term) -> Code:
     letter = letters(names)
-    parts = ["".join(letter[label] for label in term) for term in (first, second, out)]
+    # torch sums letters in alphabetical order, capitals first: in the order in which they lie,
+    # the axes are one, and no side is copied
+    summed = [label for label in leading if all(label in term for term in op.terms)]
+    summed = [label for label in summed if label not in op.out]
+    letter.update(zip(summed, sorted(letter[label] for label in summed), strict=True))
+    parts = ["".join(letter[label] for label in term) for term in (*op.terms, op.out)]
     return call("torch.einsum", f'"{parts[0]},{parts[1]}->{parts[2]}"', a.text, b.text)
 
 

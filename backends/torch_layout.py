@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -16,6 +17,7 @@ from diagrammar.program import Program, Step
 WIDTH = 100
 _CHAIN = 88  # a longer line is not made by joining steps
 _VIEWS = (ops.Reshape, ops.Permute, Index, ops.Window, ops.Diagonal, ops.Expand, Flips)
+_SHARING = (ops.Permute, Index, ops.Window, ops.Diagonal, ops.Expand)  # they keep what they read
 _METHODS = (*_VIEWS, ops.Sum, ops.Cast)
 _CONTRACTIONS = (
     ops.Einsum,
@@ -83,7 +85,7 @@ class Layout:
         returned = ", ".join(self.codes[value].text for value in self.results) or "()"
         inside = self._inside(self.results)
         self.lines.append(Line(f"return {returned}", comment, tuple(self.remarks), inside))
-        return self.lines
+        return freed(self.lines, self.scope.parameters) if self.program.frees else self.lines
 
     def _inside(self, values: Iterable[int]) -> frozenset[int]:
         """What is done where these values are written: nothing for those that a variable holds."""
@@ -125,6 +127,10 @@ class Layout:
             return True
         after = (n for n in range(at + 1, len(self.steps)) if self.steps[n] is not None)
         following = next((n for n in after if not self._is_operand(n)), None)
+        if self.program.frees and not isinstance(step.operation, _SHARING):
+            inputs = step.operation.inputs
+            if any(v in self.assigned and self.last[v] == at for v in inputs):
+                return False  # what it read is let go before the next step
         if isinstance(step.operation, ops.Indicator):
             return self._joins_later(at, step.operation, code)
         if following is None or self.last[at] != following:
@@ -169,6 +175,37 @@ class Layout:
             self.hints[at] = self.hints[sources[0]].lower()
         else:
             self.hints[at] = _joint(self.roots[at])
+
+
+def freed(lines: Sequence[Line], parameters: Sequence[str]) -> list[Line]:
+    """The lines, with a `del` behind the last line that reads what a variable holds."""
+    assigned = [line.code.split(" = ", 1)[0] if " = " in line.code else "" for line in lines]
+    read = [set(re.findall(r"[A-Za-z_]\w*", line.code.split(" = ", 1)[-1])) for line in lines]
+    found: list[Line] = []
+    held: dict[str, None] = {}
+    for at, line in enumerate(lines):
+        found.append(line)
+        gone = [
+            name
+            for name in held
+            if name in read[at] and name != assigned[at] and _is_over(name, assigned, read, at + 1)
+        ]
+        if assigned[at].isidentifier() and assigned[at] not in parameters:
+            held[assigned[at]] = None
+        held = {name: None for name in held if name not in gone}
+        if gone and at + 1 < len(lines):
+            found.append(Line(f"del {', '.join(gone)}", origins=line.origins))
+    return found
+
+
+def _is_over(name: str, assigned: Sequence[str], read: Sequence[set[str]], start: int) -> bool:
+    """Whether no line from `start` on reads what a variable holds."""
+    for later in range(start, len(assigned)):
+        if name in read[later]:
+            return False
+        if name == assigned[later]:
+            return True
+    return True
 
 
 def _joint(roots: Sequence[str]) -> str:

@@ -256,7 +256,8 @@ class Writer:
         for value, term in zip(op.values, op.terms, strict=True):
             for label, axis in zip(term, self.of(value).axes, strict=True):
                 names.setdefault(label, axis)
-        return write_einsum(op, (a, b), names)
+        sizes = [prod(n for n in self.of(v).shape if isinstance(n, int)) for v in op.values]
+        return write_einsum(op, (a, b), names, larger=int(sizes[1] > sizes[0]))
 
     def _gram(self, op: ops.Gram, step: Step, x: Code) -> Code:
         return call(self.helper("_gram"), x.text, f"block={op.block}")

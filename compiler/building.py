@@ -4,21 +4,26 @@ emit."""
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from dataclasses import replace
+from functools import cached_property, partial
 from typing import Any
 
 import sympy
 
-from diagrammar.diagram import Declared, Diagram
+from diagrammar.diagram import Declared, Diagram, product
 from diagrammar.options import Options
 from diagrammar.plan.candidates import Candidate, candidates, choose
 from diagrammar.plan.cost import DEFAULT
+from diagrammar.plan.memory import peak_bytes
 from diagrammar.plan.planner import Planned, dense
+from diagrammar.plan.slicing import sliced
 from diagrammar.program import Program
 from diagrammar.specialised import Specialised
 
 SUMMARY = 80
 """The most letters of a definition that is the first line of a docstring."""
+USUAL = 2**29
+"""Bytes that a call may always take before it runs in parts."""
 
 
 def operands_of(diagrams: Sequence[Diagram]) -> tuple[Declared, ...]:
@@ -31,26 +36,84 @@ def operands_of(diagrams: Sequence[Diagram]) -> tuple[Declared, ...]:
 
 
 def build(
-    name: str, diagrams: Sequence[Diagram], options: Options, *, checked: bool = False
+    name: str,
+    diagrams: Sequence[Diagram],
+    options: Options,
+    *,
+    checked: bool = False,
+    itemsize: int = 4,
 ) -> Specialised:
-    """Simplify, plan and emit some diagrams as one function."""
+    """Simplify, plan and emit some diagrams as one function, for entries of `itemsize` bytes.
+
+    With a budget the cheapest program that keeps it, in parts where that is needed; `least` of the
+    result is positive where none does.
+    """
     operands = operands_of(diagrams)
     if options.backend == "numpy":
         program = dense(name, diagrams, operands)
         call = _oracle(program)
         return Specialised(call, "", Planned(program, ()), (), tuple(diagrams), options)
-    found = candidates(
+    making = partial(_candidates, name, options)
+    found = making(diagrams)
+    if checked:
+        chosen = choose(found, None)
+        if options.memory is not None:
+            said = "the sizes are open, so no budget is kept"
+            chosen = _with_fact(chosen, "Memory", said)
+        return emitted(name, chosen, found, options, checked=checked)
+    budget = options.memory if options.memory is not None else _usual(diagrams, found, itemsize)
+    fitting = [c for c in found if _peak(c, itemsize) <= budget]
+    least = 0
+    if not fitting:
+        parts = sliced(diagrams, making, DEFAULT, budget, itemsize)
+        fitting, least = ([parts.candidate] if parts.candidate else []), parts.least
+        found = [*fitting, *found]
+    if options.memory is not None:
+        fitting = [freeing(c) for c in fitting]
+    if not fitting and options.memory is None:
+        fitting = list(found)
+    chosen = fitting[0] if fitting else min(found, key=lambda c: c.peak)
+    made = emitted(name, chosen, found, options, checked=checked)
+    return replace(made, least=0 if fitting else least, itemsize=itemsize)
+
+
+def _candidates(name: str, options: Options, diagrams: Sequence[Diagram]) -> list[Candidate]:
+    return candidates(
         name,
         diagrams,
-        operands,
+        operands_of(diagrams),
         DEFAULT,
         native=options.native,
         without=options.without,
         accumulate=options.accumulate,
         doc=lambda simplified: _doc(diagrams, simplified),
     )
-    chosen = choose(found, None if options.memory is None else options.memory // 4)
-    return emitted(name, chosen, found, options, checked=checked)
+
+
+def _peak(candidate: Candidate, itemsize: int) -> int:
+    """The bytes at the peak, which candidates know for float32."""
+    return 4 * candidate.peak if itemsize == 4 else peak_bytes(candidate.planned.program, itemsize)
+
+
+def _with_fact(candidate: Candidate, name: str, fact: str) -> Candidate:
+    program = candidate.planned.program
+    program = replace(program, facts={**program.facts, name: fact})
+    return replace(candidate, planned=replace(candidate.planned, program=program))
+
+
+def _usual(diagrams: Sequence[Diagram], found: Sequence[Candidate], itemsize: int) -> int:
+    """The bytes that a call without a budget may take before it runs in parts: half a GiB, and
+    twice the operands and results."""
+    program = found[0].planned.program
+    given = sum(int(product(p.shape)) for p in program.parameters)
+    made = sum(int(product(d.shape())) for d in diagrams)
+    return max(USUAL, 2 * itemsize * (given + made))
+
+
+def freeing(candidate: Candidate) -> Candidate:
+    """The candidate with values let go as soon as nothing reads them."""
+    program = replace(candidate.planned.program, frees=True)
+    return replace(candidate, planned=replace(candidate.planned, program=program))
 
 
 def emitted(

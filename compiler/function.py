@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,10 +11,9 @@ from typing import TYPE_CHECKING, Any
 from diagrammar.building import build, operands_of
 from diagrammar.diagram import Declared, Diagram
 from diagrammar.grammar.errors import DiagramError, Problem, near
-from diagrammar.matrices import contradictions
 from diagrammar.measuring import measured
 from diagrammar.options import Options
-from diagrammar.plan.memory import peak_elements, show_bytes
+from diagrammar.plan.memory import show_bytes
 from diagrammar.plan.planner import axis_names, bindings
 from diagrammar.shapes import at_shapes, rank_of
 from diagrammar.specialise import at_rank, missing, resolve_values
@@ -39,7 +39,7 @@ class Function:
         self.name = "_".join(d.name for d in self.diagrams)
         self.operands = operands_of(self.diagrams)
         self._made: dict[Any, Callable[..., Any]] = {}
-        self._kept: dict[tuple[tuple[int, ...], ...], Specialised] = {}
+        self._kept: dict[tuple[tuple[tuple[int, ...], ...], int], Specialised] = {}
         self._ranked: dict[int, Function] = {}
 
     def __call__(self, *operands: Tensor, **named: Any) -> Any:
@@ -49,7 +49,7 @@ class Function:
         """
         if named or len(operands) != len(self.operands):
             operands = self._bound(operands, named)
-        made = self._made.get(tuple([x.shape for x in operands]))
+        made = self._made.get(_signature(operands) if self._budgets else _shapes(operands))
         if made is None:
             made = self._make(operands)
         return made(*operands)
@@ -80,53 +80,56 @@ class Function:
 
     def _make(self, operands: tuple[Any, ...]) -> Callable[..., Any]:
         shapes = tuple(tuple(int(n) for n in x.shape) for x in operands)
-        special = self._specialised(shapes)
-        self._check_declarations(operands)
-        self._check_memory(special, operands)
+        itemsize = max((x.element_size() for x in operands), default=4) if self._budgets else 4
+        special = self._specialised(shapes, itemsize)
+        self._check_memory(special)
         if self.options.plan == "measure":
-            special = self._kept[shapes] = measured(special, operands)
-        self._made[tuple([x.shape for x in operands])] = special.call
+            special = self._kept[shapes, itemsize] = measured(special, operands)
+        self._made[_signature(operands) if self._budgets else _shapes(operands)] = special.call
         return special.call
 
-    def _check_declarations(self, operands: tuple[Any, ...]) -> None:
-        """Whether constants are what the file declares of them, on the first call for a shape."""
-        if any(o.kind for o in self.operands):
-            values = dict(zip((o.name for o in self.operands), operands, strict=True))
-            if problems := contradictions(self.operands, values):
-                raise DiagramError(problems)
+    @property
+    def _budgets(self) -> bool:
+        """Whether what is made depends on the bytes of an entry."""
+        return self.options.memory is not None and self.options.backend == "torch"
 
-    def _check_memory(self, special: Specialised, operands: tuple[Any, ...]) -> None:
-        if self.options.memory is None:
+    def _check_memory(self, special: Specialised) -> None:
+        if not special.least or self.options.memory is None:
             return
-        itemsize = max((x.element_size() for x in operands), default=4)
-        peak = peak_elements(special.program) * itemsize
-        if peak > self.options.memory:
-            raise DiagramError(
-                [
-                    Problem(
-                        f"'{self.name}' would allocate {show_bytes(peak)} for these shapes, "
-                        f"more than the budget of {show_bytes(self.options.memory)}",
-                        help="raise memory=…, or give a smaller batch",
-                    )
-                ]
-            )
+        raise DiagramError(
+            [
+                Problem(
+                    f"'{self.name}' would allocate {show_bytes(special.least)} for these shapes, "
+                    f"more than the budget of {show_bytes(self.options.memory)}",
+                    help=f"raise memory= to {_enough(special.least)!r}, the least that would do, "
+                    "or give a smaller batch",
+                )
+            ]
+        )
 
     def specialise(self, **shapes: Sequence[int]) -> Specialised:
-        """The function for given operand shapes, as a call with such operands would make it.
+        """The function for given operand shapes, as a call with such operands would make it; with
+        a budget, for operands of four bytes an entry.
 
         Raises DiagramError for missing operands and sizes that do not fit.
         """
         ordered = self._bound((), shapes)
         return self._specialised(tuple(tuple(int(n) for n in s) for s in ordered))
 
-    def _specialised(self, shapes: tuple[tuple[int, ...], ...]) -> Specialised:
+    def _specialised(self, shapes: tuple[tuple[int, ...], ...], itemsize: int = 4) -> Specialised:
         if any(d.family for d in self.diagrams):
-            return self._of_rank(shapes)._specialised(shapes)
-        if shapes not in self._kept:
+            return self._of_rank(shapes)._specialised(shapes, itemsize)
+        if (shapes, itemsize) not in self._kept:
             named = dict(zip((o.name for o in self.operands), shapes, strict=True))
             diagrams = tuple(at_shapes(d, self.values, named) for d in self.diagrams)
-            self._kept[shapes] = build(self.name, diagrams, self.options)
-        return self._kept[shapes]
+            made = build(self.name, diagrams, self.options, itemsize=self._accumulated(itemsize))
+            self._kept[shapes, itemsize] = made
+        return self._kept[shapes, itemsize]
+
+    def _accumulated(self, itemsize: int) -> int:
+        """The bytes of an entry where operands are cast before they are used."""
+        bits = re.search(r"\d+", self.options.accumulate or "")
+        return max(itemsize, int(bits[0]) // 8 if bits else 0)
 
     def _of_rank(self, shapes: Sequence[Sequence[int]]) -> Function:
         """The function at the rank that operands of these shapes have."""
@@ -185,7 +188,7 @@ class Function:
         names = [o.name for o in self.operands]
         own = (
             ", ".join(f"{n}={s}" for n, s in zip(names, shapes, strict=True))
-            for shapes in self._kept
+            for shapes, _ in self._kept
         )
         return (*own, *(made for f in self._ranked.values() for made in f.made_for()))
 
@@ -197,6 +200,21 @@ class Function:
     def __repr__(self) -> str:
         taken = ", ".join(f"{o.name}{_axes(o)}" for o in self.operands)
         return f"<Function {self.name}({taken})>"
+
+
+def _shapes(operands: Sequence[Any]) -> tuple[Any, ...]:
+    return tuple([x.shape for x in operands])
+
+
+def _signature(operands: Sequence[Any]) -> tuple[Any, ...]:
+    """The shapes, and the bytes of an entry."""
+    return (*_shapes(operands), max((x.element_size() for x in operands), default=4))
+
+
+def _enough(count: int) -> str:
+    """A number of bytes, rounded up, as `memory=` takes it."""
+    unit, name = (2**20, "MiB") if count >= 2**20 else (2**10, "KiB")
+    return f"{-(-10 * count // unit) / 10:g}{name}"
 
 
 def _axes(operand: Declared) -> str:

@@ -8,8 +8,9 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from diagrammar.building import emitted
+from diagrammar.building import emitted, freeing
 from diagrammar.plan.measure import MOST, fastest
+from diagrammar.plan.memory import peak_bytes
 from diagrammar.plan.store import Store
 from diagrammar.specialised import Specialised
 
@@ -32,7 +33,13 @@ def measured(
         return special
     itemsize = max((x.element_size() for x in operands), default=4)
     budget = special.options.memory
-    fitting = [c for c in special.candidates if budget is None or c.peak * itemsize <= budget]
+    fitting = [
+        c
+        for c in special.candidates
+        if budget is None or peak_bytes(c.planned.program, itemsize) <= budget
+    ]
+    if budget is not None:
+        fitting = [freeing(c) for c in fitting]
     few = fitting[:MOST]
     if len(few) < 2:
         return special

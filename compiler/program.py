@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from math import prod
 from typing import TYPE_CHECKING, Any, Union
 
 if TYPE_CHECKING:
@@ -449,11 +450,28 @@ class SizeLimit:
 
 
 @dataclass(frozen=True, slots=True)
+class Cut:
+    """A program runs in parts along one wire: `turns` parts, each with some entries of it.
+
+    operands: by name, the axis that is cut and its entries in one part; operands that are not here
+    go whole into every part. results: the same for each result, whose parts stand side by side;
+    None for a result whose parts are added up.
+    """
+
+    wire: str
+    turns: int
+    operands: Mapping[str, tuple[int, int]]
+    results: tuple[tuple[int, int] | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Program:
     """A function of operands: its steps, and which values are returned.
 
     `result_axes` names the axes of each result in full, where its step has lost some of their
-    wires.
+    wires. With `cuts`, the steps are those of one part, and parameters are as they are given; the
+    first cut is the outermost loop. With `frees`, values are let go as soon as nothing reads them
+    any more (a backend may otherwise keep them until the end).
     """
 
     name: str
@@ -467,6 +485,37 @@ class Program:
     limits: tuple[SizeLimit, ...] = ()
     facts: Mapping[str, str] = field(default_factory=dict)
     result_axes: tuple[tuple[str, ...], ...] = ()
+    cuts: tuple[Cut, ...] = ()
+    frees: bool = False
+
+    @property
+    def turns(self) -> int:
+        """How often the steps run."""
+        return prod(cut.turns for cut in self.cuts)
+
+    @property
+    def part(self) -> Program:
+        """The program of one part: of the program itself, if it is not cut."""
+        if not self.cuts:
+            return self
+        parameters = []
+        for p in self.parameters:
+            shape = list(p.shape)
+            for cut in self.cuts:
+                if p.name in cut.operands:
+                    axis, entries = cut.operands[p.name]
+                    shape[axis] = entries
+            parameters.append(replace(p, shape=tuple(shape)))
+        return replace(self, name=f"_{self.name}_part", parameters=tuple(parameters), cuts=())
+
+    def result_shape(self, number: int) -> tuple[Dim, ...]:
+        """The shape of a result, all parts together."""
+        shape = list(self.steps[self.results[number]].shape)
+        for cut in reversed(self.cuts):  # of two along one axis, the outer one has all of it
+            along = cut.results[number]
+            if along is not None:
+                shape[along[0]] = along[1] * cut.turns
+        return tuple(shape)
 
     def last_use(self) -> tuple[int, ...]:
         """For each value, the step that reads it last (its own if none; past the end for

@@ -35,7 +35,11 @@ class SourceLine:
 @dataclass(frozen=True)
 class Specialised:
     """A function for fixed operand shapes: callable, with its `source`, `plan`, `program` and
-    the traces of its diagrams."""
+    the traces of its diagrams.
+
+    `least` is zero, or the bytes that any program would need where the budget is too small for
+    all; `itemsize` the bytes of an entry that the budget was kept for.
+    """
 
     call: Callable[..., Any]
     source: str
@@ -47,6 +51,8 @@ class Specialised:
     candidates: tuple[Candidate, ...] = ()
     chosen: str = ""
     seconds: Mapping[str, float] = field(default_factory=dict)
+    least: int = 0
+    itemsize: int = 4
 
     def __call__(self, *operands: Tensor) -> Any:
         """The result, or a tuple of results."""

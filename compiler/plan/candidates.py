@@ -19,7 +19,7 @@ from diagrammar.pipeline import Pipeline, Simplified
 from diagrammar.plan.correlation import recognise
 from diagrammar.plan.cost import Machine
 from diagrammar.plan.fusion import with_bias
-from diagrammar.plan.memory import peak_elements
+from diagrammar.plan.memory import peak_bytes
 from diagrammar.plan.native import whole
 from diagrammar.plan.planner import Planned, Shortcut, plan
 from diagrammar.plan.pricing import price
@@ -61,7 +61,7 @@ def candidates(
         if planned.program.steps not in seen:
             seen.add(planned.program.steps)
             program = planned.program
-            cost, peak = price(program, machine), peak_elements(program)
+            cost, peak = price(program, machine), peak_bytes(program) // 4
             made.append(Candidate(title, planned, tuple(start), cost, peak))
 
     simplified = [Pipeline(without=without).run(d) for d in diagrams]

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 
 from diagrammar import program as ops
 from diagrammar.diagram import product
-from diagrammar.plan.search import estimate
-
-VIEWS = (ops.Operand, ops.Permute, ops.Slice, ops.Window, ops.Diagonal, ops.Expand)
-"""Operations that allocate nothing."""
+from diagrammar.plan.moves import estimate
+from diagrammar.plan.scratch import scratch
+from diagrammar.plan.strides import Placed, placed
 
 UNITS = {
     "": 1,
@@ -46,21 +45,15 @@ def show_bytes(count: int) -> str:
 
 def owners(program: ops.Program) -> list[int]:
     """For each value, the step whose memory it stands in (its own, or that of what it views)."""
+    return _owners(program, placed(program))
+
+
+def _owners(program: ops.Program, places: Sequence[Placed]) -> list[int]:
     made: list[int] = []
     for at, step in enumerate(program.steps):
-        operation = step.operation
-        if isinstance(operation, VIEWS) and not isinstance(operation, ops.Operand):
-            made.append(made[operation.inputs[0]])
-        elif isinstance(operation, ops.Reshape) and _stays(program, operation.x):
-            made.append(made[operation.x])
-        else:
-            made.append(at)
+        views = not places[at].copied and not isinstance(step.operation, ops.Operand)
+        made.append(made[step.operation.inputs[0]] if views else at)
     return made
-
-
-def _stays(program: ops.Program, value: int) -> bool:
-    """Whether reshaping a value is certainly a view: it is an operand or freshly written."""
-    return not isinstance(program.steps[value].operation, VIEWS[1:])
 
 
 def elements(step: ops.Step) -> int:
@@ -95,19 +88,37 @@ def _of_windows(op: ops.WindowGram, x: Sequence[int]) -> int:
     return 2 * padded + int(product(x)) + blocks * (2 * distances + sums)
 
 
+def peak_bytes(program: ops.Program, itemsize: int = 4) -> int:
+    """The most bytes allocated at once beyond the operands, results included, with what library
+    calls need on the side (`plan.scratch`); entries have `itemsize` bytes."""
+    return _peak(program, itemsize) * itemsize
+
+
 def peak_elements(program: ops.Program) -> int:
-    """The most entries alive at once beyond the operands, results included."""
-    owner = owners(program)
+    """The most entries of values that are alive at once beyond the operands, results included."""
+    return _peak(program, None)
+
+
+def _peak(program: ops.Program, itemsize: int | None) -> int:
+    places = placed(program)
+    owner = _owners(program, places)
     last = list(program.last_use())
     for value, own in enumerate(owner):
         last[own] = max(last[own], last[value])
+    ending: dict[int, list[int]] = {}
+    for value, own in enumerate(owner):
+        if own == value and not isinstance(program.steps[value].operation, ops.Operand):
+            ending.setdefault(last[value], []).append(value)
     alive = peak = 0
     for at, step in enumerate(program.steps):
-        fresh = owner[at] == at and not isinstance(step.operation, ops.Operand)
-        alive += elements(step) if fresh else 0
-        peak = max(peak, alive + workspace(program, step))
-        for value in set(range(at + 1)):
-            gone = owner[value] == value and last[value] == at
-            if gone and not isinstance(program.steps[value].operation, ops.Operand):
-                alive -= elements(program.steps[value])
+        if owner[at] == at and not isinstance(step.operation, ops.Operand):
+            alive += elements(step)
+        aside = workspace(program, step)
+        if itemsize is not None:
+            aside += scratch(step, places[at].shape, places, itemsize)
+        peak = max(peak, alive + aside)
+        alive -= sum(elements(program.steps[value]) for value in ending.get(at, ()))
+    if program.cuts:  # results are put together beside the part that is being computed
+        for n in range(len(program.results)):
+            peak += int(product(estimate(s) for s in program.result_shape(n)))
     return peak

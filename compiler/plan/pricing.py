@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from math import prod
 
 from diagrammar import program as ops
 from diagrammar.diagram import product
@@ -16,7 +17,13 @@ Library = ops.Convolution | ops.TransposedConvolution | ops.WeightGradient
 
 def price(program: ops.Program, machine: Machine) -> float:
     """The seconds of a call."""
-    return sum(prices(program, machine))
+    seconds = program.turns * sum(prices(program, machine))
+    for n in range(len(program.results) if program.cuts else 0):  # parts are put into place
+        written = int(product(estimate(s) for s in program.result_shape(n)))
+        added = program.turns // prod(c.turns for c in program.cuts if c.results[n] is not None)
+        seconds += machine.moved(3 * written * added, scattered=False)
+        seconds += program.turns * machine.view()
+    return seconds
 
 
 def prices(program: ops.Program, machine: Machine) -> list[float]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from diagrammar import program as ops
 from diagrammar.diagram import product
-from diagrammar.plan.memory import elements, owners, peak_elements, show_bytes
+from diagrammar.plan.memory import elements, owners, peak_bytes, show_bytes
 from diagrammar.plan.planner import Planned
 from diagrammar.plan.search import estimate
 
@@ -51,16 +51,16 @@ class Plan:
     @property
     def multiplications(self) -> int:
         """All multiplications of the contractions and native calls."""
-        return sum(row.multiplications for row in self.rows)
+        return self.program.turns * sum(row.multiplications for row in self.rows)
 
     @property
     def written(self) -> int:
         """All entries that are written, results included."""
-        return sum(row.written for row in self.rows)
+        return self.program.turns * sum(row.written for row in self.rows)
 
     def peak(self, itemsize: int = 4) -> int:
         """The most bytes alive at once beyond the operands."""
-        return peak_elements(self.program) * itemsize
+        return peak_bytes(self.program, itemsize)
 
     @property
     def total(self) -> str:
@@ -86,7 +86,12 @@ class Plan:
             amount = show_bytes(4 * row.written) if row.written else "view"
             counted = f"{row.multiplications:,}" if row.multiplications else ""
             lines.append(f"{row.what:<22}{shown:<44}{counted:>16}{amount:>12}")
-        return "\n".join([*lines, self.total, *self._alternatives()])
+        return "\n".join([*lines, *self._parts(), self.total, *self._alternatives()])
+
+    def _parts(self) -> list[str]:
+        """What is said of a program in parts: the steps are those of one."""
+        told = ", ".join(f"{cut.turns} parts along {cut.wire}" for cut in self.program.cuts)
+        return [f"these steps for each part: {told}"] if told else []
 
     def _alternatives(self) -> list[str]:
         """The candidates with estimate, measured time and peak; the chosen one is marked."""

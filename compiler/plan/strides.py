@@ -40,11 +40,31 @@ def row_major(shape: Numbers) -> Numbers:
 def placed(program: ops.Program) -> list[Placed]:
     """Every value of a program."""
     found: list[Placed] = []
+    whole = {p.name: p.shape for p in program.parameters} if program.cuts else {}
     for step in program.steps:
         shape = tuple(estimate(s) for s in step.shape)
         view = _view(step.operation, shape, found)
-        found.append(Placed(shape, row_major(shape), True) if view is None else view)
+        if isinstance(step.operation, ops.Operand) and step.operation.name in whole:
+            around = tuple(estimate(s) for s in whole[step.operation.name])
+            view = Placed(shape, row_major(around), False)  # a part of it
+        found.append(Placed(shape, _written(step.operation, shape), True) if view is None else view)
     return found
+
+
+def _written(op: ops.Operation, shape: Numbers) -> Numbers:
+    """The strides of a value that its step writes: a product of matrices comes as [batch, of the
+    left side, of the right side], and the axes are moved without a copy."""
+    if not isinstance(op, ops.Einsum) or len(op.values) != 2:
+        return row_major(shape)
+    left, right = op.terms
+    if not any(n in right and n not in op.out for n in left):
+        return row_major(shape)
+    sides = [0 if n in left and n in right else 1 if n in left else 2 for n in op.out]
+    if max(map(sides.count, (1, 2))) < 2 and sides == sorted(sides, key=lambda s: -s if s else 3):
+        return row_major(shape)  # written with the sides exchanged
+    order = sorted(range(len(shape)), key=lambda n: (sides[n], n))
+    strides = row_major(tuple(shape[n] for n in order))
+    return tuple(strides[order.index(n)] for n in range(len(shape)))
 
 
 def _view(op: ops.Operation, shape: Numbers, found: list[Placed]) -> Placed | None:

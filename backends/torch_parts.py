@@ -1,0 +1,72 @@
+"""Programs that run in parts: a function of one part, and loops that put the parts together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from diagrammar.backends.torch_layout import break_line
+from diagrammar.backends.torch_names import Scope, safe_identifier
+from diagrammar.program import Cut, Program
+
+
+def loops(program: Program, scope: Scope) -> list[str]:
+    """The body of the function that calls the one of a part: a loop for each cut."""
+    names = [safe_identifier(name) for name in program.result_names]
+    single = len(names) == 1
+    totals = [scope.fresh("total" if single else name) for name in names]
+    parts = [scope.fresh("part" if single else f"{name}_part") for name in names]
+    counters = [scope.fresh(safe_identifier(cut.wire)) for cut in program.cuts]
+    lines = [f"{' = '.join(totals)} = None"]
+    indent = ""
+    for cut, counter in zip(program.cuts, counters, strict=True):
+        lines.append(f"{indent}for {counter} in range({cut.turns}):")
+        indent += "    "
+    body = [f"{', '.join(parts)} = {program.part.name}({_given(program, counters)})"]
+    body.append(f"if {totals[0]} is None:")
+    for at, (total, part) in enumerate(zip(totals, parts, strict=True)):
+        shape = scope.tuple(program.result_shape(at))
+        body.append(
+            f"    {total} = {part}.new_{'zeros' if _adds(program, at) else 'empty'}({shape})"
+        )
+    for at, (total, part) in enumerate(zip(totals, parts, strict=True)):
+        place = f"{total}{_narrowed(program.cuts, counters, at)}"
+        if place == total:
+            body.append(f"{total} += {part}")
+        else:
+            body.append(f"{place}.{'add_' if _adds(program, at) else 'copy_'}({part})")
+    body.append(f"del {', '.join(parts)}")
+    lines += [f"{indent}{line}" for line in body]
+    lines.append(f"return {', '.join(totals)}")
+    return [broken for line in lines for broken in break_line(f"    {line}")]
+
+
+def _adds(program: Program, result: int) -> bool:
+    """Whether some parts of a result are added up."""
+    return any(cut.results[result] is None for cut in program.cuts)
+
+
+def _given(program: Program, counters: Sequence[str]) -> str:
+    """The operands of one part."""
+    written = []
+    for p in program.parameters:
+        text = p.name
+        for cut, counter in zip(program.cuts, counters, strict=True):
+            if p.name in cut.operands:
+                text += _narrow(*cut.operands[p.name], counter)
+        written.append(text)
+    return ", ".join(written)
+
+
+def _narrowed(cuts: Sequence[Cut], counters: Sequence[str], result: int) -> str:
+    """Where a part stands in a result."""
+    text = ""
+    for cut, counter in zip(cuts, counters, strict=True):
+        place = cut.results[result]
+        if place is not None:
+            text += _narrow(*place, counter)
+    return text
+
+
+def _narrow(axis: int, entries: int, counter: str) -> str:
+    start = counter if entries == 1 else f"{entries} * {counter}"
+    return f".narrow({axis}, {start}, {entries})"
