@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from diagrammar import program as ops
-from diagrammar.diagram import Declared, Diagram, Network
+from diagrammar.diagram import Declared, Diagram, Network, Operand
 from diagrammar.gram import gram_form
 from diagrammar.pipeline import Pipeline, Simplified
 from diagrammar.plan.correlation import recognise
@@ -29,6 +29,9 @@ from diagrammar.plan.sums import as_sums
 from diagrammar.plan.symmetric import as_grams
 from diagrammar.plan.tree import Tree
 from diagrammar.plan.units import without_units
+
+FACTORS = 4
+"""Operands of a term with which a library call may come after all that its weight is made of."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +110,8 @@ def _searches(
         return
     if native:
         yield "library calls", Options(machine=machine), None
+        if any(sum(isinstance(x, Operand) for x in t.tensors) >= FACTORS for t in _terms(start)):
+            yield "factors first", cheap, None
     yield "views and products", Options(machine=machine, native=False), None
     if any(_paired(s.diagram) for s in start):
         yield "row by row", Options(machine=machine, native=False, paired=0), None
@@ -124,6 +129,10 @@ def _knows(shortcut: Shortcut, diagram: Diagram) -> bool:
 
 def _one_call(options: Options, term: Network, open_wires: Sequence[str]) -> Tree | None:
     return whole(Search(term, tuple(open_wires), options))
+
+
+def _terms(start: Sequence[Simplified]) -> Iterator[Network]:
+    return (term for s in start for term in s.diagram.terms)
 
 
 def _paired(diagram: Diagram) -> bool:

@@ -1,0 +1,78 @@
+"""Two-dimensional convolutions whose kernel is given by factors: CP, Tucker, tensor train and ring.
+
+The job of conv_einsum (arXiv 2401.03384). Input and factors are contracted in the order that the
+planner finds for the sizes at hand; the kernel itself is made only where that is cheapest.
+The definitions are `conv2d_cp.tn`, `conv2d_tucker.tn`, `conv2d_tt.tn` and `conv2d_tr.tn`.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from diagrammar.grammar.errors import DiagramError, Problem, near
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from diagrammar.function import Function
+
+FORMS = {
+    "cp": "W[co, ci, k1, k2] = A[co, r] * B[ci, r] * C1[k1, r] * C2[k2, r]",
+    "tucker": "W[co, ci, k1, k2] = A[co, r] * G[r, q, k1, k2] * B[ci, q]",
+    "tt": "W[co, ci, k1, k2] = A[co, r] * C1[r, k1, q] * C2[q, k2, t] * B[t, ci]",
+    "tr": "W[co, ci, k1, k2] = A[u, co, r] * C1[r, k1, q] * C2[q, k2, t] * B[t, ci, u]",
+}
+"""The kernel of each form, and so the names and axes of its factors."""
+
+
+def conv2d(
+    form: str,
+    x: Tensor,
+    *factors: Tensor,
+    stride: int = 1,
+    padding: int = 0,
+    dilation: int = 1,
+    **options: Any,
+) -> Tensor:
+    """The convolution of x [b, ci, i1, i2] with a kernel in factors: [b, co, o1, o2].
+
+    form: "cp", "tucker", "tt" or "tr"; the factors in the order and with the axes of `FORMS`.
+    Options are those of `compile`, such as `plan="measure"` or `memory="1GiB"`. Raises DiagramError
+    for an unknown form and for factors that do not fit. As `torch.nn.functional.conv2d` with
+    `kernel(form, *factors)`, up to rounding.
+    """
+    values = {"s": stride, "p": padding, "d": dilation, **options}
+    made = compiled(form, tuple(sorted(values.items())))
+    return made(x, *factors)  # type: ignore[no-any-return]
+
+
+def kernel(form: str, *factors: Tensor) -> Tensor:
+    """The kernel [co, ci, k1, k2] that factors stand for. Raises DiagramError as `conv2d` does."""
+    return _rebuilding(_known(form))(*factors)  # type: ignore[no-any-return]
+
+
+@lru_cache(maxsize=256)
+def compiled(form: str, values: tuple[tuple[str, Any], ...]) -> Function:
+    """The function of x and the factors at some hyper-parameters and options."""
+    from diagrammar.library import shipped
+
+    return shipped(f"conv2d_{_known(form)}")["Y"].compile(**dict(values))
+
+
+@lru_cache(maxsize=8)
+def _rebuilding(form: str) -> Function:
+    from diagrammar.spec import parse
+
+    factors = FORMS[form].split(" = ")[1].split(" * ")
+    declared = "".join(f"tensor {factor}\n" for factor in factors)
+    return parse(f"{declared}{FORMS[form]}\n")["W"].compile()
+
+
+def _known(form: str) -> str:
+    if form not in FORMS:
+        message = f"no form of kernels is called {form!r}"
+        raise DiagramError(
+            [Problem(message, help=near(form, FORMS) or f"there are {', '.join(FORMS)}")]
+        )
+    return form
