@@ -116,7 +116,7 @@ class BoundFunction(Function):
         given = dict(zip((o.name for o in self.operands), operands, strict=True))
         everything = tuple(({**given, **constants})[o.name] for o in self.inner.operands)
         self.inner._check_declarations(everything)
-        self._check_memory(special, everything)
+        self._check_memory(special)
         values = dict(constants)
         for name, diagram in made.items():
             known = {o.name: shapes[o.name] for o in diagram.operands}

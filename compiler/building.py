@@ -16,7 +16,8 @@ from diagrammar.plan.candidates import Candidate, candidates, choose
 from diagrammar.plan.cost import DEFAULT
 from diagrammar.plan.memory import peak_bytes
 from diagrammar.plan.planner import Planned, dense
-from diagrammar.plan.slicing import sliced
+from diagrammar.plan.search import EXACT
+from diagrammar.plan.slicing import MOST, sliced
 from diagrammar.program import Program
 from diagrammar.specialised import Specialised
 
@@ -64,8 +65,9 @@ def build(
     budget = options.memory if options.memory is not None else _usual(diagrams, found, itemsize)
     fitting = [c for c in found if _peak(c, itemsize) <= budget]
     least = 0
-    if not fitting:
-        parts = sliced(diagrams, making, DEFAULT, budget, itemsize)
+    if not fitting and (options.memory is not None or _is_small(diagrams)):
+        most = MOST if options.memory is not None else 1
+        parts = sliced(diagrams, making, DEFAULT, budget, itemsize, most=most)
         fitting, least = ([parts.candidate] if parts.candidate else []), parts.least
         found = [*fitting, *found]
     if options.memory is not None:
@@ -88,6 +90,11 @@ def _candidates(name: str, options: Options, diagrams: Sequence[Diagram]) -> lis
         accumulate=options.accumulate,
         doc=lambda simplified: _doc(diagrams, simplified),
     )
+
+
+def _is_small(diagrams: Sequence[Diagram]) -> bool:
+    """Whether planning anew for several parts takes no time to speak of."""
+    return all(len(t.tensors) <= EXACT for d in diagrams for t in d.terms)
 
 
 def _peak(candidate: Candidate, itemsize: int) -> int:

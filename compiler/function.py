@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from diagrammar.building import build, operands_of
 from diagrammar.diagram import Declared, Diagram
 from diagrammar.grammar.errors import DiagramError, Problem, near
+from diagrammar.matrices import contradictions
 from diagrammar.measuring import measured
 from diagrammar.options import Options
 from diagrammar.plan.memory import show_bytes
@@ -82,11 +83,19 @@ class Function:
         shapes = tuple(tuple(int(n) for n in x.shape) for x in operands)
         itemsize = max((x.element_size() for x in operands), default=4) if self._budgets else 4
         special = self._specialised(shapes, itemsize)
+        self._check_declarations(operands)
         self._check_memory(special)
         if self.options.plan == "measure":
             special = self._kept[shapes, itemsize] = measured(special, operands)
         self._made[_signature(operands) if self._budgets else _shapes(operands)] = special.call
         return special.call
+
+    def _check_declarations(self, operands: tuple[Any, ...]) -> None:
+        """Whether constants are what the file declares of them, on the first call for a shape."""
+        if any(o.kind for o in self.operands):
+            values = dict(zip((o.name for o in self.operands), operands, strict=True))
+            if problems := contradictions(self.operands, values):
+                raise DiagramError(problems)
 
     @property
     def _budgets(self) -> bool:

@@ -21,7 +21,7 @@ def price(program: ops.Program, machine: Machine) -> float:
     for n in range(len(program.results) if program.cuts else 0):  # parts are put into place
         written = int(product(estimate(s) for s in program.result_shape(n)))
         added = program.turns // prod(c.turns for c in program.cuts if c.results[n] is not None)
-        seconds += machine.moved(3 * written * added, scattered=False)
+        seconds += machine.moved(2 * written * added, written * added, scattered=False)
         seconds += program.turns * machine.view()
     return seconds
 

@@ -16,6 +16,8 @@ from diagrammar.plan.strides import Placed, reshaped
 
 BLOCK = 16
 """Channels in a block of a library's format; fewer are filled up with zeros."""
+WORKSPACE = 2**15
+"""Entries of a library call's own workspace, whatever its operands are."""
 FEW = 4
 """The least number of channels that are put into blocks."""
 
@@ -29,6 +31,12 @@ def scratch(step: ops.Step, shape: Sequence[int], places: Sequence[Placed], item
         return contraction(op, places)
     if isinstance(op, Native):
         return _library(op, shape, places, itemsize)
+    if isinstance(op, ops.Gram):
+        return prod(shape)
+    if isinstance(op, ops.WindowGram):  # a weight gradient of the operand by itself
+        x = places[op.x].shape
+        reach = [n + d * (k - 1) for n, d, k in zip(x[2:], op.dilation, op.kernel, strict=True)]
+        return WORKSPACE + _blocked(x) + _blocked((*x[:2], *reach))
     if isinstance(op, ops.Fold):  # padded sums, cut to size
         return prod(shape) + prod(places[op.x].shape)
     if isinstance(op, ops.Scatter):
@@ -98,10 +106,10 @@ def _library(op: Native, shape: Sequence[int], places: Sequence[Placed], itemsiz
             ops.TransposedConvolution: other.shape[1] * estimate(op.groups),
             ops.WeightGradient: x.shape[1],
         }[type(op)]
-        return copies + x.shape[0] * channels * prod(kernel) * prod(positions)
+        return WORKSPACE + copies + x.shape[0] * channels * prod(kernel) * prod(positions)
     written = _blocked(shape) if isinstance(op, ops.WeightGradient) else 0
     made = 0 if isinstance(op, ops.WeightGradient) else _blocked(shape) - prod(shape)
-    return copies + _blocked(x.shape) + _blocked(other.shape) + written + made
+    return WORKSPACE + copies + _blocked(x.shape) + _blocked(other.shape) + written + made
 
 
 def _blocked(shape: Sequence[int]) -> int:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from math import prod
 
 from diagrammar import program as ops
 from diagrammar.diagram import Diagram, Network, Operand
@@ -23,6 +24,8 @@ Making = Callable[[Sequence[Diagram]], Sequence[Candidate]]
 
 MOST = 3
 """How many wires are cut at once, at most."""
+TRIED = 6
+"""How many wires are tried for each cut."""
 
 
 @dataclass(frozen=True)
@@ -35,16 +38,25 @@ class Sliced:
 
 
 def sliced(
-    diagrams: Sequence[Diagram], making: Making, machine: Machine, budget: int, itemsize: int
+    diagrams: Sequence[Diagram],
+    making: Making,
+    machine: Machine,
+    budget: int,
+    itemsize: int,
+    *,
+    most: int = MOST,
+    tried: int = TRIED,
 ) -> Sliced:
-    """The cheapest program in parts that allocates at most `budget` bytes; all sizes are known."""
+    """The cheapest program in parts that allocates at most `budget` bytes; all sizes are known.
+
+    At most `most` wires are cut; for each cut the `tried` most promising are tried."""
     whole = tuple(diagrams)
     cuts: tuple[ops.Cut, ...] = ()
     current, least = whole, _least(making(whole), whole, (), itemsize)
-    while len(cuts) < MOST:
+    while len(cuts) < most:
         fitting: list[Candidate] = []
         smallest: tuple[int, tuple[ops.Cut, ...], tuple[Diagram, ...]] | None = None
-        for wire in wires(current):
+        for wire in _promising(current)[:tried]:
             entries = size_of(current, wire)
             parts = [n for n in range(1, entries) if entries % n == 0]
             single = _cut(current, wire, 1)
@@ -86,6 +98,18 @@ def _least(
     itemsize: int,
 ) -> int:
     return min(peak_bytes(c.planned.program, itemsize) for c in found)
+
+
+def _promising(diagrams: Sequence[Diagram]) -> list[str]:
+    """The wires that may be cut, those that most entries of operands and results have first."""
+
+    def entries(wire: str) -> int:
+        shapes = [t.wires for d in diagrams for n in d.terms for t in n.tensors if wire in t.wires]
+        shapes += [d.open for d in diagrams if wire in d.open]
+        sizes = {w: s for d in diagrams for n in d.terms for w, s in n.sizes.items()}
+        return sum(prod(int(sizes[w]) for w in shape) for shape in shapes)
+
+    return sorted(wires(diagrams), key=entries, reverse=True)
 
 
 def wires(diagrams: Sequence[Diagram]) -> Iterator[str]:

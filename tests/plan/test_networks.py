@@ -27,12 +27,12 @@ def shapes(network: Network) -> dict[str, tuple[int, ...]]:
 @pytest.mark.parametrize("network", CASES, ids=lambda n: f"{n.family}, {len(n.axes)} tensors")
 def test_large_networks_have_numpys_value(network: Network) -> None:
     made = compiled(network).specialise(**shapes(network))
-    if multiplications(made.program) > 10**8:
+    if multiplications(made.program) > 10**6:
         return
     random = np.random.default_rng(0)
     operands = [random.standard_normal(shape) for shape in network.shapes]
     path, _ = opt_einsum.contract_path(network.equation, *operands, optimize="greedy")
-    if path_multiplications(network, path) > 10**9:
+    if path_multiplications(network, path) > 10**7:
         return
     expected = opt_einsum.contract(network.equation, *operands, optimize=path)
     found = made(*map(torch.from_numpy, operands)).numpy()
