@@ -41,7 +41,7 @@ TERMS = {
     "tt": ("co r", "r k1 q", "q k2 t", "t ci"),
     "tr": ("u co r", "r k1 q", "q k2 t", "t ci u"),
 }
-FEWEST = Options(machine=Machine(multiplication=1.0, byte=0.0, call=1e-3), native=False)
+FEWEST = Options(machine=Machine(product=1.0, entry=0.0, scattered=0.0, launch=1e-3), native=False)
 INPUT, PATTERNS, OUTPUT = "b ci i1 i2", ("i1 o1 k1", "i2 o2 k2"), "b co o1 o2"
 Wires = frozenset[str]
 

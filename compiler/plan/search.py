@@ -27,7 +27,7 @@ EXACT = 12
 WHOLE = 9
 """The same for a product of two equal parts, which are searched apart beyond."""
 CACHED = 10_000
-"""How many times less a byte costs in a large network of products."""
+"""How many times less an entry costs in a large network of products."""
 DYNAMIC = 16
 """The largest network of products that opt_einsum orders, too."""
 STARTS = 64
@@ -51,7 +51,7 @@ class Search(Moves):
         self.relations = len(list(network.relations()))
         if len(self.wires) > EXACT and not self.relations:
             # many tensors are small ones, which stay in the cache: multiplications decide
-            self.machine = replace(self.machine, byte=self.machine.byte / CACHED)
+            self.machine = replace(self.machine, entry=self.machine.entry / CACHED)
 
     def best(self) -> Entry:
         """The cheapest tree for the whole network."""
