@@ -163,6 +163,11 @@ MODULES = [
 
 @pytest.mark.parametrize("name", ["diagrammar", *MODULES])
 def test_docstrings_are_true(name: str) -> None:
+    if name.startswith("diagrammar.integrations."):
+        try:
+            importlib.import_module(name)
+        except ImportError as error:
+            pytest.skip(str(error))  # which says what to install
     assert doctest.testmod(importlib.import_module(name)).failed == 0
 
 
