@@ -32,10 +32,11 @@ class Lowered:
 def lower(program: Program) -> Lowered:
     """The program's steps in torch's operations; raises ValueError where torch has none."""
     builder = _Builder()
-    builder.frees = program.frees
     value: dict[int, int] = {}
     origins: list[set[int]] = []
     for at, step in enumerate(program.steps):
+        if program.frees:  # a copy that is kept for a later step takes memory
+            builder.reshaped.clear()
         operation = ops.reread(step.operation, value)
         value[at] = builder.put(replace(step, operation=operation))
         origins += [{at} for _ in builder.steps[len(origins) :]]
@@ -52,7 +53,6 @@ class _Builder:
         self.steps: list[Step] = []
         self.operands: dict[str, int] = {}
         self.reshaped: dict[Step, int] = {}
-        self.frees = False
 
     def add(
         self, operation: Any, shape: Sequence[Dim], axes: Sequence[str], remark: str = ""
@@ -131,7 +131,7 @@ class _Builder:
 
     def reshape(self, x: int, shape: Sequence[Dim], axes: Sequence[str]) -> int:
         step = Step(ops.Reshape(x), tuple(shape), tuple(axes))
-        if step not in self.reshaped or self.frees:  # a copy that is kept takes memory
+        if step not in self.reshaped:
             self.reshaped[step] = self.put(step)
         return self.reshaped[step]
 
