@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from math import gcd, prod
 
+import sympy
+
 from diagrammar.relation import (
     ConvForm,
     Equation,
@@ -18,6 +20,7 @@ from diagrammar.relation import (
     Piece,
     Relation,
     Sizes,
+    implied,
     tidy,
 )
 from diagrammar.scalar import Dim, equal, expand, floor_div, nonnegative, plain
@@ -30,15 +33,9 @@ ENOUGH = 20_000
 
 
 def is_empty(piece: Piece, sizes: Sizes) -> bool:
-    """Whether a piece certainly holds nowhere: by a sign on symbols, by search on numbers."""
-    for e in piece.equations:
-        c, m = e.form.constant, e.modulus
-        if not e.form.terms and isinstance(c, int) and (m is None or isinstance(m, int)):
-            if c != 0 and (m is None or c % m != 0):
-                return True
-        elif m is None and (_above_zero(e.form, sizes) or _above_zero(-e.form, sizes)):
-            return True
-    if any(_above_zero(-b, sizes) for b in piece.bounds):
+    """Whether a piece certainly holds nowhere: on symbols by signs and divisors, also after an
+    equation is solved for a wire; on numbers by search."""
+    if refuted(piece, sizes) or any(refuted(p, sizes) for p in _solved(piece, sizes)):
         return True
     if not is_known(piece, sizes):
         return False
@@ -46,6 +43,58 @@ def is_empty(piece: Piece, sizes: Sizes) -> bool:
         return next(points(piece, sizes), None) is None
     except RecursionError:
         return False
+
+
+def refuted(piece: Piece, sizes: Sizes) -> bool:
+    """Whether a condition by itself, a bound with an equation, or two bounds cannot hold, for all
+    values of the symbols."""
+    for e in piece.equations:
+        if _misses_class(e):
+            return True
+        if e.modulus is None and (_above_zero(e.form, sizes) or _above_zero(-e.form, sizes)):
+            return True
+    if any(implied((-b).plus(-1), piece.equations, sizes) for b in piece.bounds):
+        return True
+    return any(
+        _above_zero(-(a + b), sizes) for n, a in enumerate(piece.bounds) for b in piece.bounds[:n]
+    )
+
+
+def _solved(piece: Piece, sizes: Sizes) -> Iterator[Piece]:
+    """The piece without a wire, for each that an equation gives with coefficient one."""
+    for e in piece.equations:
+        for wire, c in e.form.terms if e.modulus is None else ():
+            if _is_unit(c):
+                made = eliminate(piece, wire, sizes)
+                if made is not None:
+                    yield made
+
+
+def _misses_class(equation: Equation) -> bool:
+    """Σ c·w + L is never 0 (mod m) where a number divides every c, and m, but not L."""
+    c, m = equation.form.constant, equation.modulus
+    if not equation.form.terms and m is None:
+        return isinstance(c, int) and c != 0
+    numbers = [_content(a) for _, a in equation.form.terms]
+    g = gcd(*numbers, _content(m) if m is not None else 0)
+    if g < 2:
+        return False
+    terms = sympy.Add.make_args(sympy.expand(c))
+    left = sum((t for t in terms if _content(plain(t)) % g), sympy.Integer(0))
+    return bool(left.is_Integer and int(left) % g != 0)
+
+
+def _content(value: Dim) -> int:
+    """The greatest known number that divides a value for all integers in its symbols."""
+    if isinstance(value, int):
+        return abs(value)
+    found = 0
+    for term in sympy.Add.make_args(sympy.expand(value)):
+        number, rest = term.as_coeff_Mul()
+        if not number.is_Integer or rest.is_integer is not True:
+            return 1
+        found = gcd(found, int(number))
+    return abs(found)
 
 
 def _above_zero(form: Linear, sizes: Sizes) -> bool:

@@ -229,12 +229,12 @@ def tidy(piece: Piece, sizes: Sizes) -> Piece:
             equations.append(Equation(form, e.modulus))
     bounds: list[Linear] = []
     for b in piece.bounds:
-        if b not in bounds and not _implied(b, equations, sizes):
+        if b not in bounds and not implied(b, equations, sizes):
             bounds.append(b)
     return Piece(tuple(equations), tuple(bounds))
 
 
-def _implied(bound: Linear, equations: Sequence[Equation], sizes: Sizes) -> bool:
+def implied(bound: Linear, equations: Sequence[Equation], sizes: Sizes) -> bool:
     """Whether a bound always holds: by the ranges of its wires, or of those that an equation ties
     them to.
 

@@ -210,7 +210,8 @@ def digits(place: Place) -> Match | Miss:
         return Miss(f"{text(sizes[b])} digits at step {text(high)} overlap")
     add = (delta(a, a2, relation.name), delta(b, b2, relation.name))
     because = f"{text(high)} ≥ |{b}| = {text(sizes[b])}, so {a} = {a2} and {b} = {b2}"
-    return Match(Edit(remove=place.site, add=add), because)
+    guard = f"|{b}| ≤ {text(high)}" if isinstance(sizes[b], int) else ""
+    return Match(Edit(remove=place.site, add=add), because, guard)
 
 
 def _plain(relation: Relation) -> Relation:

@@ -61,7 +61,8 @@ def common_factor(place: Place) -> Match | Miss:
         f"so only {form.i} ≡ {c} mod {r} is touched"
     )
     edit = Edit(remove=place.site, add=(before, after), sizes={j: extent})
-    return Match(edit, because)
+    guard = f"|{form.i}| > {c}" if c and isinstance(form.I, int) else ""
+    return Match(edit, because, guard)
 
 
 def shared_factor(form: ConvForm) -> int:
