@@ -13,7 +13,8 @@ import sympy
 from diagrammar.diagram import Declared, Diagram, product
 from diagrammar.options import Options
 from diagrammar.plan.candidates import Candidate, candidates, choose
-from diagrammar.plan.cost import DEFAULT
+from diagrammar.plan.cost import Machine
+from diagrammar.plan.devices import machine
 from diagrammar.plan.memory import peak_bytes
 from diagrammar.plan.planner import Planned, dense
 from diagrammar.plan.search import EXACT
@@ -43,8 +44,10 @@ def build(
     *,
     checked: bool = False,
     itemsize: int = 4,
+    device: str = "cpu",
 ) -> Specialised:
-    """Simplify, plan and emit some diagrams as one function, for entries of `itemsize` bytes.
+    """Simplify, plan and emit some diagrams as one function, for entries of `itemsize` bytes on a
+    kind of device.
 
     With a budget the cheapest program that keeps it, in parts where that is needed; `least` of the
     result is positive where none does.
@@ -54,7 +57,8 @@ def build(
         program = dense(name, diagrams, operands)
         call = _oracle(program)
         return Specialised(call, "", Planned(program, ()), (), tuple(diagrams), options)
-    making = partial(_candidates, name, options)
+    rates = machine(device)
+    making = partial(_candidates, name, options, rates)
     found = making(diagrams)
     if checked:
         chosen = choose(found, None)
@@ -67,7 +71,7 @@ def build(
     least = 0
     if not fitting and (options.memory is not None or _is_small(diagrams)):
         most = MOST if options.memory is not None else 1
-        parts = sliced(diagrams, making, DEFAULT, budget, itemsize, most=most)
+        parts = sliced(diagrams, making, rates, budget, itemsize, most=most)
         fitting, least = ([parts.candidate] if parts.candidate else []), parts.least
         found = [*fitting, *found]
     if options.memory is not None:
@@ -79,12 +83,14 @@ def build(
     return replace(made, least=0 if fitting else least, itemsize=itemsize)
 
 
-def _candidates(name: str, options: Options, diagrams: Sequence[Diagram]) -> list[Candidate]:
+def _candidates(
+    name: str, options: Options, rates: Machine, diagrams: Sequence[Diagram]
+) -> list[Candidate]:
     return candidates(
         name,
         diagrams,
         operands_of(diagrams),
-        DEFAULT,
+        rates,
         native=options.native,
         without=options.without,
         accumulate=options.accumulate,

@@ -40,8 +40,9 @@ class Function:
         self.name = "_".join(d.name for d in self.diagrams)
         self.operands = operands_of(self.diagrams)
         self._made: dict[Any, Callable[..., Any]] = {}
-        self._kept: dict[tuple[tuple[tuple[int, ...], ...], int], Specialised] = {}
+        self._kept: dict[tuple[tuple[tuple[int, ...], ...], int, str], Specialised] = {}
         self._ranked: dict[int, Function] = {}
+        self._timed = options.plan == "measure"
 
     def __call__(self, *operands: Tensor, **named: Any) -> Any:
         """The result for these operands; a tuple for several diagrams.
@@ -50,7 +51,8 @@ class Function:
         """
         if named or len(operands) != len(self.operands):
             operands = self._bound(operands, named)
-        made = self._made.get(_signature(operands) if self._budgets else _shapes(operands))
+        by_dtype = self._budgets or self._timed
+        made = self._made.get(_signature(operands) if by_dtype else _shapes(operands))
         if made is None:
             made = self._make(operands)
         return made(*operands)
@@ -82,12 +84,14 @@ class Function:
     def _make(self, operands: tuple[Any, ...]) -> Callable[..., Any]:
         shapes = tuple(tuple(int(n) for n in x.shape) for x in operands)
         itemsize = max((x.element_size() for x in operands), default=4) if self._budgets else 4
-        special = self._specialised(shapes, itemsize)
+        device = "cuda" if any(getattr(x, "is_cuda", False) for x in operands) else "cpu"
+        special = self._specialised(shapes, itemsize, device)
         self._check_declarations(operands)
         self._check_memory(special)
-        if self.options.plan == "measure":
-            special = self._kept[shapes, itemsize] = measured(special, operands)
-        self._made[_signature(operands) if self._budgets else _shapes(operands)] = special.call
+        if self._timed:
+            special = self._kept[shapes, itemsize, "cpu"] = measured(special, operands)
+        by_dtype = self._budgets or self._timed
+        self._made[_signature(operands) if by_dtype else _shapes(operands)] = special.call
         return special.call
 
     def _check_declarations(self, operands: tuple[Any, ...]) -> None:
@@ -125,20 +129,33 @@ class Function:
         ordered = self._bound((), shapes)
         return self._specialised(tuple(tuple(int(n) for n in s) for s in ordered))
 
-    def _specialised(self, shapes: tuple[tuple[int, ...], ...], itemsize: int = 4) -> Specialised:
+    def _specialised(
+        self, shapes: tuple[tuple[int, ...], ...], itemsize: int = 4, device: str = "cpu"
+    ) -> Specialised:
         if any(d.family for d in self.diagrams):
-            return self._of_rank(shapes)._specialised(shapes, itemsize)
-        if (shapes, itemsize) not in self._kept:
+            return self._of_rank(shapes)._specialised(shapes, itemsize, device)
+        key = shapes, itemsize, device
+        if key not in self._kept:
             named = dict(zip((o.name for o in self.operands), shapes, strict=True))
             diagrams = tuple(at_shapes(d, self.values, named) for d in self.diagrams)
-            made = build(self.name, diagrams, self.options, itemsize=self._accumulated(itemsize))
-            self._kept[shapes, itemsize] = made
-        return self._kept[shapes, itemsize]
+            size = self._accumulated(itemsize)
+            self._kept[key] = build(
+                self.name, diagrams, self.options, itemsize=size, device=device
+            )
+        return self._kept[key]
 
     def _accumulated(self, itemsize: int) -> int:
         """The bytes of an entry where operands are cast before they are used."""
         bits = re.search(r"\d+", self.options.accumulate or "")
         return max(itemsize, int(bits[0]) // 8 if bits else 0)
+
+    def diagrams_for(self, operands: Mapping[str, Any]) -> tuple[Diagram, ...]:
+        """The diagrams as written, with the sizes that these operands (by name) give them."""
+        shapes = tuple(tuple(int(n) for n in operands[o.name].shape) for o in self.operands)
+        if any(d.family for d in self.diagrams):
+            return self._of_rank(shapes).diagrams_for(operands)
+        named = dict(zip((o.name for o in self.operands), shapes, strict=True))
+        return tuple(at_shapes(d, self.values, named) for d in self.diagrams)
 
     def _of_rank(self, shapes: Sequence[Sequence[int]]) -> Function:
         """The function at the rank that operands of these shapes have."""
@@ -197,7 +214,7 @@ class Function:
         names = [o.name for o in self.operands]
         own = (
             ", ".join(f"{n}={s}" for n, s in zip(names, shapes, strict=True))
-            for shapes, _ in self._kept
+            for shapes, *_ in self._kept
         )
         return (*own, *(made for f in self._ranked.values() for made in f.made_for()))
 
@@ -216,8 +233,8 @@ def _shapes(operands: Sequence[Any]) -> tuple[Any, ...]:
 
 
 def _signature(operands: Sequence[Any]) -> tuple[Any, ...]:
-    """The shapes, and the bytes of an entry."""
-    return (*_shapes(operands), max((x.element_size() for x in operands), default=4))
+    """The shapes, dtypes and devices."""
+    return (*_shapes(operands), *[(x.dtype, x.device) for x in operands])
 
 
 def _enough(count: int) -> str:

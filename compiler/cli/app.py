@@ -42,6 +42,13 @@ class Format(StrEnum):
     dot = "dot"
 
 
+class Device(StrEnum):
+    """What does the work."""
+
+    cpu = "cpu"
+    cuda = "cuda"
+
+
 def _complete_name(context: typer.Context, incomplete: str) -> list[str]:
     """Definitions of the file that stands on the command line already."""
     from diagrammar.cli.inputs import complete_definitions
@@ -237,6 +244,70 @@ def verify(
     from diagrammar.cli.prove import run
 
     raise typer.Exit(run(file, names or (), cases=cases, seed=seed))
+
+
+@app.command(
+    epilog=(
+        "[bold]Examples[/]\n\n"
+        "diagrammar calibrate\n\n"
+        "diagrammar calibrate --threads 1\n\n"
+        "diagrammar calibrate --show"
+    ),
+)
+def calibrate(
+    device: Annotated[Device, typer.Option("--device", help="What to measure.")] = Device.cpu,
+    threads: Annotated[
+        int, typer.Option("--threads", min=0, help="Threads of the processor; 0: as torch has it.")
+    ] = 0,
+    show: Annotated[
+        bool, typer.Option("--show", help="Show what is stored; measure nothing.")
+    ] = False,
+    forget: Annotated[
+        bool, typer.Option("--forget", help="Remove all stored rates: plan with the defaults.")
+    ] = False,
+) -> None:
+    """Measure how fast this machine multiplies, copies and convolves, for later plans."""
+    from diagrammar.cli.calibrate import run
+
+    raise typer.Exit(run(device.value, threads, show=show, forget=forget))
+
+
+@app.command(
+    epilog=(
+        "[bold]Examples[/]\n\n"
+        "diagrammar bench conv2d A_reduce --shape X=16,64,56,56 --threads 1\n\n"
+        "diagrammar bench conv2d dW --set k1=1,k2=1,p=0 --shape X=16,64,56,56 "
+        "--shape dY=16,128,56,56\n\n"
+        "diagrammar bench model.tn Y --shape X=8,512 --dtype float64"
+    ),
+)
+def bench(
+    file: File,
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME", help="A definition of the file.", autocompletion=_complete_name
+        ),
+    ],
+    shape: Annotated[
+        list[str] | None,
+        typer.Option("--shape", metavar="X=8,64,56,56", help="The shape of an operand, for each."),
+    ] = None,
+    values: Set = None,
+    threads: Annotated[
+        int, typer.Option("--threads", min=0, help="Threads of the processor; 0: as torch has it.")
+    ] = 0,
+    dtype: Annotated[str, typer.Option("--dtype", help="The operands' dtype.")] = "float32",
+    device: Annotated[Device, typer.Option("--device", help="Where to run.")] = Device.cpu,
+    seconds: Annotated[
+        float, typer.Option("--seconds", min=0.01, help="How long to measure in all.")
+    ] = 2.0,
+) -> None:
+    """Time all candidate programs of a definition side by side, and the naive einsum."""
+    from diagrammar.cli.bench import Wish, run
+
+    wish = Wish(threads, dtype, device.value, seconds)
+    raise typer.Exit(run(file, name, shape or (), values or (), wish))
 
 
 def run(arguments: list[str]) -> int:

@@ -32,9 +32,9 @@ class Machine:
     A dense I×O×K pattern costs `dense_pattern` seconds: it is the last resort, never a choice.
     """
 
-    call: float = 1.5e-6
-    launch: float = 4e-6
-    library: float = 1.5e-5
+    call: float = 7e-7
+    launch: float = 2e-6
+    library: float = 1e-5
     image: float = 2.3e-7
     weight: float = 2e-9
     byte: float = 1 / 3.5e10
@@ -125,7 +125,7 @@ class Machine:
     ) -> float:
         """A library weight gradient of input and cotangent with so many entries each; `positions`
         for a kernel of size one."""
-        part = channels / (channels + self.outer) / (1 + positions / self.many)
+        part = channels / (channels + self.outer) / (1 + min(positions / self.many, 1))
         return (
             self.library
             + multiplications * self.convolution / part

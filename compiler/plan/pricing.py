@@ -12,6 +12,7 @@ from diagrammar.plan.cost import Machine
 from diagrammar.plan.search import estimate
 from diagrammar.plan.strides import Placed, placed, reshaped
 
+FEW = 16
 Library = ops.Convolution | ops.TransposedConvolution | ops.WeightGradient
 
 
@@ -58,6 +59,8 @@ def _seconds(step: ops.Step, at: int, places: Sequence[Placed], machine: Machine
     read = sum(int(product(places[v].shape)) for v in op.inputs)
     if isinstance(op, ops.Stack):
         read = written
+    if isinstance(op, ops.Fold):
+        read *= 2  # each entry of the kernel is added to what is there
     scattered = isinstance(op, ops.Reshape | ops.Fold) or any(
         not places[v].contiguous for v in op.inputs
     )
@@ -144,7 +147,8 @@ def _native(op: Library, shape: Sequence[int], places: Sequence[Placed], machine
     copies = 0.0 if places[op.x].contiguous else machine.moved(read, read, scattered=True)
     if groups > 1 and inner == outer == 1:
         return copies + machine.depthwise_call(swept, read, written)
-    return copies + machine.convolved(swept, outer, read, written, x[0])
+    channels = outer if groups == 1 else max(outer // 4, 1)
+    return copies + machine.convolved(swept, channels, read, written, x[0])
 
 
 def _weight_gradient(
@@ -159,7 +163,11 @@ def _weight_gradient(
     if groups > 1 and shape[1] == 1 and shape[0] == groups:
         return machine.depthwise_weights(swept, int(product(shape[2:])), sum(read))
     positions = int(product(v[2:])) if product(shape[2:]) == 1 else 0
-    return machine.weighed(swept, shape[0] // groups, read, written, positions)
+    channels = shape[0] // groups
+    if channels < FEW:  # few on both sides
+        swept = int(swept * (shape[1] + machine.outer) / shape[1])
+    channels = channels if groups == 1 else max(channels // 4, 1)
+    return machine.weighed(swept, channels, read, written, positions)
 
 
 def _sums(op: ops.WindowSums, x: Sequence[int], shape: Sequence[int], machine: Machine) -> float:
@@ -170,7 +178,7 @@ def _sums(op: ops.WindowSums, x: Sequence[int], shape: Sequence[int], machine: M
         parts = sum(len(has) for _, _, has in stretches)
         sizes[axis] = shape[axis]
         written = int(product(sizes))
-        calls = 2 * len(stretches) + parts + 1
+        calls = 3 * len(stretches) + parts + 3
         moved = read + written * 3 * parts // sizes[axis]
         seconds += machine.moved(moved, 0, scattered=False) + calls * machine.launch
     return seconds

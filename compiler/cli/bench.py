@@ -1,0 +1,151 @@
+"""`diagrammar bench`: the candidate programs of a definition, timed side by side."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from time import perf_counter, process_time
+from typing import TYPE_CHECKING, Any
+
+from diagrammar.cli.inputs import Misuse, chosen, load, settings, shapes
+from diagrammar.grammar.errors import near
+from diagrammar.options import DTYPES
+from diagrammar.plan.measure import timed
+from diagrammar.plan.memory import show_bytes
+
+if TYPE_CHECKING:
+    from diagrammar.function import Function
+    from diagrammar.specialised import Specialised
+
+
+@dataclass(frozen=True)
+class Wish:
+    """How to measure: threads (0: as torch has it), dtype, device, seconds in all."""
+
+    threads: int = 0
+    dtype: str = "float32"
+    device: str = "cpu"
+    seconds: float = 2.0
+
+
+@dataclass(frozen=True)
+class Row:
+    """A contender: its name, the seconds that the cost model gives it, those that it took, the
+    bytes that it holds at once (None where that is not known), and what is special about it."""
+
+    name: str
+    predicted: float | None
+    measured: float
+    peak: int | None
+    remark: str = ""
+
+
+def run(file: str, name: str, shape: Sequence[str], given: Sequence[str], wish: Wish) -> int:
+    """Print the table; the exit status."""
+    import torch
+
+    if wish.dtype not in DTYPES:
+        raise Misuse(f"no dtype '{wish.dtype}'", near(wish.dtype, DTYPES) or ", ".join(DTYPES))
+    if wish.device == "cuda" and not torch.cuda.is_available():
+        raise Misuse("torch finds no GPU", "leave --device out")
+    if wish.threads:
+        torch.set_num_threads(wish.threads)
+    spec = load(file)
+    function = spec[chosen(spec, [name])[0]].compile(**settings(given))
+    special = function.specialise(**shapes(shape))
+    operands = [
+        torch.randn(tuple(p.shape), dtype=getattr(torch, wish.dtype), device=wish.device)
+        for p in special.program.parameters
+    ]
+    rows, notes = measured(function, special, operands, wish)
+    _print(name, rows, notes, torch.get_num_threads(), wish)
+    return 0
+
+
+def measured(
+    function: Function, special: Specialised, operands: Sequence[Any], wish: Wish
+) -> tuple[list[Row], list[str]]:
+    """All candidates and the naive einsum, in turn, the fastest first."""
+    import torch
+    from rich.console import Console
+
+    from diagrammar.backends import torch as backend
+    from diagrammar.plan.naive import TooLarge, naive
+    from diagrammar.plan.planner import dense
+
+    name, notes = special.program.name, []
+    calls: list[Callable[[], Any]] = []
+    for candidate in special.candidates:
+        source = backend.emit_module([candidate.planned.program], "", checked=False)
+        calls.append(partial(backend.load(source, name)[name], *operands))
+    given = dict(zip((p.name for p in special.program.parameters), operands, strict=True))
+    try:
+        program = dense(name, function.diagrams_for(given), function.operands)
+        calls.append(naive(program, given))
+    except TooLarge as error:
+        notes.append(f"The naive einsum is not run: {error}.")
+    on_gpu = wish.device == "cuda"
+    if on_gpu:
+        calls = [partial(_waiting, call) for call in calls]
+    alone = torch.get_num_threads() == 1 and not on_gpu
+    with Console(stderr=True).status(f"{len(calls)} programs", spinner="dots"), torch.no_grad():
+        clock = process_time if alone else perf_counter
+        seconds = timed(calls, clock, rounds=25, budget=wish.seconds, hopeless=10.0)
+    size = operands[0].element_size() if operands else 4
+    rows = [
+        Row(
+            c.name,
+            c.cost,
+            s,
+            c.peak * size,
+            _remark(c.name, special.chosen),
+        )
+        for c, s in zip(special.candidates, seconds, strict=False)
+    ]
+    if len(seconds) > len(rows):
+        rows.append(Row("einsum of dense patterns", None, seconds[-1], None, "opt_einsum's order"))
+    return sorted(rows, key=lambda row: row.measured), notes
+
+
+def _remark(name: str, chosen: str) -> str:
+    said = ["the plan's choice"] * (name == chosen)
+    said += ["PyTorch's own"] * name.endswith("one library call")
+    return ", ".join(said)
+
+
+def _waiting(call: Callable[[], Any]) -> None:
+    import torch
+
+    call()
+    torch.cuda.synchronize()
+
+
+def _print(name: str, rows: Sequence[Row], notes: list[str], threads: int, wish: Wish) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    where = "on the GPU" if wish.device == "cuda" else f"{threads} thread{'s' * (threads > 1)}"
+    table = Table(title=f"{name}, {wish.dtype}, {where}", title_justify="left")
+    table.add_column("program")
+    for column in ("predicted", "measured", "× fastest", "peak memory"):
+        table.add_column(column, justify="right")
+    table.add_column("")
+    for row in rows:
+        table.add_row(
+            row.name,
+            "" if row.predicted is None else _duration(row.predicted),
+            _duration(row.measured),
+            f"{row.measured / rows[0].measured:.2f}",
+            "" if row.peak is None else show_bytes(row.peak),
+            row.remark,
+            style="bold" if row.remark.startswith("the plan") else "",
+        )
+    Console(width=None if sys.stdout.isatty() else 120).print(table)
+    for note in notes:
+        print(note)
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds * 1e3:.3g} ms" if seconds >= 1e-3 else f"{seconds * 1e6:.3g} µs"

@@ -1,0 +1,119 @@
+"""Rates of the cost model: measured in seconds, stored whole, and read with care."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+import diagrammar as dg
+from diagrammar.__main__ import main
+from diagrammar.plan import devices
+from diagrammar.plan.calibrate import BOUND, calibrate
+from diagrammar.plan.cost import DEFAULT
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("DIAGRAMMAR_CACHE", str(tmp_path))
+    return tmp_path
+
+
+def test_rates_are_positive_and_near_their_defaults() -> None:
+    seen: list[str] = []
+    made = calibrate(DEFAULT, progress=seen.append)
+    for name in seen:
+        rate, usual = getattr(made, name), getattr(DEFAULT, name)
+        assert rate >= 0 if name == "fresh" else rate >= usual / BOUND, name
+        assert rate <= usual * BOUND, name
+    assert {"product", "convolution", "byte", "fresh", "launch"} <= set(seen)
+    assert made.large == DEFAULT.large
+
+
+def test_without_calibration_the_defaults_count() -> None:
+    assert devices.machine() is DEFAULT
+    assert devices.machine("cuda") is devices.CUDA
+
+
+def test_stored_rates_count_for_this_device_and_its_threads(cache: Path) -> None:
+    faster = replace(DEFAULT, product=DEFAULT.product / 7)
+    assert devices.rates_store().put(devices.name("cpu"), devices.written(faster))
+    assert devices.machine() == faster
+    threads = torch.get_num_threads()
+    torch.set_num_threads(threads + 1)
+    try:
+        assert devices.machine() == DEFAULT
+    finally:
+        torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize("bad", [-1.0, "fast", None, True, float("nan"), 1e300])
+def test_rates_that_are_none_are_left_out(bad: object) -> None:
+    assert devices.read({"product": bad, "unknown": 1.0}, DEFAULT) == DEFAULT
+
+
+def test_a_damaged_file_is_no_error(cache: Path) -> None:
+    (cache / "rates.json").write_text("{", encoding="utf-8")
+    assert devices.machine() == DEFAULT
+
+
+def test_plans_follow_the_rates(cache: Path) -> None:
+    shapes = {"X": (2, 8, 9, 9), "W": (8, 8, 3, 3), "bias": (8,)}
+    first = dg.shipped("conv2d")["Y"].compile().specialise(**shapes)
+    rates = replace(DEFAULT, convolution=DEFAULT.convolution * 1e4, library=1.0)
+    devices.rates_store().put(devices.name("cpu"), devices.written(rates))
+    second = dg.shipped("conv2d")["Y"].compile().specialise(**shapes)
+    assert "conv2d(" in first.source
+    assert "conv2d(" not in second.source
+
+
+def test_the_command_measures_stores_shows_and_forgets(
+    cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["calibrate", "--show"]) == 0
+    assert "not calibrated" in " ".join(capsys.readouterr().out.split())
+    assert main(["calibrate"]) == 0
+    assert "stored:" in capsys.readouterr().out
+    data = json.loads((cache / "rates.json").read_text(encoding="utf-8"))
+    assert data["version"] == 1
+    assert list(data["plans"]) == [devices.name("cpu")]
+    assert main(["calibrate", "--forget"]) == 0
+    assert not (cache / "rates.json").exists()
+
+
+def test_bench_shows_every_candidate(capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["bench", "conv2d", "A_expand", "--shape", "X=2,3,9,9", "--seconds", "0.05"]
+    assert main(command) == 0
+    shown = capsys.readouterr().out
+    function = dg.shipped("conv2d")["A_expand"].compile()
+    for candidate in function.specialise(X=(2, 3, 9, 9)).candidates:
+        assert candidate.name in shown
+    assert "the plan's choice" in shown
+    assert "einsum of dense patterns" in shown
+
+
+def test_bench_of_a_sum_knows_the_naive_einsum(capsys: pytest.CaptureFixture[str]) -> None:
+    shapes = ["--shape", "X=2,3,9,9", "--shape", "W=4,3,3,3", "--shape", "bias=4"]
+    assert main(["bench", "conv2d", "Y", *shapes, "--seconds", "0.05", "--dtype", "float64"]) == 0
+    assert "PyTorch's own" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--dtype", "float31"], "no dtype 'float31'"),
+        (["--device", "cuda"], "torch finds no GPU"),
+        (["--shape", "Z=1,2,3,4"], "no operand 'Z'"),
+    ],
+)
+def test_bench_says_what_is_wrong(
+    more: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if "cuda" in more and torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    shape = [] if "--shape" in more else ["--shape", "X=2,3,9,9"]
+    assert main(["bench", "conv2d", "A_expand", *shape, *more]) in (1, 2)
+    assert message in capsys.readouterr().err
