@@ -7,6 +7,8 @@ once) for the VJPs; factors from `unfold`. Where there are several ways, the fas
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.util import find_spec
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -44,6 +46,63 @@ def best_known(name: str, h: Hyper, given: Given) -> dict[str, Way]:
         if name in products:
             known["product"] = products[name]
     return known
+
+
+def peers(name: str, h: Hyper, given: Given) -> dict[str, Way]:
+    """The same job by einconv and curvlinops, where they are installed and take the layer.
+
+    What does not depend on the data is made beforehand: einconv's equation and patterns.
+    """
+    found: dict[str, Way] = {}
+    if find_spec("einconv"):
+        found |= _einconv(name, h, given)
+    if find_spec("curvlinops") and name == "KFAC-reduce" and h.groups == 1:
+        from curvlinops import kfac_utils
+
+        x, options = given["X"], (h.kernel_size, h.stride, h.padding, h.dilation, h.groups)
+
+        def averaged() -> Tensor:
+            rows = kfac_utils.extract_averaged_patches(x, *options).flatten(1)
+            return (rows.mT @ rows / len(x))[None]
+
+        found["curvlinops"] = averaged
+    return found
+
+
+_EINCONV = {
+    "forward": "forward",
+    "weight VJP": "weight_vjp",
+    "input VJP": "input_vjp",
+    "KFAC-expand": "kfc",
+    "KFAC-reduce": "kfac_reduce",
+}
+
+
+def _einconv(name: str, h: Hyper, given: Given) -> dict[str, Way]:
+    """einconv's simplified einsum, contracted in opt_einsum's order."""
+    from importlib import import_module
+
+    import opt_einsum
+
+    module = import_module(f"einconv.expressions.convNd_{_EINCONV[name]}")
+    x, w, v = given["X"], given["W"], given["dY"]
+    first: dict[str, tuple[Any, ...]] = {
+        "forward": (x, w),
+        "weight VJP": (x, v, h.kernel_size),
+        "input VJP": (w, v, tuple(x.shape[2:])),
+        "KFAC-expand": (x, h.kernel_size),
+        "KFAC-reduce": (x, h.kernel_size),
+    }
+    words = {"stride": h.stride, "padding": h.padding, "dilation": h.dilation, "groups": h.groups}
+    equation, operands, shape = module.einsum_expression(*first[name], **words)
+    ordered = opt_einsum.contract_expression(equation, *(t.shape for t in operands))
+    bias = given["bias"][:, None, None] if name == "forward" else None
+
+    def contracted() -> Tensor:
+        made: Tensor = ordered(*operands).reshape(shape)
+        return made if bias is None else made + bias
+
+    return {"einconv": contracted}
 
 
 def _pointwise_factor(h: Hyper, x: Tensor) -> Tensor:

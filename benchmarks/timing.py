@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
-from time import perf_counter
+from time import perf_counter, process_time
 
 import torch
 
@@ -29,12 +29,20 @@ class Clock:
 
     rounds: the most turns of each contender. seconds: the budget for all turns of all of them; at
     least `least` turns are taken. sample: a short call is repeated to take that many seconds.
+    processor: count the seconds of the processor, which other programs disturb less; for one thread
+    only.
     """
 
     rounds: int = 21
+    processor: bool = False
     least: int = 5
     seconds: float = 2.0
     sample: float = 5e-4
+
+    @property
+    def clock(self) -> Callable[[], float]:
+        """What is read: wall time, or the processor's where that is asked for."""
+        return process_time if self.processor and torch.get_num_threads() == 1 else perf_counter
 
     def times(self, contenders: Mapping[str, Call]) -> dict[str, float]:
         """The median seconds of one call of each contender; the order changes every turn."""
@@ -44,7 +52,10 @@ class Clock:
     def samples(self, contenders: Mapping[str, Call]) -> dict[str, list[float]]:
         """Seconds a call, turn by turn: `samples[name][n]` is from turn n for every name."""
         calls = {name: self._calls(call) for name, call in contenders.items()}
-        turn = sum(calls[name] * _seconds(call, calls[name]) for name, call in contenders.items())
+        turn = sum(
+            calls[name] * _seconds(call, calls[name], self.clock)
+            for name, call in contenders.items()
+        )
         rounds = max(self.least, min(self.rounds, int(self.seconds / max(turn, 1e-9))))
         found: dict[str, list[float]] = {name: [] for name in contenders}
         order, shuffle = list(contenders), random.Random(0).shuffle
@@ -54,7 +65,7 @@ class Clock:
             for _ in range(rounds):
                 shuffle(order)
                 for name in order:
-                    found[name].append(_seconds(contenders[name], calls[name]))
+                    found[name].append(_seconds(contenders[name], calls[name], self.clock))
         finally:
             if collecting:
                 gc.enable()
@@ -63,10 +74,10 @@ class Clock:
     def _calls(self, call: Call) -> int:
         """Calls a sample, after two for warming up."""
         call()
-        return max(1, round(self.sample / max(_seconds(call, 1), 1e-9)))
+        return max(1, round(self.sample / max(_seconds(call, 1, self.clock), 1e-9)))
 
 
-def _seconds(call: Call, calls: int) -> float:
+def _seconds(call: Call, calls: int, clock: Callable[[], float] = perf_counter) -> float:
     """The mean seconds of some calls in a row; on a GPU by its own events."""
     if torch.cuda.is_available() and torch.cuda.is_initialized():
         before, after = (torch.cuda.Event(enable_timing=True) for _ in range(2))
@@ -77,10 +88,10 @@ def _seconds(call: Call, calls: int) -> float:
         after.record()
         torch.cuda.synchronize()
         return float(before.elapsed_time(after)) / 1e3 / calls
-    start = perf_counter()
+    start = clock()
     for _ in range(calls):
         call()
-    return (perf_counter() - start) / calls
+    return (clock() - start) / calls
 
 
 def shown(seconds: float) -> str:

@@ -10,6 +10,7 @@ from time import perf_counter, process_time
 from typing import Any
 
 from diagrammar.building import emitted, freeing
+from diagrammar.plan.candidates import ONE_CALL
 from diagrammar.plan.measure import MOST, fastest
 from diagrammar.plan.memory import peak_bytes
 from diagrammar.plan.store import Store
@@ -19,7 +20,7 @@ from diagrammar.specialised import Specialised
 def measured(
     special: Specialised, operands: Sequence[Any], store: Store | None = None
 ) -> Specialised:
-    """The fastest of the best few candidates for operands like these, as a function.
+    """The fastest of the best few candidates, and of PyTorch's own call, for operands like these.
 
     What cannot be timed (operands without memory, a call that is being traced) keeps the cost
     model's choice.
@@ -41,7 +42,7 @@ def measured(
     ]
     if budget is not None:
         fitting = [freeing(c) for c in fitting]
-    few = fitting[:MOST]
+    few = [c for n, c in enumerate(fitting) if n < MOST or c.name.endswith(ONE_CALL)]
     if len(few) < 2:
         return special
     name = special.program.name

@@ -275,10 +275,9 @@ def calibrate(
 @app.command(
     epilog=(
         "[bold]Examples[/]\n\n"
-        "diagrammar bench conv2d A_reduce --shape X=16,64,56,56 --threads 1\n\n"
-        "diagrammar bench conv2d dW --set k1=1,k2=1,p=0 --shape X=16,64,56,56 "
-        "--shape dY=16,128,56,56\n\n"
-        "diagrammar bench model.tn Y --shape X=8,512 --dtype float64"
+        "diagrammar bench conv2d A_reduce --shape X=8,16,14,14\n\n"
+        "diagrammar bench conv2d A_expand --shape X=8,16,14,14 --threads 1\n\n"
+        "diagrammar bench conv2d U --shape X=8,16,14,14 --dtype float64"
     ),
 )
 def bench(

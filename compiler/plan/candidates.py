@@ -33,6 +33,9 @@ from diagrammar.plan.units import without_units
 FACTORS = 4
 """Operands of a term with which a library call may come after all that its weight is made of."""
 
+ONE_CALL = "one library call"
+"""What a candidate's name ends with that is PyTorch's own call for some term."""
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -101,7 +104,7 @@ def _searches(
     cheap = Options(machine=replace(machine, library_discount=0.05))
     one_call = partial(_one_call, cheap)
     if native and any(_knows(one_call, s.diagram) for s in start):
-        yield "one library call", cheap, one_call
+        yield ONE_CALL, cheap, one_call
     if library_only:
         yield "library calls", cheap, None
         return
