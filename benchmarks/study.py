@@ -218,6 +218,7 @@ def plot(rows: Sequence[Row], path: str) -> None:
 
 def main(
     quick: Annotated[bool, typer.Option(help="Every tenth layer, fewer turns.")] = False,
+    nth: Annotated[int, typer.Option("--every", help="Every nth layer of each family.")] = 1,
     only: Annotated[list[str] | None, typer.Option(help="Layers whose label has this.")] = None,
     threads: Annotated[int, typer.Option(help="Threads of the CPU.")] = 1,
     device: Annotated[str, typer.Option(help="cpu or cuda (timed by CUDA events).")] = "cpu",
@@ -232,7 +233,8 @@ def main(
         alone = threads == 1 and device == "cpu"
         clock = Clock(7 if quick else 9, alone, least=3, seconds=0.3 if quick else 0.5)
         found = layers()
-        found = chosen(every(found, 10) if quick else found, only or ())
+        nth = 10 if quick else nth
+        found = chosen(every(found, nth) if nth > 1 else found, only or ())
         pairs = [(layer, name) for layer in found for name in NAMES]
         rows = [row(*p, clock, device) for p in progress.track(pairs, description="layers")]
     sheets = [bars(rows), summary(rows, "paper"), summary(rows, "best"), worst(rows)]
@@ -243,7 +245,7 @@ def main(
         plot(rows, picture)
     if save:
         flags = [
-            *(["--quick"] if quick else []),
+            *(["--quick"] if quick else [f"--every {nth}"] if nth > 1 else []),
             *(f"--only {word}" for word in only or ()),
             *([f"--device {device}"] if device != "cpu" else []),
             "--save",

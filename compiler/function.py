@@ -139,9 +139,7 @@ class Function:
             named = dict(zip((o.name for o in self.operands), shapes, strict=True))
             diagrams = tuple(at_shapes(d, self.values, named) for d in self.diagrams)
             size = self._accumulated(itemsize)
-            self._kept[key] = build(
-                self.name, diagrams, self.options, itemsize=size, device=device
-            )
+            self._kept[key] = build(self.name, diagrams, self.options, itemsize=size, device=device)
         return self._kept[key]
 
     def _accumulated(self, itemsize: int) -> int:

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from diagrammar import program as ops
 from diagrammar.diagram import product
+from diagrammar.plan.devices import machine
 from diagrammar.plan.memory import elements, owners, peak_bytes, show_bytes
 from diagrammar.plan.planner import Planned
+from diagrammar.plan.pricing import prices
 from diagrammar.plan.search import estimate
 
 
 @dataclass(frozen=True)
 class Row:
-    """One step: what it is, its axes and shape, its multiplications, and the entries that it
-    writes."""
+    """One step: what it is, its axes and shape, its multiplications, the entries that it writes,
+    and the seconds that the cost model gives it."""
 
     what: str
     axes: tuple[str, ...]
     shape: tuple[int, ...]
     multiplications: int
     written: int
+    seconds: float = 0.0
 
 
 class Plan:
@@ -37,6 +41,7 @@ class Plan:
         self.program = planned.program
         self.trees = planned.trees
         own = owners(self.program)
+        seconds = prices(self.program, machine())
         self.rows = tuple(
             Row(
                 type(step.operation).__name__,
@@ -44,6 +49,7 @@ class Plan:
                 tuple(estimate(s) for s in step.shape),
                 multiplications(self.program, step),
                 elements(step) if own[at] == at and not _given(step) else 0,
+                seconds[at],
             )
             for at, step in enumerate(self.program.steps)
         )
@@ -79,13 +85,14 @@ class Plan:
         return plan_table(self)
 
     def __str__(self) -> str:
-        head = f"{'step':<22}{'result':<44}{'multiplications':>16}{'float32':>12}"
+        head = f"{'step':<22}{'result':<44}{'multiplications':>16}{'float32':>12}{'estimate':>12}"
         lines = [head]
         for row in self.rows:
             shown = " ".join(f"{a}={n}" for a, n in zip(row.axes, row.shape, strict=True))
             amount = show_bytes(4 * row.written) if row.written else "view"
             counted = f"{row.multiplications:,}" if row.multiplications else ""
-            lines.append(f"{row.what:<22}{shown:<44}{counted:>16}{amount:>12}")
+            took = f"{row.seconds * 1e3:.3f} ms" if row.seconds else ""
+            lines.append(f"{row.what:<22}{shown:<44}{counted:>16}{amount:>12}{took:>12}")
         return "\n".join([*lines, *self._parts(), self.total, *self._alternatives()])
 
     def _parts(self) -> list[str]:
@@ -104,7 +111,45 @@ class Plan:
             lines.append(
                 f"{mark + name:<60}{f'{cost * 1e3:.3f} ms':>12}{took:>12}{show_bytes(4 * peak):>12}"
             )
-        return lines
+        return [*lines, *self.reasons()]
+
+    def reasons(self) -> list[str]:
+        """Why the chosen candidate, in a sentence; then what it does, and by which law."""
+        timed = [(s, n) for n, _, s, _ in self.candidates if s is not None]
+        if not self.chosen:
+            return []
+        if timed:
+            (best, _), *rest = sorted(timed)
+            said = f"'{self.chosen}' was the fastest of {len(timed)} that were timed"
+            said += f", {rest[0][0] / best:.2f} times as fast as '{rest[0][1]}'" if rest else ""
+        else:
+            costs = sorted((cost, name) for name, cost, _, _ in self.candidates)
+            cost = next(c for c, name in costs if name == self.chosen)
+            cheaper = [name for c, name in costs if c < cost]
+            others = [(c, name) for c, name in costs if name != self.chosen and c >= cost]
+            said = f"'{self.chosen}' has the least estimate"
+            if cheaper:
+                said = f"'{self.chosen}' has the least estimate of those that fit the memory budget"
+            elif others:
+                said += (
+                    f"; '{others[0][1]}' is said to take {others[0][0] / cost:.2f} times as long"
+                )
+        kinds = dict.fromkeys(type(s.operation).__name__ for s in self.program.steps)
+        return ["", f"why: {said}", *(f"  {LAWS[k]}" for k in kinds if k in LAWS)]
+
+
+LAWS = {
+    "Convolution": "convolution: one library call for data, kernel and all patterns between them",
+    "TransposedConvolution": "transposed convolution: the same patterns read towards the input",
+    "WeightGradient": "weight gradient: input and cotangent, both ends of the patterns summed",
+    "Window": "windows: a view; nothing of the pattern is stored",
+    "Fold": "fold: windows are added back to the rows that they came from",
+    "Gram": "Gram matrix: a value with itself is symmetric, half of the blocks are multiplied",
+    "WindowSums": "sums of windows: a pattern summed over o says which rows are added",
+    "WindowGram": "Gram matrix of windows: rows that lie D·(k′ − k) apart meet, whatever o is",
+    "Place": "placing: results stand among zeros, where windows leave gaps",
+}
+"""What each kind of step rests on."""
 
 
 def _given(step: ops.Step) -> bool:
@@ -120,6 +165,15 @@ def multiplications(program: ops.Program, step: ops.Step) -> int:
             shape = program.steps[value].shape
             sizes.update({label: estimate(s) for label, s in zip(term, shape, strict=True)})
         return int(product(sizes.values()))
+    if isinstance(operation, ops.Gram):
+        *batch, rows, depth = (estimate(s) for s in program.steps[operation.x].shape)
+        starts = range(0, rows, operation.block)
+        blocks = sum(
+            (min(n + operation.block, rows) - n) * min(n + operation.block, rows) for n in starts
+        )
+        return int(product(batch)) * blocks * depth
+    if isinstance(operation, ops.WindowGram):
+        return _of_windows(operation, program.steps[operation.x].shape)
     if isinstance(operation, ops.Convolution):
         kernel = program.steps[operation.weight].shape
         return elements(step) * int(product(estimate(s) for s in kernel[1:]))
@@ -132,3 +186,16 @@ def multiplications(program: ops.Program, step: ops.Step) -> int:
         places = int(product(estimate(s) for s in (cotangent[0], *cotangent[2:])))
         return elements(step) * places
     return 0
+
+
+def _of_windows(operation: ops.WindowGram, shape: Sequence[ops.Dim]) -> int:
+    """Each stretch of rows meets all rows at the distances that it needs."""
+    batch, channels = estimate(shape[0]), estimate(shape[1])
+    total = 0
+    for region in itertools.product(*operation.stretches):
+        swept = batch * channels * channels // operation.groups
+        for at, (start, stop, inside) in enumerate(region):
+            low, high = (-max(inside) if at else 0), operation.kernel[at] - 1 - min(inside)
+            swept *= len(range(start, stop, operation.stride[at])) * (high - low + 1)
+        total += swept
+    return total
