@@ -72,7 +72,7 @@ def measured(
     from rich.console import Console
 
     from diagrammar.backends import torch as backend
-    from diagrammar.plan.naive import TooLarge, naive
+    from diagrammar.naive import TooLarge, naive
     from diagrammar.plan.planner import dense
 
     name, notes = special.program.name, []
