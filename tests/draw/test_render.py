@@ -99,7 +99,7 @@ def test_steps_choose_the_pictures(reduced: Simplified) -> None:
         "start",
         *(
             f"{n}. summed end at {p}: Σ_o Π[i,o,k] = window[i,k], Σ_i Π[i,o,k] = valid[o,k] "
-            "(0/1, known when compiled)"
+            "known when compiled"
             for n, p in enumerate(
                 ("P1[i1, o1, k1]", "P2[i2, o2, k2]", "P1[i1', o1', k1']", "P2[i2', o2', k2']"), 1
             )
