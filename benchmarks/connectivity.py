@@ -32,11 +32,11 @@ from benchmarks.progress import tracked
 from benchmarks.results import Sheet
 from benchmarks.timing import geometric_mean
 from diagrammar.diagram import Diagram, Network, Operand
+from diagrammar.functions.specialise import resolve_values
 from diagrammar.parallel import parallel
 from diagrammar.pipeline import Pipeline
 from diagrammar.plan.units import without_units
 from diagrammar.relation import Relation
-from diagrammar.specialise import resolve_values
 
 BATCH = 16
 

@@ -19,7 +19,7 @@ if __name__ != "diagrammar":
 if TYPE_CHECKING:
     from diagrammar import layers as layers
     from diagrammar.diagram import Diagram as Diagram
-    from diagrammar.function import Function as Function
+    from diagrammar.functions.function import Function as Function
     from diagrammar.grammar.errors import DiagramError as DiagramError
     from diagrammar.library import shipped as shipped
     from diagrammar.networks.curvature import curvature as curvature
@@ -35,7 +35,7 @@ _PLACES = {
     "Curvature": "diagrammar.networks.result",
     "Diagram": "diagrammar.diagram",
     "DiagramError": "diagrammar.grammar.errors",
-    "Function": "diagrammar.function",
+    "Function": "diagrammar.functions.function",
     "Pipeline": "diagrammar.pipeline",
     "Spec": "diagrammar.spec",
     "curvature": "diagrammar.networks.curvature",

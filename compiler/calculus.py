@@ -23,12 +23,12 @@ from diagrammar.diagram import (
     Requirement,
     Tensor,
 )
+from diagrammar.functions.specialise import names_of
 from diagrammar.merge import merged
 from diagrammar.names import fresh_wire
 from diagrammar.relation import Equation, Piece, Relation, delta, flat
 from diagrammar.scalar import Dim, parameter
 from diagrammar.sizes import base, own_symbols
-from diagrammar.specialise import names_of
 
 Kind = Literal["vjp", "jvp", "jacobian"]
 

@@ -22,7 +22,7 @@ from diagrammar.relation import Relation, Sizes
 from diagrammar.scalar import Dim, equal, substitute
 
 if TYPE_CHECKING:
-    from diagrammar.function import Function
+    from diagrammar.functions.function import Function
     from diagrammar.pipeline import Simplified
 
 Axes = tuple[tuple[str, ...], ...]
@@ -351,6 +351,6 @@ class Diagram:
     def compile(self, /, **values: Any) -> Function:
         """A Python function of the operands; sizes, parameters and options by name (see
         `Function`)."""
-        from diagrammar.function import compile_diagrams
+        from diagrammar.functions.function import compile_diagrams
 
         return compile_diagrams((self,), values)

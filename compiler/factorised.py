@@ -15,7 +15,7 @@ from diagrammar.grammar.errors import DiagramError, Problem, near
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from diagrammar.function import Function
+    from diagrammar.functions.function import Function
 
 FORMS = {
     "cp": "W[co, ci, k1, k2] = A[co, r] * B[ci, r] * C1[k1, r] * C2[k2, r]",

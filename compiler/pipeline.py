@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any, overload
 
 from diagrammar.diagram import Diagram, Tensor
+from diagrammar.elaborate.wording import reworded
+from diagrammar.functions.specialise import names_of, resolve_values
 from diagrammar.grammar.errors import DiagramError, Problem, near
 from diagrammar.merge import merged
 from diagrammar.rewrite import RULES, Rule, apply, labels
-from diagrammar.specialise import names_of, resolve_values
-from diagrammar.wording import reworded
 
 STEP_LIMIT = 10_000
 

@@ -9,19 +9,19 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from diagrammar.build import Builder
 from diagrammar.diagram import Diagram, Reword
-from diagrammar.evaluate import Broken
-from diagrammar.function import Function, compile_diagrams
+from diagrammar.elaborate.build import Builder
+from diagrammar.elaborate.evaluate import Broken
+from diagrammar.elaborate.packs import SHOWN, has_packs, unpacked
+from diagrammar.elaborate.scope import scope_of
+from diagrammar.elaborate.unused import unused
+from diagrammar.elaborate.using import Unreadable, Used, circle, find, renaming
+from diagrammar.functions.function import Function, compile_diagrams
 from diagrammar.grammar import syntax
 from diagrammar.grammar.errors import DiagramError, Place, Problem, near
 from diagrammar.grammar.parser import parse as parse_syntax
 from diagrammar.grammar.parser import read_source
 from diagrammar.grammar.source import Source
-from diagrammar.packs import SHOWN, has_packs, unpacked
-from diagrammar.scope import scope_of
-from diagrammar.unused import unused
-from diagrammar.using import Unreadable, Used, circle, find, renaming
 
 
 class Spec(Mapping[str, Diagram]):

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from diagrammar.diagram import Declared, Diagram, product
+from diagrammar.functions.specialise import names_of, resolve_values
 from diagrammar.grammar.errors import DiagramError
 from diagrammar.matrices import drawn
 from diagrammar.plan.planner import bindings, dense, symbols_of
 from diagrammar.relation import Relation
 from diagrammar.sizes import base
-from diagrammar.specialise import names_of, resolve_values
 
 if TYPE_CHECKING:
     import sympy

@@ -32,7 +32,7 @@ from diagrammar.algebra import (
     residues,
     swapped,
 )
-from diagrammar.patterns import BORDERS
+from diagrammar.elaborate.patterns import BORDERS
 from diagrammar.relation import Equation, Linear, Piece, Relation, conv, conv_form, tidy
 
 Point = Mapping[str, int]

@@ -9,9 +9,9 @@ import numpy as np
 
 from diagrammar.backends.numpy import evaluate
 from diagrammar.diagram import Diagram
+from diagrammar.functions.specialise import resolve_values
 from diagrammar.matrices import drawn
 from diagrammar.plan.planner import dense
-from diagrammar.specialise import resolve_values
 
 Arrays = Mapping[str, np.ndarray[Any, Any]]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from diagrammar.algebra import is_empty, is_indicator
-from diagrammar.patterns import BORDERS
+from diagrammar.elaborate.patterns import BORDERS
 from diagrammar.relation import Equation, Linear, Piece, Relation
 from diagrammar.scalar import parameter, size
 from tests.algebra_sweep import QUESTIONS, Tally, sweep

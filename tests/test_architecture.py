@@ -72,8 +72,7 @@ def test_backends_see_only_a_program(name: str):
 
 NO_BACKENDS = (
     *("diagrammar.rules", "diagrammar.rewrite", "diagrammar.pipeline", "diagrammar.diagram"),
-    *("diagrammar.relation", "diagrammar.calculus", "diagrammar.build", "diagrammar.plan"),
-    *("diagrammar.definition", "diagrammar.derived", "diagrammar.gathered"),
+    *("diagrammar.relation", "diagrammar.calculus", "diagrammar.elaborate", "diagrammar.plan"),
     *("diagrammar.program", "diagrammar.scalar", "diagrammar.draw"),
 )
 

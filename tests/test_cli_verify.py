@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 import diagrammar as dg
-from diagrammar import function, verify
 from diagrammar.__main__ import main
 from diagrammar.diagram import Diagram
+from diagrammar.functions import function, verify
 from diagrammar.pipeline import Pipeline, Simplified, Step, Trace
 
 PATCHES = """\

@@ -12,9 +12,9 @@ import pytest
 import diagrammar as dg
 import diagrammar.rules
 from diagrammar.diagram import Diagram
+from diagrammar.functions.specialise import names_of
 from diagrammar.rewrite import RULES, Rule, apply
 from diagrammar.scalar import Dim
-from diagrammar.specialise import names_of
 from tests.oracle import at, close, operands, value
 from tests.rule_sweep import Tally, sweep
 

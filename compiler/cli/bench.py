@@ -10,14 +10,14 @@ from time import perf_counter, process_time
 from typing import TYPE_CHECKING, Any
 
 from diagrammar.cli.inputs import Misuse, chosen, load, settings, shapes
+from diagrammar.functions.options import DTYPES
 from diagrammar.grammar.errors import near
-from diagrammar.options import DTYPES
 from diagrammar.plan.measure import timed
 from diagrammar.plan.memory import show_bytes
 
 if TYPE_CHECKING:
-    from diagrammar.function import Function
-    from diagrammar.specialised import Specialised
+    from diagrammar.functions.function import Function
+    from diagrammar.functions.specialised import Specialised
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def measured(
     from rich.console import Console
 
     from diagrammar.backends import torch as backend
-    from diagrammar.naive import TooLarge, naive
+    from diagrammar.functions.naive import TooLarge, naive
     from diagrammar.plan.planner import dense
 
     name, notes = special.program.name, []

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from diagrammar.cli.inputs import Misuse, read
 from diagrammar.cli.output import complain, note
 from diagrammar.diagram import Diagram
+from diagrammar.functions.specialise import resolve_values
 from diagrammar.grammar.errors import DiagramError, Problem
 from diagrammar.plan.planner import axis_names
 from diagrammar.scalar import Dim, size, text
 from diagrammar.sizes import base
 from diagrammar.spec import Spec
 from diagrammar.spec import read as read_spec
-from diagrammar.specialise import resolve_values
 
 
 def run(files: Sequence[str]) -> int:

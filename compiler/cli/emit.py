@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 from diagrammar import __version__
 from diagrammar.cli.inputs import Misuse, chosen, load, settings, shapes
 from diagrammar.cli.output import complain, note, replace_file
+from diagrammar.elaborate.wording import reworded
+from diagrammar.functions.specialise import names_of, shape_facts, value_facts
 from diagrammar.grammar.errors import DiagramError, Problem, near
 from diagrammar.sizes import Contradiction, solve
-from diagrammar.specialise import names_of, shape_facts, value_facts
 from diagrammar.verify import unbound
-from diagrammar.wording import reworded
 
 if TYPE_CHECKING:
     from diagrammar.diagram import Diagram

@@ -13,8 +13,8 @@ from diagrammar.grammar.errors import DiagramError
 
 if TYPE_CHECKING:
     from diagrammar.diagram import Diagram
+    from diagrammar.functions.specialised import Specialised
     from diagrammar.pipeline import Simplified
-    from diagrammar.specialised import Specialised
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from diagrammar.diagram import Diagram
+    from diagrammar.functions.specialised import Specialised
     from diagrammar.pipeline import Simplified, Step, Trace
-    from diagrammar.specialised import Specialised
 
 FORMATS = ("text", "svg", "html", "tikz", "dot")
 

@@ -11,8 +11,8 @@ from diagrammar.draw import tikz as as_tikz
 from diagrammar.draw.layout import layout
 from diagrammar.draw.operation import operation
 from diagrammar.draw.scenes import Steps, scenes
+from diagrammar.functions.specialised import Specialised
 from diagrammar.pipeline import Simplified, Step, Trace
-from diagrammar.specialised import Specialised
 
 What = Diagram | Simplified | Trace | Step
 

@@ -21,7 +21,7 @@ from diagrammar.plan.memory import show_bytes
 from diagrammar.plan.writer import Origin
 
 if TYPE_CHECKING:
-    from diagrammar.specialised import Specialised
+    from diagrammar.functions.specialised import Specialised
 
 Labels = tuple[str, ...]
 _WORDS = {

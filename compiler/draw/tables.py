@@ -13,10 +13,10 @@ from diagrammar.plan.memory import show_bytes
 
 if TYPE_CHECKING:
     from diagrammar.diagram import Declared
-    from diagrammar.function import Function
+    from diagrammar.functions.function import Function
+    from diagrammar.functions.specialised import Specialised
     from diagrammar.plan.report import Plan
     from diagrammar.spec import Spec
-    from diagrammar.specialised import Specialised
 
 
 def spec_table(spec: Spec) -> str:

@@ -11,13 +11,13 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 from diagrammar.diagram import Declared, Diagram, Network, Operand, Tensor
+from diagrammar.functions.specialise import names_of
 from diagrammar.library import on_layer
-from diagrammar.specialise import names_of
 
 if TYPE_CHECKING:
     import torch
 
-    from diagrammar.function import Function
+    from diagrammar.functions.function import Function
     from diagrammar.layers.geometry import Geometry
 
 FILES = {

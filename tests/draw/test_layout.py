@@ -16,8 +16,8 @@ from diagrammar.diagram import Declared, Diagram, Network, Operand
 from diagrammar.draw.layout import layout
 from diagrammar.draw.picture import Picture
 from diagrammar.draw.shapes import Box
+from diagrammar.functions.specialise import names_of
 from diagrammar.library import drawn, names
-from diagrammar.specialise import names_of
 
 KINDS = Path(__file__).with_name("kinds.tn")
 GEOMETRIES = {

@@ -21,9 +21,9 @@ from rich.console import Console
 
 import diagrammar as dg
 from diagrammar.diagram import Diagram
+from diagrammar.functions.specialise import missing
 from diagrammar.pipeline import fixed
 from diagrammar.scalar import expand, nonnegative
-from diagrammar.specialise import missing
 from tests import oracle
 from tests.language.programs import program
 

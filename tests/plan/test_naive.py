@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import diagrammar as dg
-from diagrammar.naive import TooLarge, naive
+from diagrammar.functions.naive import TooLarge, naive
 from diagrammar.plan.planner import dense
 
 

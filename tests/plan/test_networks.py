@@ -11,7 +11,7 @@ import torch
 
 import diagrammar as dg
 from benchmarks.networks import Network, multiplications, networks, path_multiplications
-from diagrammar.function import Function
+from diagrammar.functions.function import Function
 
 CASES = [n for size in (20, 60) for n in networks(size, seed=7)]
 

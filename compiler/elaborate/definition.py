@@ -13,22 +13,22 @@ import sympy
 
 from diagrammar.compose import distribute, inline
 from diagrammar.diagram import Axes, Declared, Diagram, Network, Operand, product
-from diagrammar.evaluate import Broken, Mistake, mistake, scalar
-from diagrammar.gathered import Gathered
+from diagrammar.elaborate.evaluate import Broken, Mistake, mistake, scalar
+from diagrammar.elaborate.gathered import Gathered
+from diagrammar.elaborate.packs import member
+from diagrammar.elaborate.patterns import PatternBuilder
+from diagrammar.elaborate.sampled import keep_of, once
+from diagrammar.elaborate.scope import BUILT_IN, groups, indices, suggestion
+from diagrammar.elaborate.using import Used
 from diagrammar.grammar import syntax
 from diagrammar.grammar.errors import Problem, near
 from diagrammar.names import fresh_wire, primed
-from diagrammar.packs import member
-from diagrammar.patterns import PatternBuilder
 from diagrammar.relation import Relation, delta
-from diagrammar.sampled import keep_of, once
 from diagrammar.scalar import Dim
-from diagrammar.scope import BUILT_IN, groups, indices, suggestion
 from diagrammar.sizes import base
-from diagrammar.using import Used
 
 if TYPE_CHECKING:
-    from diagrammar.build import Builder
+    from diagrammar.elaborate.build import Builder
 
 
 class DefinitionBuilder:

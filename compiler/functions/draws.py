@@ -16,16 +16,16 @@ from typing import TYPE_CHECKING, Any
 
 import sympy
 
-from diagrammar.building import build
 from diagrammar.diagram import Diagram, Operand
-from diagrammar.function import Function
+from diagrammar.functions.building import build
+from diagrammar.functions.function import Function
+from diagrammar.functions.kept import Kept, Layout, kept_form
+from diagrammar.functions.options import Options
+from diagrammar.functions.shapes import at_shapes
+from diagrammar.functions.specialise import resolve_values
+from diagrammar.functions.specialised import Specialised
 from diagrammar.grammar.errors import DiagramError, Problem
-from diagrammar.kept import Kept, Layout, kept_form
-from diagrammar.options import Options
 from diagrammar.scalar import substitute
-from diagrammar.shapes import at_shapes
-from diagrammar.specialise import resolve_values
-from diagrammar.specialised import Specialised
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -55,7 +55,7 @@ class SampledFunction(Function):
 
     def _keep_numbers(self) -> dict[str, Any]:
         """The probabilities that are numbers; DiagramError for one that cannot be."""
-        from diagrammar.sampled import unfit
+        from diagrammar.elaborate.sampled import unfit
 
         found: dict[str, Any] = {}
         problems = []

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 from diagrammar import calculus
 from diagrammar.diagram import Declared, Diagram
-from diagrammar.evaluate import mistake
+from diagrammar.elaborate.evaluate import mistake
 from diagrammar.grammar import syntax
 from diagrammar.grammar.errors import Problem, near
 from diagrammar.grammar.source import Span
 
 if TYPE_CHECKING:
-    from diagrammar.build import Builder
+    from diagrammar.elaborate.build import Builder
 
 
 def differentiated(builder: Builder, node: syntax.Derivative) -> Diagram:

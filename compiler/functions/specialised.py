@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from diagrammar.diagram import Diagram
-from diagrammar.options import Options
+from diagrammar.functions.options import Options
 from diagrammar.pipeline import Trace
 from diagrammar.plan.candidates import Candidate
 from diagrammar.plan.planner import Planned

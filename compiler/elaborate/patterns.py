@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 import sympy
 
 from diagrammar.diagram import Network, Requirement
-from diagrammar.evaluate import bracket, linear, mistake, scalar
+from diagrammar.elaborate.evaluate import bracket, linear, mistake, scalar
+from diagrammar.elaborate.scope import indices
 from diagrammar.grammar import syntax
 from diagrammar.grammar.errors import near
 from diagrammar.names import suffixed
 from diagrammar.relation import Equation, Linear, Piece, Relation, conv
 from diagrammar.scalar import Dim, equal, expand, floor_div
-from diagrammar.scope import indices
 
 if TYPE_CHECKING:
     from diagrammar.grammar.source import Source

@@ -22,15 +22,15 @@ from diagrammar.diagram import (
     Requirement,
     product,
 )
-from diagrammar.evaluate import mistake, scalar
+from diagrammar.elaborate.evaluate import mistake, scalar
+from diagrammar.elaborate.scope import Scope
+from diagrammar.elaborate.using import Used
+from diagrammar.functions.specialise import integral, names_of, scalar_sizes
 from diagrammar.grammar import syntax
 from diagrammar.grammar.errors import near
 from diagrammar.grammar.formatter import format_value
 from diagrammar.scalar import Dim, equal, parameter, substitute, text
-from diagrammar.scope import Scope
 from diagrammar.sizes import SizeTable, base, own_symbols
-from diagrammar.specialise import integral, names_of, scalar_sizes
-from diagrammar.using import Used
 
 Lookup = Callable[[syntax.Name | syntax.SizeOf], Dim]
 

@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from diagrammar.diagram import Declared, Diagram, Operand, Tensor
+from diagrammar.elaborate.scope import Scope, mask_names
 from diagrammar.grammar import syntax
 from diagrammar.grammar.errors import DiagramError, Problem, near
 from diagrammar.grammar.parser import decode, read_source
 from diagrammar.scalar import Dim, parameter
-from diagrammar.scope import Scope, mask_names
 
 if TYPE_CHECKING:
-    from diagrammar.build import Builder
+    from diagrammar.elaborate.build import Builder
     from diagrammar.grammar.source import Source
 
 

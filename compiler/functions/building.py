@@ -11,7 +11,8 @@ from typing import Any
 import sympy
 
 from diagrammar.diagram import Declared, Diagram, product
-from diagrammar.options import Options
+from diagrammar.functions.options import Options
+from diagrammar.functions.specialised import Specialised
 from diagrammar.plan.candidates import Candidate, candidates, choose
 from diagrammar.plan.cost import Machine
 from diagrammar.plan.devices import machine
@@ -20,7 +21,6 @@ from diagrammar.plan.planner import Planned, dense
 from diagrammar.plan.search import EXACT
 from diagrammar.plan.slicing import MOST, sliced
 from diagrammar.program import Program
-from diagrammar.specialised import Specialised
 
 SUMMARY = 80
 """The most letters of a definition that is the first line of a docstring."""

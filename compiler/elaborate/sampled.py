@@ -16,24 +16,24 @@ from typing import TYPE_CHECKING, Any
 import sympy
 
 from diagrammar.diagram import Declared, Diagram, Network, Operand
-from diagrammar.evaluate import mistake, scalar
-from diagrammar.gathered import Gathered
+from diagrammar.elaborate.evaluate import mistake, scalar
+from diagrammar.elaborate.gathered import Gathered
+from diagrammar.elaborate.scope import Scope, mask_name
 from diagrammar.grammar import syntax
 from diagrammar.grammar.errors import near
 from diagrammar.grammar.source import Span
 from diagrammar.scalar import Dim
-from diagrammar.scope import Scope, mask_name
 from diagrammar.sizes import base
 
 if TYPE_CHECKING:
-    from diagrammar.build import Builder
+    from diagrammar.elaborate.build import Builder
 
 Lookup = Callable[[syntax.Name | syntax.SizeOf], Dim]
 
 
 def sampled(builder: Builder, node: syntax.Sample) -> Diagram:
     """The diagram of a `sample`: a mask at the wire in every term that has it."""
-    from diagrammar.derived import known_diagram
+    from diagrammar.elaborate.derived import known_diagram
 
     of = known_diagram(builder, node.of, node.of_span)
     places = _places(builder.scope, node, of)

@@ -9,12 +9,12 @@ from functools import partial
 from time import perf_counter, process_time
 from typing import Any
 
-from diagrammar.building import emitted, freeing
+from diagrammar.functions.building import emitted, freeing
+from diagrammar.functions.specialised import Specialised
 from diagrammar.plan.candidates import ONE_CALL
 from diagrammar.plan.measure import MOST, fastest
 from diagrammar.plan.memory import peak_bytes
 from diagrammar.plan.store import Store
-from diagrammar.specialised import Specialised
 
 
 def measured(

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from diagrammar.building import operands_of
 from diagrammar.diagram import Diagram
+from diagrammar.functions.building import operands_of
+from diagrammar.functions.specialise import missing, shape_facts, unmet, value_facts
 from diagrammar.grammar.errors import DiagramError, Problem
 from diagrammar.scalar import text
 from diagrammar.sizes import Contradiction, solve
-from diagrammar.specialise import missing, shape_facts, unmet, value_facts
 
 
 def at_shapes(

@@ -10,15 +10,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from diagrammar.building import build
 from diagrammar.diagram import Diagram
-from diagrammar.folding import Folded, folded
-from diagrammar.function import Function
+from diagrammar.functions.building import build
+from diagrammar.functions.folding import Folded, folded
+from diagrammar.functions.function import Function
+from diagrammar.functions.shapes import at_shapes
+from diagrammar.functions.specialise import shape_facts, value_facts
+from diagrammar.functions.specialised import Specialised
 from diagrammar.grammar.errors import DiagramError, Problem, near
-from diagrammar.shapes import at_shapes
 from diagrammar.sizes import Contradiction, solve
-from diagrammar.specialise import shape_facts, value_facts
-from diagrammar.specialised import Specialised
 
 if TYPE_CHECKING:
     from torch import Tensor

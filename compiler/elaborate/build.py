@@ -11,20 +11,20 @@ from collections.abc import Callable, Mapping
 from functools import cached_property, partial
 from typing import Any
 
-from diagrammar.definition import DefinitionBuilder
-from diagrammar.derived import differentiated
 from diagrammar.diagram import Declared, Diagram
-from diagrammar.evaluate import Broken, Mistake, mistake, scalar
-from diagrammar.gathered import Gathered
+from diagrammar.elaborate.definition import DefinitionBuilder
+from diagrammar.elaborate.derived import differentiated
+from diagrammar.elaborate.evaluate import Broken, Mistake, mistake, scalar
+from diagrammar.elaborate.gathered import Gathered
+from diagrammar.elaborate.patterns import PatternBuilder
+from diagrammar.elaborate.sampled import keep_of, sampled
+from diagrammar.elaborate.scope import Scope, groups
+from diagrammar.elaborate.using import Used, operand_names
 from diagrammar.grammar import syntax
 from diagrammar.grammar.errors import near
 from diagrammar.grammar.source import Span
 from diagrammar.names import primed
-from diagrammar.patterns import PatternBuilder
-from diagrammar.sampled import keep_of, sampled
-from diagrammar.scope import Scope, groups
 from diagrammar.sizes import SizeTable
-from diagrammar.using import Used, operand_names
 
 
 class Builder:

@@ -8,18 +8,18 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from diagrammar.building import build, operands_of
 from diagrammar.diagram import Declared, Diagram
+from diagrammar.elaborate.wording import reworded
+from diagrammar.functions.building import build, operands_of
+from diagrammar.functions.measuring import measured
+from diagrammar.functions.options import Options
+from diagrammar.functions.shapes import at_shapes, rank_of
+from diagrammar.functions.specialise import at_rank, missing, resolve_values
+from diagrammar.functions.specialised import Specialised
 from diagrammar.grammar.errors import DiagramError, Problem, near
 from diagrammar.matrices import contradictions
-from diagrammar.measuring import measured
-from diagrammar.options import Options
 from diagrammar.plan.memory import show_bytes
 from diagrammar.plan.planner import axis_names, bindings
-from diagrammar.shapes import at_shapes, rank_of
-from diagrammar.specialise import at_rank, missing, resolve_values
-from diagrammar.specialised import Specialised
-from diagrammar.wording import reworded
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -253,7 +253,7 @@ def compile_diagrams(diagrams: Sequence[Diagram], values: Mapping[str, Any]) -> 
     made = compile_ranked(diagrams, rest, options)
     if not constants:
         return made
-    from diagrammar.bound import BoundFunction
+    from diagrammar.functions.bound import BoundFunction
 
     return BoundFunction(made, constants)
 
@@ -286,7 +286,7 @@ def compile_ranked(
     if unknown_everywhere:
         raise DiagramError(unknown_everywhere)
     if any(o.keep is not None for d in diagrams for o in d.operands):
-        from diagrammar.draws import SampledFunction
+        from diagrammar.functions.draws import SampledFunction
 
         return SampledFunction(diagrams, rest, options)
     return Function(diagrams, rest, options)

@@ -1,0 +1,1 @@
+"""From syntax trees to diagrams: names, scopes, sizes, packs, other files."""
