@@ -80,7 +80,8 @@ def _contraction(op: ops.Einsum, places: Sequence[Placed], written: int, machine
         return machine.moved(read, written, scattered=False)
     batch = int(product(sizes[n] for n in shared if n in op.out))
     if batch == 1:  # one side alone may have axes in front that stay: a batch with shared weights
-        batch = max(_in_front(term, summed, sizes) for term in op.terms)
+        joined = [term for term in op.terms if set(summed) & set(term)]
+        batch = max(_in_front(term, summed, sizes) for term in joined)
     last = next((n for n in reversed(op.out) if n not in shared), None)
     side = next((t for t in op.terms if last in t), ())
     columns = int(product(sizes[n] for n in side if n not in shared))
