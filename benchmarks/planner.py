@@ -118,6 +118,10 @@ def shares(pairs: Sequence[Pair]) -> Sheet:
             "median estimate off by",
         ),
         tuple(lines),
+        notes=(
+            "seconds: of the processor, one thread",
+            "the model and its rates were chosen by looking at these layers: no test on others",
+        ),
     )  # fmt: skip
 
 
@@ -169,6 +173,7 @@ def main(
         console.print(sheet.rich())
     if save:
         command = f"python -m benchmarks.planner --every {nth} --save"
+        command += " --keep FILE (times from earlier runs)" if keep else ""
         rows: list[dict[str, Any]] = [asdict(p) for p in pairs]
         console.print("written:", *results.save("planner", command, sheets, rows))
 

@@ -89,6 +89,8 @@ def candidates(
                 shortcut=shortcut,
             )
             add(prefix + title, as_grams(with_bias(planned)), start)
+            if options.paired is not None:
+                continue  # those have no window matrices, and library calls of their own
             if not prefix and shortcut is None:
                 add(f"{title}, sums of rows", as_grams(as_sums(with_bias(planned))), start)
             if native and not prefix and shortcut is None:
