@@ -105,7 +105,9 @@ def operations(rounds: int) -> list[Single]:
         spec = dg.shipped(file)
         for name in spec:
             for layer, numbers in LAYERS.items():
-                hyper = {**numbers, "k": numbers["k1"], "q": 0}
+                hyper = {**numbers, "k": numbers["k1"]}
+                if "q" in spec[name].parameters:  # output padding; elsewhere a wire
+                    hyper["q"] = 0
                 free = taken(spec[name], hyper)
                 known = taken(spec[name], {**SHAPE, **hyper, given(file): 32})
                 diagram = spec[name]

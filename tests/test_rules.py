@@ -188,6 +188,54 @@ def test_why_not_of_an_unknown_rule_names_a_near_one():
         CONV["Y"].why_not("densse")
 
 
+# -- what would go wrong unseen --------------------------------------------------------------------
+
+PAIRS = {
+    "k": "Y[n, k, k'] = X[n, i] * P[i, o, k] * P[i, o, k'] * V[n, o]",
+    "o": "Y[n, o, o'] = X[n, i] * P[i, o, k] * P[i, o', k] * W[k]",
+    "i": "Y[n, i, i'] = P[i, o, k] * P[i', o, k] * V[n, o] * W[k]",
+}
+
+
+@pytest.mark.parametrize("wire", PAIRS)
+def test_any_two_wires_of_a_convolution_fix_the_third(wire: str):
+    head = "tensor X[n, i]\ntensor V[n, o]\ntensor W[k]\nsize i := 5, k := 3\n"
+    diagram = dg.parse(f"{head}pattern P[i, o, k] = conv(padding=1)\n{PAIRS[wire]}")["Y"]
+    made = diagram.simplify()
+    assert "functional dependence" in [step.rule.name for step in made.trace]
+    assert len(list(made.diagram.terms[0].relations())) == 2  # the pattern, and a delta
+    given = operands(at(diagram, n=2), whole=True)
+    assert np.array_equal(value(at(made.diagram, n=2), given), value(at(diagram, n=2), given))
+
+
+@pytest.mark.parametrize(("kernel", "fixed"), [(3, True), (4, True), (5, False)])
+def test_on_a_circle_they_do_as_far_as_a_kernel_is_no_longer(kernel: int, fixed: bool):
+    diagram = dg.parse(f"""
+        size i := 4, o := 4, k := {kernel}
+        tensor X[i]
+        pattern C[i, o, k] = [i = o + k mod 4]
+        Y[o, k, k'] = X[i] * C[i, o, k] * C[i, o, k']
+    """)["Y"]
+    reasons = diagram.why_not("functional dependence")
+    assert reasons == (() if fixed else ("C: the other wires do not fix k",))
+    given = operands(at(diagram), whole=True)
+    assert np.array_equal(value(diagram.simplify().diagram, given), value(at(diagram), given))
+
+
+def test_terms_that_differ_in_a_relation_alone_are_not_merged():
+    diagram = dg.parse("""
+        size i := 4, o := 4
+        tensor X[i]
+        pattern A[i, o] = [i = o + 1]
+        pattern B[i, o] = [i = o + 2]
+        Y[o] = X[i] * A[i, o] + X[i] * B[i, o] + X[i'] * A[i', o]
+    """)["Y"]
+    made = diagram.simplify().diagram
+    assert [term.scalar for term in made.terms] == [2, 1]
+    given = operands(at(diagram), whole=True)
+    assert np.array_equal(value(made, given), value(at(diagram), given))
+
+
 # -- random hyper-parameters: a short part of `tests.rule_sweep` -----------------------------------
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from diagrammar.algebra import is_indicator
+from diagrammar.algebra import fixes, is_indicator
 from diagrammar.relation import (
     ConvForm,
     Relation,
@@ -159,6 +159,7 @@ Y[n, k, k'] = X[n, i] * P[i, o, k] * P[i', o, k'] * X[n, i']
 """,
     reason="they differ in more than one wire",
     source="Dangel 2024, sec. 4",
+    boundary="any",
     arity=2,
 )
 def functional_dependence(place: Place) -> Match | Miss:
@@ -178,7 +179,7 @@ def functional_dependence(place: Place) -> Match | Miss:
         return Miss(f"sizes {text(sizes[a])} and {text(sizes[b])} differ")
     if len(first.wires) == 2 and first.pieces[0].equations and a == _head(first):
         return Miss(f"{a} is read by a step, which each side does for itself")
-    if not _fixes(first, a):
+    if not fixes(first, a, sizes):
         return Miss(f"the other wires do not fix {a}")
     shared = ", ".join(w for w in first.wires if w != a)
     because = f"{shared} fix both {a} and {b}, so {a} = {b}"
@@ -232,10 +233,3 @@ def _head(relation: Relation) -> str:
     form = relation.pieces[0].equations[0].form.coefficients
     stepped = [w for w, c in form.items() if not equal(c, 1) and not equal(c, -1)]
     return next((w for w in relation.wires if stepped and w not in stepped), "")
-
-
-def _fixes(relation: Relation, wire: str) -> bool:
-    """Whether the other wires leave at most one value for a wire."""
-    return len(relation.pieces) == 1 and any(
-        e.modulus is None and wire in e.form.coefficients for e in relation.pieces[0].equations
-    )
