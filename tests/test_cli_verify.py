@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 import diagrammar as dg
+from diagrammar import verify
 from diagrammar.__main__ import main
 from diagrammar.diagram import Diagram
-from diagrammar.functions import function, verify
+from diagrammar.functions import function
 from diagrammar.pipeline import Pipeline, Simplified, Step, Trace
 
 PATCHES = """\
