@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from diagrammar.algebra import fixes, is_empty, marginal
+from diagrammar.algebra import fixes, is_empty, is_indicator, marginal
 from diagrammar.indexmap import index_map
 from diagrammar.relation import Relation, holds_always
 from diagrammar.rewrite import Edit, Match, Miss, Place, rule
@@ -29,7 +29,7 @@ Y[n, k] = X[n, i] * P[i, o, k] * V[n, o]
 )
 def summed_end(place: Place) -> Match | Miss:
     """An equation fixes the summed wire, so its sum is the condition that such a value is in
-    range. Boundaries that meet an input more than once leave counts."""
+    range. A sum with other values than 0 and 1 is left to the program."""
     relation, network = place.relation, place.network
     lonely = [w for w in relation.wires if w not in place.open and len(network.ends(w)) == 1]
     if not lonely:
@@ -42,8 +42,8 @@ def summed_end(place: Place) -> Match | Miss:
         return Match(Edit(remove=place.site, gone=(mapped.source,)), f"{because}: the sum is 1")
     for wire in _best_first(relation, lonely):
         made = marginal(relation, wire, network.sizes)
-        if made is None:
-            continue
+        if made is None or not is_indicator(made, network.sizes):
+            continue  # other laws take relations for zeros and ones
         fixed = fixes(relation, wire, network.sizes)
         how = f"fixed by {_rest(relation, wire)}" if fixed else "its values counted"
         because = f"{wire} ends at {relation.name} alone, {how}"
