@@ -106,6 +106,8 @@ def _view(op: ops.Operation, shape: Numbers, found: list[Placed]) -> Placed | No
 
 def reshaped(old: Numbers, strides: Numbers, new: Numbers) -> Numbers | None:
     """The strides after a reshape without a copy; None if there are none."""
+    if 0 in new:  # without entries any strides will do
+        return (1,) * len(new)
     runs: list[tuple[int, int]] = []  # entries and step of each stretch of axes that lie together
     for n, s in zip(old, strides, strict=True):
         if n == 1:
