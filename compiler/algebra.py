@@ -14,6 +14,7 @@ from math import gcd, prod
 import sympy
 
 from diagrammar.relation import (
+    NOWHERE,
     ConvForm,
     Equation,
     Linear,
@@ -396,7 +397,7 @@ def marginal(relation: Relation, name: str, sizes: Sizes) -> Relation | None:
     if len(pieces) > MOST_PIECES:
         return None
     wires = tuple(w for w in relation.wires if w != name)
-    return Relation(relation.name, wires, tuple(pieces))
+    return Relation(relation.name, wires, tuple(pieces) or (NOWHERE,))
 
 
 def is_indicator(relation: Relation, sizes: Sizes) -> bool:

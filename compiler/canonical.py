@@ -143,7 +143,8 @@ class _Writer:
         bounds = [
             syntax.Condition((self.linear(b, order), _integer(0)), (">=",)) for b in piece.bounds
         ]
-        return syntax.Bracket((*equations, *bounds))
+        always = syntax.Condition((_integer(0), _integer(0)), ("=",))
+        return syntax.Bracket((*equations, *bounds) or (always,))
 
     def _equation(self, equation: Equation, order: tuple[str, ...]) -> syntax.Condition:
         form = equation.form

@@ -137,9 +137,14 @@ class Piece:
         )
 
 
+NOWHERE = Piece((Equation(Linear((), 1)),))
+"""The piece that holds for no values: 1 = 0."""
+
+
 @dataclass(frozen=True)
 class Relation:
-    """An index relation between `wires` (the order of its axes), called `name` in pictures.
+    """An index relation between `wires` (the order of its axes), called `name` in pictures: the
+    sum of its pieces, of which there is at least one.
 
     `view`, if set, is a wire that is known to be a total function of the others: reading along the
     relation needs no pattern and no padding. Only rules set it.

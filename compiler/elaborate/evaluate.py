@@ -162,4 +162,5 @@ def bracket(node: syntax.Bracket, wires: set[str], lookup: Lookup, source: Sourc
                     bounds.append(left - right)
                 case ">":
                     bounds.append((left - right).plus(-1))
-    return Piece(tuple(equations), tuple(bounds))
+    told = (e for e in equations if e.form.terms or e.form.constant != 0)  # 0 = 0 says nothing
+    return Piece(tuple(told), tuple(bounds))

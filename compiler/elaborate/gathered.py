@@ -241,7 +241,9 @@ class Gathered:
     def _defaults(self, diagram: Diagram) -> dict[str, Any]:
         """Values that the file gives for sizes and parameters of this definition."""
         found: dict[str, Any] = {}
-        wires = {base(w) for w in diagram.sizes} | {w for o in diagram.operands for w in o.sizes}
+        wires = {base(w) for w in diagram.sizes} | {
+            base(w) for o in diagram.operands for w in o.sizes
+        }
         wires |= {s.name for s in scalar_sizes(diagram)}
         entries = [e for n, e in self.scope.sizes.items() if n in wires]
         entries += self.scope.params.values()

@@ -73,11 +73,7 @@ def candidates(
     simplified = [Pipeline(without=without).run(d) for d in diagrams]
     starts = [("", simplified)]
     written = [Pipeline(("delta",), without).run(d) for d in diagrams]
-    changed = any(a.diagram != b.diagram for a, b in zip(written, simplified, strict=True))
-    plain = not any(
-        len(r.pieces) > 1 for w in written for t in w.diagram.terms for _, r in t.relations()
-    )
-    if native and changed and plain:  # a map that repeats the input has no library call as written
+    if native and any(a.diagram != b.diagram for a, b in zip(written, simplified, strict=True)):
         starts.append(("as written: ", written))
     for prefix, start in starts:
         for title, options, shortcut in _searches(

@@ -40,9 +40,14 @@ def _squeezed(term: Network) -> Network:
         if isinstance(made, Operand) or (made.wires and not holds_always(made)):
             tensors.append(made)
         elif not holds_always(made):
-            scalar = scalar * 0  # a number by now, and not one
+            scalar = scalar * _number(made)
     sizes = {w: s for w, s in term.sizes.items() if w not in units}
     return Network(scalar, tuple(tensors), sizes)
+
+
+def _number(relation: Relation) -> int:
+    """What is left of a relation without wires: as many ones as there are pieces that hold."""
+    return sum(not (p.equations or p.bounds) for p in relation.pieces)
 
 
 def places(term: Network) -> tuple[int, ...]:

@@ -100,7 +100,7 @@ def run(seconds: float, seed: int, *, console: Console) -> Counter[str]:
             seen["wrong"] += 1
             first = str(error).partition("\n")[0]
             console.print(f"case {seed}/{number}, {name}: {type(error).__name__}: {first}")
-            console.print(made.text, highlight=False, markup=False)
+            console.print(made.text, highlight=False, markup=False, soft_wrap=True)
     return seen
 
 

@@ -28,7 +28,7 @@ def checked(diagram: Diagram, chance: random.Random, *, generic: bool = False) -
 
 
 @given(st.randoms(use_true_random=False))
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
 def test_random_files_give_what_the_oracle_gives_and_what_their_texts_say(
     chance: random.Random,
 ) -> None:

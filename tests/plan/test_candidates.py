@@ -125,3 +125,28 @@ def test_a_budget_takes_a_candidate_that_fits() -> None:
     assert next(c.peak for c in made.candidates if c.name == made.chosen) == peaks[0]
     with pytest.raises(dg.DiagramError, match="more than the budget"):
         dg.parse(TEXT)["A"].compile(**given, memory=64)(torch.ones(4, 8, 40))
+
+
+MIRRORED = """
+size b = 1, i = 1
+param k = 1
+tensor X[b]
+pattern R[i, j] = [i = (k - 1)//2 - j, j < (k - 1)//2] + [i = j - (k - 1)//2]
+    + [i = 2*|i| + (k - 1)//2 - 2 - j, j >= |i| + (k - 1)//2]
+size j = |i| + k - 1
+pattern P[j, o, m] = conv()
+size m = k
+Y[i] = R[i, j] * P[j, o, m] * R[i, j'] * P[j', o', m] * X[b] * X[b]
+"""
+
+
+@pytest.mark.parametrize("values", [{}, {"i": 2}, {"i": 4, "k": 3}, {"i": 1, "b": 3}], ids=str)
+def test_every_candidate_counts_the_pieces_that_hold(values: dict[str, int]) -> None:
+    """A relation whose wires all have size one is the number of its pieces that hold."""
+    diagram = dg.parse(MIRRORED)["Y"]
+    operands = {"X": np.arange(2.0, 2.0 + values.get("b", 1))}
+    expected = diagram.compile(**values, backend="numpy")(**operands)
+    assert expected.all()
+    for candidate in diagram.compile(**values).specialise(X=operands["X"].shape).candidates:
+        (value,) = evaluate(candidate.planned.program, operands)
+        np.testing.assert_array_equal(value, expected, candidate.name)
