@@ -39,8 +39,8 @@ from diagrammar.scalar import Dim, equal
 class Entry:
     """The best tree found for a set of tensors: its cost and the wires of its result, as bits.
 
-    Two entries that are `like` each other compute the same numbers, up to names of wires: together
-    they cost what one costs. `parts` are the results that it starts from, without the relations
+    Two entries of one `like` (a number; 0 is like nothing) compute the same numbers, up to names of
+    wires: together they cost what one costs. `parts` are the results that it starts from, without the relations
     that the last move reads.
     """
 
@@ -48,12 +48,12 @@ class Entry:
     wires: int
     cost: float
     tree: Tree
-    like: str = ""
+    like: int = 0
     parts: tuple[Entry, ...] = ()
 
     def same(self, other: Entry) -> bool:
         """Whether the two are one computation."""
-        return self.like != "" and self.like == other.like
+        return self.like != 0 and self.like == other.like
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,8 @@ class Moves:
         self.sizes = {self.bit[w]: max(estimate(s), 1) for w, s in network.sizes.items()}
         self.empty = any(equal(s, 0) for s in network.sizes.values())
         self.open = sum(self.bit[w] for w in open_wires if w in self.bit)
-        self.wires = [sum(self.bit[w] for w in dict.fromkeys(t.wires)) for t in network.tensors]
+        self.ends = [tuple(t.wires) for t in network.tensors]  # of each tensor, in its order
+        self.wires = [sum(self.bit[w] for w in dict.fromkeys(ends)) for ends in self.ends]
         self.forms: dict[int, ConvForm] = {}
         self.maps: dict[int, IndexMap] = {}
         for at, relation in network.relations():
@@ -99,7 +100,9 @@ class Moves:
                 self.grams[at] = paired
         self._elements: dict[int, int] = {0: 1}
         self._needed: dict[int, int] = {}
-        self._like: dict[tuple[int, int], str] = {}
+        self._likes: dict[object, int] = {}
+        self._likeness: dict[tuple[int, int], int] = {}
+        self._met: dict[tuple[int, int], tuple[tuple[int, int], ...]] = {}
         self.tried = 0  # contractions that were looked at
         names = [t.name for t in network.tensors if isinstance(t, Operand)]
         # without an operand that stands twice no two results are alike
@@ -138,37 +141,33 @@ class Moves:
             cost = self.machine.dense_pattern
         return Entry(1 << at, wires, cost, Dense(at), self.likeness(at, wires))
 
-    def likeness(self, at: int, wires: int) -> str:
+    def likeness(self, at: int, wires: int) -> int:
         """A tensor and what it is read as: equal for two uses that give the same numbers."""
         if not self.repeats:
-            return ""
-        if (at, wires) not in self._like:
-            self._like[at, wires] = self._alike(at, wires)
-        return self._like[at, wires]
+            return 0
+        if (at, wires) not in self._likeness:
+            self._likeness[at, wires] = self._like(self._alike(at, wires))
+        return self._likeness[at, wires]
 
-    def _alike(self, at: int, wires: int) -> str:
+    def _like(self, *what: object) -> int:
+        """A number for what is computed, the same for the same."""
+        return self._likes.setdefault(what, len(self._likes) + 1)
+
+    def _alike(self, at: int, wires: int) -> object:
         tensor = self.network.tensors[at]
-        kept = [bool(self.bit[w] & wires) for w in tensor.wires]
+        kept = tuple(bool(self.bit[w] & wires) for w in self.ends[at])
         if isinstance(tensor, Operand):
-            shape = [len(axis) for axis in tensor.axes]
-            return f"{tensor.name}{shape}{kept}"
+            return tensor.name, tuple(len(axis) for axis in tensor.axes), kept
         places = {w: f"w{n}" for n, w in enumerate(tensor.wires)}
-        return f"{tensor.rename(places).pieces}{tensor.view is None}{kept}"
+        return tensor.rename(places).pieces, tensor.view is None, kept
 
-    def _along(self, a: Entry, at: int, how: str) -> str:
+    def _along(self, a: Entry, at: int, how: str) -> int:
         """How a relation is read along a result, by the place of its wires in the tensors of the
         result."""
         if not a.like:
-            return ""
-        ends = []
-        for name in self.network.tensors[at].wires:
-            found = [
-                f"{self.network.tensors[n].wires.index(name)}"
-                for n in range(len(self.wires))
-                if a.tensors >> n & 1 and name in self.network.tensors[n].wires
-            ]
-            ends.append(",".join(found))
-        return f"{how}({a.like};{self.likeness(at, self.wires[at])};{ends})"
+            return 0
+        ends = tuple(self._places(a, self.bit[name]) for name in self.ends[at])
+        return self._like(how, a.like, self.likeness(at, self.wires[at]), ends)
 
     def join(self, a: Entry, b: Entry) -> Entry:
         """The contraction of two results."""
@@ -181,7 +180,7 @@ class Moves:
         once = a.cost if a.same(b) else a.cost + b.cost
         cost = once + self.machine.contraction(swept, read + written)
         if cost < below:
-            like = self._joined(a, b) if self.repeats else ""
+            like = self._joined(a, b) if self.repeats else 0
             yield Entry(tensors, wires, cost, Join(a.tree, b.tree), like, (a, b))
 
     def contracted(self, a: Entry, b: Entry) -> tuple[int, int, int, int]:
@@ -194,24 +193,36 @@ class Moves:
         gone = both & ~self.needed(a.tensors | b.tensors)
         return both & ~gone, first + second, swept, swept // self.elements(gone)
 
-    def _joined(self, a: Entry, b: Entry) -> str:
+    def _joined(self, a: Entry, b: Entry) -> int:
         if not (a.like and b.like):
-            return ""
-        shared = [f"{self._ends(a, w)}-{self._ends(b, w)}" for w in self._names(a.wires & b.wires)]
-        return f"join({a.like};{b.like};{sorted(shared)})"
+            return 0
+        return self._like("join", a.like, b.like, self._shared(a, b))
+
+    def _shared(self, a: Entry, b: Entry) -> tuple[object, ...]:
+        """The places on both sides of the wires that two results share."""
+        shared, pairs = a.wires & b.wires, []
+        while shared:
+            bit = shared & -shared
+            pairs.append((self._places(a, bit), self._places(b, bit)))
+            shared ^= bit
+        return tuple(sorted(pairs))
 
     def _names(self, wires: int) -> list[str]:
         return [w for w, bit in self.bit.items() if bit & wires]
 
-    def _ends(self, a: Entry, name: str) -> str:
+    def _places(self, a: Entry, bit: int) -> tuple[tuple[int, int], ...]:
         """The places of a wire in the tensors of a result."""
-        tensors = self.network.tensors
-        inside = [n for n in range(len(self.wires)) if a.tensors >> n & 1]
-        return ",".join(
-            f"{place}.{tensors[n].wires.index(name)}"
-            for place, n in enumerate(inside)
-            if name in tensors[n].wires
-        )
+        key = (a.tensors, bit)
+        if key not in self._met:
+            inside = [n for n in range(len(self.wires)) if a.tensors >> n & 1]
+            self._met[key] = tuple(
+                (place, end)
+                for place, n in enumerate(inside)
+                if self.wires[n] & bit
+                for end, name in enumerate(self.ends[n])
+                if self.bit[name] == bit
+            )
+        return self._met[key]
 
     def absorb(self, a: Entry, at: int) -> Iterator[Entry]:
         """The ways of reading relation `at` along a result."""
@@ -301,36 +312,42 @@ class Moves:
             cost += self.machine.contraction(swept, count * copies)
             cost += 6 * count * self.machine.call + 2 * self.machine.copy(self.elements(wires))
             tree = Paired(left.tree, right.tree, at, self.options.batched)
-            like = f"paired({left.like};{right.like};{at})" if left.like and right.like else ""
+            like = self._like("paired", left.like, right.like, at) if left.like else 0
+            like = like if right.like else 0
             yield Entry(tensors, wires, cost, tree, like, (left, right))
 
-    def native(self, a: Entry, b: Entry) -> Iterator[Entry]:
-        """Library calls for two results and all relations between them."""
-        yield from self.paired(a, b)
+    def native(
+        self, a: Entry, b: Entry, swallowed: int | None = None, limit: float = math.inf
+    ) -> Iterator[Entry]:
+        """Library calls for two results and all relations between them; only those with so many,
+        if a number is given, and that cost less than `limit`."""
+        if self.grams and swallowed in (None, 1):
+            yield from self.paired(a, b)
         if not self.options.native:
             return
+        taken = a.tensors | b.tensors
         between = [
             at
-            for at, own in enumerate(self.wires)
-            if at in self.forms
-            and not (a.tensors | b.tensors) >> at & 1
-            and self._lies_between(at, own & a.wires, own & b.wires)
+            for at in self.forms
+            if not taken >> at & 1
+            and self._lies_between(at, self.wires[at] & a.wires, self.wires[at] & b.wires)
         ]
+        if swallowed is not None and len(between) != swallowed:
+            return
         found = native.recognise(self, a, b, between)
-        if found is not None:
+        if found is not None and found.cost < limit:
             yield replace(found, like=self._called(a, b, found, between))
 
-    def _called(self, a: Entry, b: Entry, call: Entry, between: Sequence[int]) -> str:
+    def _called(self, a: Entry, b: Entry, call: Entry, between: Sequence[int]) -> int:
         """A library call by its sides, its relations and what they hold together."""
         if not (a.like and b.like) or not isinstance(call.tree, Native):
-            return ""
-        shared = [f"{self._ends(a, w)}-{self._ends(b, w)}" for w in self._names(a.wires & b.wires)]
-        ends = [
-            (self.likeness(at, self.wires[at]), self._ends(a, w), self._ends(b, w))
+            return 0
+        ends = tuple(
+            (self.likeness(at, self.wires[at]), self._places(a, bit), self._places(b, bit))
             for at in between
-            for w in self.network.tensors[at].wires
-        ]
-        return f"{call.tree.kind}({a.like};{b.like};{sorted(shared)};{ends})"
+            for bit in (self.bit[name] for name in self.ends[at])
+        )
+        return self._like(call.tree.kind, a.like, b.like, self._shared(a, b), ends)
 
     def _lies_between(self, at: int, first: int, second: int) -> bool:
         """Whether a relation has wires on both sides; a kernel of size one has none to have."""

@@ -2,7 +2,9 @@
 best of several greedy orders, improved piece by piece.
 
 The best tree for a set of tensors does not depend on what comes later, so subsets are solved by
-size. Beyond a dozen tensors there are too many subsets; then greedy orders start, with chance in
+size; what costs more than a whole tree that is known (a greedy one, or for a product of two equal
+parts the product of their best) is not looked at. Beyond `EXACT` tensors there are too many
+subsets; then greedy orders start, with chance in
 their choices (seeded: the same network always gets the same order), and every subtree of the best
 is searched exactly again, as far as a few results deep. That is how cotengra improves an order
 ("subtree reconfiguration", Gray and Kourtis, Quantum 5, 410, 2021); here relations and library
@@ -22,12 +24,11 @@ from diagrammar.plan.moves import Options as Options
 from diagrammar.plan.moves import estimate as estimate
 from diagrammar.plan.tree import Dense
 
-EXACT = 12
+EXACT = 14
 """The largest network that is searched exactly."""
-WHOLE = 9
-"""The same for a product of two equal parts, which are searched apart beyond."""
+MANY = 12
 CACHED = 10_000
-"""How many times less an entry costs in a large network of products."""
+"""With more than `MANY` tensors, how many times less an entry costs in a network of products."""
 DYNAMIC = 16
 """The largest network of products that opt_einsum orders, too."""
 STARTS = 64
@@ -49,7 +50,7 @@ class Search(Moves):
         super().__init__(network, open_wires, options)
         self.ending = 0
         self.relations = len(list(network.relations()))
-        if len(self.wires) > EXACT and not self.relations:
+        if len(self.wires) > MANY and not self.relations:
             # many tensors are small ones, which stay in the cache: multiplications decide
             self.machine = replace(self.machine, entry=self.machine.entry / CACHED)
 
@@ -81,22 +82,26 @@ class Search(Moves):
         return parts
 
     def _component(self, part: list[int]) -> Entry:
-        halves = self._halves(part) if len(part) > WHOLE else None
         leaves = [self.leaf(at) for at in part]
-        if halves is None and len(part) <= EXACT:
+        if len(leaves) <= 2:
             return self._exact(leaves)
+        halves = self._halves(part)
+        if halves:
+            known = self._exact(halves) if len(halves) <= REGION else self._ordered(halves)
+        else:
+            known = Greedy(self, leaves, 0).order()
+        if len(leaves) <= EXACT:
+            # nothing dearer than what is known needs to be looked at
+            return self._exactly(leaves, known.cost * (1 + 1e-9)) or known
         plain = self._ordered(leaves)
-        if halves is None:
-            return plain
-        squared = self._ordered(halves)
-        return min(plain, squared, key=lambda entry: entry.cost)
+        return min(plain, known, key=lambda entry: entry.cost)
 
     def _halves(self, part: list[int]) -> list[Entry] | None:
         """For a product of equal parts, such as a squared diagram: each part's best tree, and what
         is in neither. Greedy moves mix the parts, and pay for both."""
-        alike: dict[str, list[int]] = {}
+        alike: dict[int, list[int]] = {}
         for at in part:
-            alike.setdefault(self.likeness(at, self.wires[at]) or str(at), []).append(at)
+            alike.setdefault(self.likeness(at, self.wires[at]) or -1 - at, []).append(at)
         sides: tuple[list[int], list[int]] = ([], [])
         odd: list[int] = []
         for places in alike.values():
@@ -104,7 +109,7 @@ class Search(Moves):
             odd += places[2 * half :] if left else []
             sides[0].extend(places[:half])
             sides[1].extend(places[half : 2 * half])
-        if not 1 < len(sides[0]) <= EXACT or (odd and len(part) <= EXACT):
+        if not 1 < len(sides[0]) <= EXACT:
             return None
         entries = [self._exactly([self.leaf(at) for at in sorted(side)]) for side in sides]
         rest = [self.leaf(at) for at in odd]
@@ -151,13 +156,15 @@ class Search(Moves):
                 if a.wires & b.wires:
                     known = levels[count].get(a.tensors | b.tensors)
                     below = limit if known is None else known.cost
-                    if self.repeats or a.cost + b.cost < below:
+                    if a.cost + b.cost < below or a.same(b):
                         yield from self.joined(a, b, below)
         for swallowed in range(1, min(3, count - 2, len(relations)) + 1):
             total = count - swallowed
             for small in range(1, total // 2 + 1):
                 for a, b in self._pairs(levels, small, total - small):
-                    for call in self.native(a, b):
+                    if a.cost + b.cost >= limit and not a.same(b):
+                        continue
+                    for call in self.native(a, b, swallowed, limit):
                         between = call.tensors & ~a.tensors & ~b.tensors
                         if between.bit_count() == swallowed and not between & ~free:
                             yield call
