@@ -40,8 +40,8 @@ class Entry:
     """The best tree found for a set of tensors: its cost and the wires of its result, as bits.
 
     Two entries of one `like` (a number; 0 is like nothing) compute the same numbers, up to names of
-    wires: together they cost what one costs. `parts` are the results that it starts from, without the relations
-    that the last move reads.
+    wires: together they cost what one costs. `parts` are the results that it starts from, without
+    the relations that the last move reads.
     """
 
     tensors: int
