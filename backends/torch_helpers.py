@@ -199,6 +199,34 @@ def _weight_gradient(
     return gradients[1]
 '''
 
+INPUT_GRADIENT = '''
+def _input_gradient(
+    v: Tensor,
+    weight: Tensor,
+    size: tuple[int, ...],
+    stride: int | tuple[int, ...] = 1,
+    padding: int | tuple[int, ...] = 0,
+    dilation: int | tuple[int, ...] = 1,
+    groups: int = 1,
+) -> Tensor:
+    """The gradient, for an input of this size, of convolving it with weight; v is the cotangent."""
+    if v.is_complex():  # bilinear, never conjugated
+        parts = [
+            _input_gradient(a, w, size, stride, padding, dilation, groups)
+            for a in (v.real, v.imag)
+            for w in (weight.real, weight.imag)
+        ]
+        return torch.complex(parts[0] - parts[3], parts[1] + parts[2])
+    stride, padding, dilation = (
+        n if isinstance(n, tuple) else (n,) * (v.ndim - 2) for n in (stride, padding, dilation)
+    )
+    x = v.new_empty(1).expand(size)  # only its shape is read
+    gradients: list[Tensor] = torch.ops.aten.convolution_backward(
+        v, x, weight, None, stride, padding, dilation, False, (0,), groups, (True, False, False)
+    )
+    return gradients[0]
+'''
+
 HELPERS = {
     "_check_axes": CHECK_AXES,
     "_check": CHECK,
@@ -210,6 +238,7 @@ HELPERS = {
     "_gram": GRAM,
     "_window_sums": WINDOW_SUMS,
     "_cast": CAST,
+    "_input_gradient": INPUT_GRADIENT,
     "_weight_gradient": WEIGHT_GRADIENT,
     "_window_gram": WINDOW_GRAM,
 }

@@ -294,6 +294,10 @@ class Writer:
         return call(name, *values, *self._options(_geometry(op), op.groups))
 
     def _transposed(self, op: ops.TransposedConvolution, step: Step, x: Code, weight: Code) -> Code:
+        if op.backward:
+            options = self._options(_geometry(op), op.groups)
+            size = f"size={self.scope.tuple(step.shape)}"
+            return call(self.helper("_input_gradient"), x.text, weight.text, size, *options)
         name = f"torch.nn.functional.conv_transpose{_dimensions(op)}d"
         options = _geometry(op)
         options.insert(2, ("output_padding", op.output_padding, 0))

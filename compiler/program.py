@@ -332,7 +332,11 @@ class Convolution:
 
 @dataclass(frozen=True, slots=True)
 class TransposedConvolution:
-    """Native input gradient: v [b, g·co, *o], weight [g·co, ci, *k] → [b, g·ci, *i]."""
+    """Native input gradient: v [b, g·co, *o], weight [g·co, ci, *k] → [b, g·ci, *i].
+
+    `backward`: by the library's backward pass of the convolution, which may be other code than its
+    transposed convolution, and faster or slower.
+    """
 
     x: int
     weight: int
@@ -341,6 +345,7 @@ class TransposedConvolution:
     output_padding: tuple[Dim, ...]
     dilation: tuple[Dim, ...]
     groups: Dim = 1
+    backward: bool = False
 
     @property
     def inputs(self) -> tuple[int, ...]:

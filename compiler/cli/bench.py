@@ -92,7 +92,7 @@ def measured(
     alone = torch.get_num_threads() == 1 and not on_gpu
     with Console(stderr=True).status(f"{len(calls)} programs", spinner="dots"), torch.no_grad():
         clock = process_time if alone else perf_counter
-        seconds = timed(calls, clock, rounds=25, budget=wish.seconds, hopeless=10.0)
+        seconds = timed(calls, clock, rounds=25, budget=wish.seconds, hopeless=10.0, close=1.0)
     size = operands[0].element_size() if operands else 4
     rows = [
         Row(

@@ -23,7 +23,7 @@ from diagrammar.plan.memory import peak_bytes
 from diagrammar.plan.native import whole
 from diagrammar.plan.planner import Planned, Shortcut, plan
 from diagrammar.plan.pricing import price
-from diagrammar.plan.products import as_convolutions
+from diagrammar.plan.products import as_backward, as_convolutions
 from diagrammar.plan.search import Options, Search
 from diagrammar.plan.sums import as_sums
 from diagrammar.plan.symmetric import as_grams
@@ -96,6 +96,8 @@ def candidates(
             if native and not prefix and shortcut is None:
                 calls = with_bias(as_convolutions(planned, lambda _op, _steps: True))
                 add(f"{title}, products as convolutions", calls, start)
+            if native:
+                add(f"{prefix}{title}, backward pass", as_backward(with_bias(planned)), start)
     return sorted(made, key=lambda c: c.cost)
 
 

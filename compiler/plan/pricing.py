@@ -27,6 +27,10 @@ def price(program: ops.Program, machine: Machine) -> float:
     return seconds
 
 
+BACKWARD = 1.05
+"""A backward pass against the transposed convolution; it is for the clock to take it instead."""
+
+
 def prices(program: ops.Program, machine: Machine) -> list[float]:
     """The seconds of each step; with an empty batch, those of the calls."""
     if any(0 in step.shape for step in program.steps):
@@ -145,6 +149,8 @@ def _native(op: Library, shape: Sequence[int], places: Sequence[Placed], machine
         inner, outer = other[0] // groups, other[1]
         if any(estimate(s) > 1 for s in op.stride):
             swept = int(swept * machine.strided)
+        if op.backward:
+            swept = int(swept * BACKWARD)
     copies = 0.0 if places[op.x].contiguous else machine.moved(read, read, scattered=True)
     if groups > 1 and inner == outer == 1:
         return copies + machine.depthwise_call(swept, read, written)

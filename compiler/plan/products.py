@@ -8,13 +8,14 @@ the machine and the sizes, so both are candidates.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import takewhile
 
 from diagrammar import program as ops
 from diagrammar.diagram import product
 from diagrammar.plan.planner import Planned
 from diagrammar.plan.writer import Value, Writer
+from diagrammar.scalar import equal
 
 Chooses = Callable[[ops.Einsum, Sequence[ops.Step]], bool]
 
@@ -33,6 +34,22 @@ def as_convolutions(planned: Planned, chooses: Chooses) -> Planned:
             made = writer.step(operation, step.shape, step.axes, step.remark)
         value[at] = made
     return planned.rewritten(writer, tuple(value[at] for at in program.results))
+
+
+def as_backward(planned: Planned) -> Planned:
+    """The plan with strided transposed convolutions in groups by the library's backward pass: its
+    code for those is other code, on some layers twice as fast."""
+
+    def changed(step: ops.Step) -> ops.Step:
+        op = step.operation
+        if not isinstance(op, ops.TransposedConvolution) or equal(op.groups, 1):
+            return step
+        if all(equal(s, 1) for s in op.stride):
+            return step
+        return replace(step, operation=replace(op, backward=True))
+
+    program = planned.program
+    return replace(planned, program=replace(program, steps=tuple(map(changed, program.steps))))
 
 
 def fits(operation: ops.Einsum, steps: Sequence[ops.Step]) -> bool:

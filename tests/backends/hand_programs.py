@@ -250,9 +250,11 @@ def native(kind: str) -> Program:
     if kind == "convolution":
         inputs = (b.operand(*x), b.operand(*w))
         return b.program(b.put(ops.Convolution(*inputs, *options, 2), v[2:]))
-    if kind == "transposed_convolution":
+    if kind in ("transposed_convolution", "input_gradient"):
         inputs = (b.operand(*v), b.operand(*w))
-        transposed = ops.TransposedConvolution(*inputs, (2, 2), (1, 1), (1, 1), (1, 2), 2)
+        backward = kind == "input_gradient"
+        more = ((1, 1), (1, 2), 2, backward)
+        transposed = ops.TransposedConvolution(*inputs, (2, 2), (1, 1), *more)
         return b.program(b.put(transposed, x[2:]))
     inputs = (b.operand(*x), b.operand(*v))
     return b.program(b.put(ops.WeightGradient(*inputs, *options, 2), w[2:]))

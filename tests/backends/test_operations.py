@@ -361,7 +361,8 @@ def native(draw: Draw, b: Builder) -> int:
         return b.put(ops.Convolution(*inputs, *options, bias), v)
     if kind == 1:
         inputs = (b.operand("V", f"n g-co {axes}", *v), b.operand("W", f"g-co ci {axes}", *w))
-        return b.put(ops.TransposedConvolution(*inputs, s, p, tuple(sizes["left"]), d, g), x)
+        more = (tuple(sizes["left"]), d, g, bool(draw.number(0, 1)))
+        return b.put(ops.TransposedConvolution(*inputs, s, p, *more), x)
     inputs = (b.operand("X", f"n g-ci {axes}", *x), b.operand("V", f"n g-co {axes}", *v))
     return b.put(ops.WeightGradient(*inputs, *options), w)
 

@@ -37,7 +37,12 @@ MODULES: dict[str, list[Program]] = {
     "unfold_matmul": [unfold_matmul()],
     "folds": [disjoint_fold(), overlapping_fold()],
     "symbolic": [symbolic()],
-    "native": [native("convolution"), native("transposed_convolution"), native("weight_gradient")],
+    "native": [
+        native("convolution"),
+        native("transposed_convolution"),
+        native("input_gradient"),
+        native("weight_gradient"),
+    ],
     "mixture": [potpourri()],
 }
 

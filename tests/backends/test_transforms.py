@@ -36,6 +36,7 @@ PROGRAMS: dict[str, Program] = {
     "mixture": potpourri(),
     "convolution": native("convolution"),
     "transposed_convolution": native("transposed_convolution"),
+    "input_gradient": native("input_gradient"),
     "weight_gradient": native("weight_gradient"),
     "gram": gram("gram"),
     "window_sums": gram("window_sums"),

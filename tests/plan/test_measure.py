@@ -56,8 +56,15 @@ def test_what_is_far_slower_is_called_once() -> None:
 
 def test_the_budget_ends_the_turns() -> None:
     clock = FakeClock()
-    timed([clock.taking("a", 1.0), clock.taking("b", 1.0)], clock, rounds=50, budget=5.0)
-    assert clock.count == {"a": 4, "b": 4}  # warm, first, then while at most 5 seconds are spent
+    timed([clock.taking("a", 1.0), clock.taking("b", 2.0)], clock, rounds=50, budget=5.0)
+    assert clock.count == {"a": 3, "b": 3}  # warm, first, then while at most 5 seconds are spent
+
+
+def test_what_is_close_is_timed_on() -> None:
+    clock = FakeClock()
+    calls = [clock.taking("a", 1.0), clock.taking("b", 1.2), clock.taking("c", 2.0)]
+    timed(calls, clock, rounds=5, budget=5.0)
+    assert clock.count == {"a": 6, "b": 6, "c": 3}
 
 
 def test_a_choice_is_measured_once(tmp_path: Path) -> None:
