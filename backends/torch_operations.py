@@ -294,12 +294,12 @@ class Writer:
         return call(name, *values, *self._options(_geometry(op), op.groups))
 
     def _transposed(self, op: ops.TransposedConvolution, step: Step, x: Code, weight: Code) -> Code:
-        if op.backward:
-            options = self._options(_geometry(op), op.groups)
-            size = f"size={self.scope.tuple(step.shape)}"
-            return call(self.helper("_input_gradient"), x.text, weight.text, size, *options)
-        name = f"torch.nn.functional.conv_transpose{_dimensions(op)}d"
         options = _geometry(op)
+        if op.backward:
+            written = self._options(options, op.groups)
+            size = f"size={self.scope.tuple(step.shape)}"
+            return call(self.helper("_input_gradient"), x.text, weight.text, size, *written)
+        name = f"torch.nn.functional.conv_transpose{_dimensions(op)}d"
         options.insert(2, ("output_padding", op.output_padding, 0))
         return call(name, x.text, weight.text, *self._options(options, op.groups))
 
