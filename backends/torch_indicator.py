@@ -39,6 +39,8 @@ def write_indicator(op: Indicator, step: Step, scope: Scope) -> Written | bool:
         sizes = scope.size(rows) if rows == columns else scope.shape(step.shape)
         return Written("eye", f"torch.eye({sizes}", None)
     names = _index_names(step.axes, scope)
+    if not names:
+        return _number(known, scope)
     always = f"({names[0]} >= 0)"
     written = [
         " & ".join(f"({_condition(c, names, scope)})" for c in piece) or always for piece in known
@@ -49,6 +51,12 @@ def write_indicator(op: Indicator, step: Step, scope: Scope) -> Written | bool:
         holds = holds[1:-1]
     call = f"_indicator({scope.tuple(step.shape)}, lambda {', '.join(names)}: {holds}"
     return Written(_word(known, len(names)), call, "_indicator")
+
+
+def _number(known: Sequence[Sequence[LinearCondition]], scope: Scope) -> Written:
+    """Of no axes: how many pieces hold, which sizes decide."""
+    holds = [" and ".join(_condition(c, (), scope) for c in piece) or "True" for piece in known]
+    return Written("count", f"torch.full((), float({' + '.join(f'({h})' for h in holds)})", None)
 
 
 def _reduced(piece: Sequence[LinearCondition]) -> list[LinearCondition] | None:
@@ -115,4 +123,6 @@ def _condition(c: LinearCondition, names: Sequence[str], scope: Scope) -> str:
     sign = ">=" if c.nonnegative else "=="
     written = f"{' + '.join(left) or '0'} {sign} {' + '.join(right) or '0'}"
     # a condition on sizes alone is no tensor yet
-    return written if any(a != 0 for a in c.coefficients) else f"({names[0]} >= 0) & ({written})"
+    if not names or any(a != 0 for a in c.coefficients):
+        return written
+    return f"({names[0]} >= 0) & ({written})"

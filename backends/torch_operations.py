@@ -78,7 +78,7 @@ class Writer:
             )
         if written.helper:
             self.helper(written.helper)
-        if not all(_is_known(op, size) for size in step.shape):
+        if not _is_known(op, step.shape):
             text = written.constant() if like is None else written.inline(like.text)
             return Code(text, word=written.word)
         axes = "_".join(safe_identifier(axis) for axis in step.axes)
@@ -322,11 +322,11 @@ class Writer:
         return written + ([] if scalar.equal(groups, 1) else [f"groups={self.scope.size(groups)}"])
 
 
-def _is_known(op: ops.Indicator, size: Dim) -> bool:
+def _is_known(op: ops.Indicator, shape: Sequence[Dim]) -> bool:
     numbers = [
         a for piece in op.pieces for c in piece for a in (*c.coefficients, c.constant, c.modulus)
     ]
-    return all(a is None or isinstance(a, int) for a in (size, *numbers))
+    return all(a is None or isinstance(a, int) for a in (*shape, *numbers))
 
 
 def _agree(a: Sequence[Dim], b: Sequence[Dim]) -> int:

@@ -266,9 +266,11 @@ def implied(bound: Linear, equations: Sequence[Equation], sizes: Sizes) -> bool:
 
 def _signed(form: Linear) -> Linear:
     """The form or its negative, so that more coefficients are negative and one is 1 (i − S·o −
-    D·k + P)."""
+    D·k + P); a single one is positive."""
     signs = [1 if nonnegative(c) else -1 for _, c in form.terms]
     positive, negative = signs.count(1), signs.count(-1)
+    if len(signs) == 1:
+        return form if positive else -form
     if not signs or positive < negative:
         return form
     if positive > negative or signs[0] < 0:

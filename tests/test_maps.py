@@ -53,6 +53,21 @@ def test_counts_say_what_is_mirrored():
     """)
     assert spec["Y"].compile()().tolist() == [1, 2, 3, 2, 1]
     assert spec["Z"].compile()().tolist() == [3, 1, 1, 1, 3]
+    for name in ("Y", "Z"):
+        made = spec[name].simplify()
+        assert [step.rule.name for step in made.trace] == ["summed end"]
+        assert made.diagram.terms[0].tensors[0].wires == ("i",)
+
+
+def test_a_sum_of_many_brackets_is_left_to_the_program():
+    diagram = dg.parse("""
+        size i := 40, j := 40
+        pattern C[i, j] = [i <= j, j <= i + 30]
+        Y[i] = C[i, j]
+    """)["Y"]
+    assert diagram.why_not("summed end") == ("C: the sum over j would have 40 brackets",)
+    assert diagram.simplify().trace.laws == ()
+    assert diagram.compile()().tolist() == [min(31, 40 - i) for i in range(40)]
 
 
 def test_reading_all_of_a_map_gives_one():

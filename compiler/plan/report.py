@@ -130,7 +130,7 @@ class Plan:
             said = f"'{self.chosen}' has the least estimate"
             if cheaper:
                 said = f"'{self.chosen}' has the least estimate of those that fit the memory budget"
-            elif others:
+            elif others and cost:
                 said += (
                     f"; '{others[0][1]}' is said to take {others[0][0] / cost:.2f} times as long"
                 )

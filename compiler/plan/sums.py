@@ -75,9 +75,9 @@ def _written(
         order, inner = inner.order, writer.steps[inner.x].operation
     shape, names = list(source.shape), list(source.axes)
     shape[axis], names[axis] = size, "k"
-    if not alone or not isinstance(inner, ops.WindowSums):
-        return writer.step(ops.WindowSums(x, axes, all_runs, strides), shape, names)
     placed = axis if order is None else order[axis]
+    if not alone or not isinstance(inner, ops.WindowSums) or placed in inner.axes:
+        return writer.step(ops.WindowSums(x, axes, all_runs, strides), shape, names)
     writer.about |= writer.origins[x]
     together = sorted(
         [(placed, runs, stride), *zip(inner.axes, inner.stretches, inner.stride, strict=True)]

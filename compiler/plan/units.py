@@ -7,15 +7,17 @@ nothing.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
+from diagrammar.algebra import is_empty
 from diagrammar.diagram import Axes, Diagram, Network, Operand, Tensor
-from diagrammar.relation import Linear, Relation, holds_always
+from diagrammar.relation import Linear, Piece, Relation, holds_always
 
 
 def without_units(diagram: Diagram) -> Diagram:
     """The diagram with every wire of size one removed; its axes may become empty groups."""
-    terms = tuple(_squeezed(term) for term in diagram.terms)
+    terms = tuple(_squeezed(term, diagram.open) for term in diagram.terms)
     axes = _kept(diagram.axes, _units(diagram.sizes))
     sizes = {w: s for w, s in diagram.sizes.items() if s != 1}
     return replace(diagram, axes=axes, terms=terms, sizes=sizes)
@@ -29,36 +31,46 @@ def _kept(axes: Axes, units: frozenset[str]) -> Axes:
     return tuple(tuple(w for w in axis if w not in units) for axis in axes)
 
 
-def _squeezed(term: Network) -> Network:
+def _squeezed(term: Network, opened: Collection[str]) -> Network:
     units = _units(term.sizes)
-    if not units:
-        return term
     scalar = term.scalar
     tensors: list[Tensor] = []
     for tensor in term.tensors:
         made = _without(tensor, units, term)
-        if isinstance(made, Operand) or (made.wires and not holds_always(made)):
+        if _stays(made):
             tensors.append(made)
-        elif not holds_always(made):
-            scalar = scalar * _number(made)
+        elif isinstance(made, Relation):
+            scalar = scalar * len([p for p in made.pieces if _holds(p)])
     sizes = {w: s for w, s in term.sizes.items() if w not in units}
+    for wire in [w for w in sizes if w not in opened and term.ends(w)]:
+        if not any(wire in t.wires for t in tensors):  # its relation is one: summed, it counts
+            scalar = scalar * sizes.pop(wire)
     return Network(scalar, tuple(tensors), sizes)
 
 
-def _number(relation: Relation) -> int:
-    """What is left of a relation without wires: as many ones as there are pieces that hold."""
-    return sum(not (p.equations or p.bounds) for p in relation.pieces)
+def _stays(made: Tensor) -> bool:
+    """Whether a tensor is more than a number. Conditions on open sizes are."""
+    if isinstance(made, Operand):
+        return True
+    if made.wires:
+        return not holds_always(made)
+    return any(_holds(p) is None for p in made.pieces)
+
+
+def _holds(piece: Piece) -> bool | None:
+    """Whether a piece without wires holds; None where sizes decide that are open."""
+    numbers = [e.form.constant for e in piece.equations] + [b.constant for b in piece.bounds]
+    numbers += [e.modulus for e in piece.equations if e.modulus is not None]
+    if not all(isinstance(n, int) for n in numbers):
+        return None
+    return not is_empty(piece, {})
 
 
 def places(term: Network) -> tuple[int, ...]:
     """For each tensor of the squeezed term, its place in the term itself."""
     units = _units(term.sizes)
     made = (_without(tensor, units, term) for tensor in term.tensors)
-    return tuple(
-        at
-        for at, tensor in enumerate(made)
-        if not units or isinstance(tensor, Operand) or (tensor.wires and not holds_always(tensor))
-    )
+    return tuple(at for at, tensor in enumerate(made) if _stays(tensor))
 
 
 def _without(tensor: Tensor, units: frozenset[str], term: Network) -> Tensor:

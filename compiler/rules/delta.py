@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from diagrammar.algebra import fixes, is_indicator
+from diagrammar.algebra import fixes, is_empty, is_indicator
 from diagrammar.relation import (
     ConvForm,
     Relation,
     conv_form,
     delta,
-    holds_always,
+    tidy,
 )
 from diagrammar.rewrite import Edit, Match, Miss, Place, rule
 from diagrammar.scalar import equal, text
@@ -78,11 +78,20 @@ Y[n, i] = X[n, i] * P[i, a]
     cosmetic=True,
 )
 def trivial_relation(place: Place) -> Match | Miss:
-    """A relation whose conditions always hold is one everywhere, and goes."""
-    relation = _tidied(place)
-    if not holds_always(relation):
+    """A relation whose conditions always hold is one everywhere, and goes; of several brackets it
+    is their number."""
+    relation, sizes = place.relation, place.network.sizes
+    tidied = [tidy(p, sizes) for p in relation.pieces]
+    pieces = [p for p in tidied if len(tidied) == 1 or not is_empty(p, sizes)]
+    if not pieces or any(p.equations or p.bounds for p in pieces):
         return Miss("it can be zero")
-    return Match(Edit(remove=place.site), f"{relation.name} holds for all values of its wires")
+    count = len(pieces)
+    because = f"{relation.name} holds for all values of its wires"
+    if len(relation.pieces) > 1:
+        said = "bracket holds" if count == 1 else "brackets hold"
+        because = f"{count} {said} for all values of the wires of {relation.name}"
+        because += ", the others for none" if count < len(tidied) else ""
+    return Match(Edit(remove=place.site, factor=count), because)
 
 
 def _kept(place: Place, first: str, second: str) -> tuple[str, str]:
@@ -91,14 +100,6 @@ def _kept(place: Place, first: str, second: str) -> tuple[str, str]:
     if opened != (False, False):
         return (second, first) if opened[0] else (first, second)
     return (second, first) if first.count("'") < second.count("'") else (first, second)
-
-
-def _tidied(place: Place) -> Relation:
-    from diagrammar.relation import tidy
-
-    relation = place.relation
-    pieces = tuple(tidy(p, place.network.sizes) for p in relation.pieces)
-    return Relation(relation.name, relation.wires, pieces, relation.view)
 
 
 @rule(

@@ -189,7 +189,7 @@ def digits(place: Place) -> Match | Miss:
     """Two numbers are equal where all their digits are."""
     relation, sizes = place.relation, place.network.sizes
     equation = relation.pieces[0].equations[0] if relation.pieces[0].equations else None
-    if equation is None or len(relation.wires) != 4 or relation != _plain(relation):
+    if equation is None or len(equation.form.terms) != 4 or relation != _plain(relation):
         return Miss("not of the form K·o + k = K·o′ + k′")
     plus = sorted((w for w, c in equation.form.terms if nonnegative(c)), key=relation.wires.index)
     pairs = []

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from diagrammar.algebra import fixes, is_empty, is_indicator, marginal
+from diagrammar.algebra import fixes, is_empty, marginal
 from diagrammar.indexmap import index_map
 from diagrammar.relation import Relation, holds_always
 from diagrammar.rewrite import Edit, Match, Miss, Place, rule
+
+MOST_BRACKETS = 16
+"""A sum that has more is left to be made when the function runs."""
 
 
 @rule(
@@ -29,7 +32,7 @@ Y[n, k] = X[n, i] * P[i, o, k] * V[n, o]
 )
 def summed_end(place: Place) -> Match | Miss:
     """An equation fixes the summed wire, so its sum is the condition that such a value is in
-    range. A sum with other values than 0 and 1 is left to the program."""
+    range; one that it meets several times is counted."""
     relation, network = place.relation, place.network
     lonely = [w for w in relation.wires if w not in place.open and len(network.ends(w)) == 1]
     if not lonely:
@@ -40,17 +43,21 @@ def summed_end(place: Place) -> Match | Miss:
     if mapped is not None and mapped.source in lonely:
         because = f"{_rest(relation, mapped.source)} gives {mapped.source} exactly one value"
         return Match(Edit(remove=place.site, gone=(mapped.source,)), f"{because}: the sum is 1")
+    many = ""
     for wire in _best_first(relation, lonely):
         made = marginal(relation, wire, network.sizes)
-        if made is None or not is_indicator(made, network.sizes):
-            continue  # other laws take relations for zeros and ones
+        if made is None:
+            continue
+        if len(made.pieces) > max(MOST_BRACKETS, len(relation.pieces)):
+            many = f"the sum over {wire} would have {len(made.pieces)} brackets"
+            continue
         fixed = fixes(relation, wire, network.sizes)
         how = f"fixed by {_rest(relation, wire)}" if fixed else "its values counted"
         because = f"{wire} ends at {relation.name} alone, {how}"
         if relation.view == wire or holds_always(made):
             return Match(Edit(remove=place.site, gone=(wire,)), f"{because}: the sum is 1")
         return Match(Edit(remove=place.site, add=(made,), gone=(wire,)), because)
-    return Miss(f"no equation fixes {', '.join(lonely)}")
+    return Miss(many or f"no equation fixes {', '.join(lonely)}")
 
 
 def _rest(relation: Relation, wire: str) -> str:

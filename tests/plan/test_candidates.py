@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ import diagrammar as dg
 from diagrammar import program as ops
 from diagrammar.backends.numpy import evaluate
 from diagrammar.plan.candidates import Candidate
+from tests.oracle import at, operands, value
+from tests.random_relations import text
 
 TEXT = """
 tensor X[b, (g ci), i]
@@ -150,3 +153,54 @@ def test_every_candidate_counts_the_pieces_that_hold(values: dict[str, int]) -> 
     for candidate in diagram.compile(**values).specialise(X=operands["X"].shape).candidates:
         (value,) = evaluate(candidate.planned.program, operands)
         np.testing.assert_array_equal(value, expected, candidate.name)
+
+
+SQUEEZED = """
+size i := 4, j := 1, k := 5, n := 2
+tensor X[n, i]
+pattern P[j, k] = [j = 0]
+Y[n] = P[j, k] * X[n, i]
+"""
+"""Without wires of size one P is one, but k is summed all the same."""
+
+WINDOWS_IN_A_ROW = """
+size j := 5, l := 4, i := 2
+tensor X[i]
+pattern P[l, i] = [l >= i, l <= i + 1]
+pattern Q[l, j] = [l >= j, l <= j + 3]
+Y[j] = Q[l, j] * P[l, i] * X[i]
+"""
+"""Two window matrices along one axis, one after the other."""
+
+
+@pytest.mark.parametrize("said", [SQUEEZED, WINDOWS_IN_A_ROW], ids=["squeezed", "in a row"])
+def test_every_candidate_sums_what_is_summed(said: str) -> None:
+    compare(said, 0)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_every_candidate_of_random_relations(seed: int) -> None:
+    compare(text(random.Random(f"candidates/{seed}")), seed)
+
+
+def compare(said: str, seed: int) -> None:
+    """Every candidate of Y against the oracle, in whole numbers."""
+    diagram = at(dg.parse(said)["Y"])
+    given = operands(diagram, seed, whole=True)
+    expected = value(diagram, given)
+    made = diagram.compile().specialise(**{n: x.shape for n, x in given.items()})
+    for candidate in made.candidates:
+        (found,) = evaluate(candidate.planned.program, given)
+        np.testing.assert_array_equal(found, expected, candidate.name)
+
+
+@pytest.mark.parametrize("wires", ["i", ""], ids=["of size one", "none"])
+def test_conditions_on_sizes_alone_are_decided_when_sizes_are_known(wires: str) -> None:
+    diagram = dg.parse(f"""
+        {"size i := 1" if wires else ""}
+        tensor X[j]
+        pattern P[{wires}] = [|j| >= 3] + [|j| >= 5]
+        Y[j] = X[j] * P[{wires}]
+    """)["Y"]
+    for f in (diagram.compile(), diagram.compile().generic()):
+        assert [f(torch.ones(n)).sum().item() for n in (2, 4, 6)] == [0, 4, 12]
