@@ -92,7 +92,10 @@ class Search(Moves):
             known = Greedy(self, leaves, 0).order()
         if len(leaves) <= EXACT:
             # nothing dearer than what is known needs to be looked at
-            return self._exactly(leaves, known.cost * (1 + 1e-9)) or known
+            self.ending = self.tried + WORK // 4
+            found = self._exactly(leaves, known.cost * (1 + 1e-9), ends=True)
+            if found is not None or self.tried < self.ending:
+                return found or known
         plain = self._ordered(leaves)
         return min(plain, known, key=lambda entry: entry.cost)
 
@@ -123,9 +126,11 @@ class Search(Moves):
         assert found is not None
         return found
 
-    def _exactly(self, units: Sequence[Entry], limit: float = math.inf) -> Entry | None:
+    def _exactly(
+        self, units: Sequence[Entry], limit: float = math.inf, *, ends: bool = False
+    ) -> Entry | None:
         """By subsets of growing size, each subset's best tree only; None for results that are not
-        connected, and where nothing costs less than `limit`."""
+        connected, where nothing costs less than `limit`, and when work `ends`."""
         levels: list[dict[int, Entry]] = [{} for _ in range(len(units) + 1)]
         levels[1] = {e.tensors: e for e in units}
         relations = [e for e in units if isinstance(e.tree, Dense)]
@@ -135,6 +140,8 @@ class Search(Moves):
                 known = found.get(entry.tensors)
                 if entry.cost < (limit if known is None else known.cost):
                     found[entry.tensors] = entry
+            if ends and self.tried >= self.ending:
+                return None
         return levels[-1].get(sum(e.tensors for e in units))
 
     def _larger(
