@@ -27,6 +27,7 @@ from benchmarks.progress import tracked
 from benchmarks.results import Sheet
 from benchmarks.timing import Clock, geometric_mean
 from diagrammar.plan.measure import timed
+from tests.plan.peaks import measured
 from tests.reference import relative_error
 
 NAMES = ("forward", "weight VJP", "input VJP", "KFAC-expand", "KFAC-reduce")
@@ -36,7 +37,8 @@ COUNTED = 2e-4
 
 @dataclass(frozen=True)
 class Row:
-    """One layer and operation: median seconds, and what the planner took."""
+    """One layer and operation: median seconds, what the planner took, and for KFAC's factors the
+    bytes beyond the result at the peak: ours, of unfolding, and of the leanest that unfolds."""
 
     layer: str
     geometry: str
@@ -51,6 +53,9 @@ class Row:
     cost_choice: float
     first_call: float
     error: float
+    extra: int = 0
+    unfolding: int = 0
+    leanest: int = 0
 
     @property
     def counted(self) -> bool:
@@ -82,10 +87,16 @@ def row(layer: Layer, name: str, clock: Clock, device: str) -> Row:
     seconds = special.seconds
     cheapest = special.candidates[0].name
     penalty = seconds[cheapest] / min(seconds.values()) if cheapest in seconds else 1.0
+    extra = unfolding = leanest = 0
+    if device == "cpu" and name.startswith("KFAC"):
+        held = result.numel() * result.element_size()
+        extra = measured(twice["ours"]) - held
+        others = [measured(call) - held for call in paper.values()]
+        unfolding, leanest = others[0], min(others)
     return Row(
         layer.label, layer.geometry, layer.kind, name, times["ours"], times["again"],
         min(times[n] for n in paper), times[way], way, special.chosen or cheapest, penalty, first,
-        error,
+        error, extra, unfolding, leanest,
     )  # fmt: skip
 
 
@@ -144,6 +155,11 @@ def bars(rows: Sequence[Row]) -> Sheet:
     for name in NAMES[:3]:
         asked.append((f"{name}, paper", "geometric mean", "1", mean(name, "paper")))
         asked.append((f"{name}, paper", "least", "0.9", least(name, "paper")))
+    for way, limit in (("unfolding", "at most 0.4"), ("leanest", "")):
+        taken = [(r.extra, getattr(r, way)) for r in rows if r.operation == "KFAC-expand"]
+        share = f"{median(a / b for a, b in taken if b):.2f}" if any(b for _, b in taken) else "—"
+        words = {"unfolding": "unfold + matmul", "leanest": "the leaner of the two that unfold"}
+        asked.append((f"KFAC-expand, extra memory / {words[way]}", "median", limit, share))
     columns = ("ratio", "of all counted", "asked", "found")
     return Sheet("the bars", columns, tuple(asked), 2)
 
@@ -235,6 +251,8 @@ def main(
         found = layers()
         nth = 10 if quick else nth
         found = chosen(every(found, nth) if nth > 1 else found, only or ())
+        if not found:
+            raise typer.BadParameter("no layer's name has one of these words", param_hint="--only")
         pairs = [(layer, name) for layer in found for name in NAMES]
         rows = [row(*p, clock, device) for p in progress.track(pairs, description="layers")]
     sheets = [bars(rows), summary(rows, "paper"), summary(rows, "best"), worst(rows)]
