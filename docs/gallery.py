@@ -108,9 +108,9 @@ def _head(file: str) -> Iterator[str]:
 
 def dense(diagram: Diagram) -> dict[str, Any]:
     """The values of the dense geometry that a diagram knows; none if it has no stride."""
-    known = names_of(diagram)
-    found = {name: value for name, value in DENSE.items() if name in known}
-    return found if {"s", "s1"} & found.keys() else {}
+    known = [name for name in names_of(diagram) if name.partition(".")[0] in DENSE]
+    found = {name: DENSE[name.partition(".")[0]] for name in known}
+    return found if any(name.partition(".")[0] in ("s", "s1") for name in found) else {}
 
 
 def derivation(diagram: Diagram, what: str, values: Mapping[str, Any]) -> Iterator[str]:

@@ -39,7 +39,8 @@ def operation_report(shown: Operation, *, thickness: bool = False) -> str:
     title = ", ".join(signature(one.story.frames[0].diagram) for one in shown.layouts)
     beside = f'<div class="beside">{code(shown.code, shown.name)}{plan(shown)}</div>'
     texts = [_texts(layout) for layout in shown.layouts]
-    return _file(title, [operands(shown), *stories, beside, *texts])
+    note = f'<p class="note">{escape(shown.note)}</p>' if shown.note else ""
+    return _file(title, [operands(shown), *stories, note, beside, *texts])
 
 
 def _file(title: str, parts: Sequence[str]) -> str:

@@ -6,15 +6,17 @@ rows of the plan and lines of code can be linked with what is drawn.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from diagrammar import program as ops
+from diagrammar.diagram import Diagram
 from diagrammar.draw.costs import Cost, costs
 from diagrammar.draw.labels import value
 from diagrammar.draw.layout import Layout, layout
+from diagrammar.draw.story import Frame
 from diagrammar.draw.tables import candidates_table
 from diagrammar.pipeline import Simplified
 from diagrammar.plan.memory import show_bytes
@@ -62,7 +64,7 @@ class CodeLine:
 class Operation:
     """A compiled function, ready to be shown: a layout for each result, the costs of its steps,
     operands with their axes and sizes, contraction tree, plan in a sentence, the candidates as a
-    table, and code."""
+    table, code, and a note where the program does not start from the end of the derivation."""
 
     name: str
     layouts: tuple[Layout, ...]
@@ -72,14 +74,15 @@ class Operation:
     total: str
     candidates: str
     code: tuple[CodeLine, ...]
+    note: str = ""
 
 
 def operation(made: Specialised, *, sizes: bool = False) -> Operation:
     """What there is to show of a function that was made for some shapes, or for all."""
-    layouts = tuple(
-        layout(Simplified(diagram, made.traces[n]) if made.traces else diagram, sizes=sizes)
-        for n, diagram in enumerate(made.diagrams)
-    )
+    told: Sequence[Simplified | Diagram] = made.told if made.traces else made.diagrams
+    layouts = tuple(layout(one, sizes=sizes) for one in told)
+    frames = tuple(_frame(one, made.diagrams[n]) for n, one in enumerate(layouts))
+    keys = [_keys(one, frame) for one, frame in zip(layouts, frames, strict=True)]
     stories = [[frame.diagram for frame in one.story.frames] for one in layouts]
     native = made.options.native
     known = all(isinstance(n, int) for step in made.program.steps for n in step.shape)
@@ -89,21 +92,50 @@ def operation(made: Specialised, *, sizes: bool = False) -> Operation:
         layouts,
         tuple(costs(diagrams, native=native) for diagrams in stories),
         tuple((p.name, _axes(p.axes, p.shape)) for p in made.program.parameters),
-        tuple(_tree(made, layouts, known=known)),
+        tuple(_tree(made, keys, known=known)),
         plan.total if known else "for all shapes: multiplications and bytes depend on the operands",
         candidates_table(plan) if known else "",
         tuple(
-            CodeLine(line.text, _labels(line.brings, layouts), _labels(line.within, layouts))
+            CodeLine(line.text, _labels(line.brings, keys), _labels(line.within, keys))
             for line in made.lines
         ),
+        AS_WRITTEN if made.as_written else "",
     )
 
 
-def _labels(origins: Iterable[Origin], layouts: tuple[Layout, ...]) -> Labels:
-    return tuple(
-        f"{result}:{layouts[result].story.frames[-1].terms[term].keys[at]}"
+AS_WRITTEN = (
+    "The program below, chosen among the candidates, starts from the diagram as written, which a "
+    "library knows as a call. The derivation shows what the rules make of that diagram."
+)
+
+
+def _frame(one: Layout, diagram: Diagram) -> Frame:
+    """The frame that a program starts from: the last one, or an earlier one."""
+    frames = one.story.frames
+    return next((f for f in reversed(frames) if f.diagram.terms == diagram.terms), frames[0])
+
+
+Keys = Mapping[tuple[int, int], Labels]
+"""For a place (term, tensor) of what the program starts from, the tensors of the last picture that
+are it, or what became of it."""
+
+
+def _keys(one: Layout, frame: Frame) -> Keys:
+    heirs = became(one)
+    return {
+        (number, at): tuple(heirs.get(key, [key]))
+        for number, term in enumerate(frame.terms)
+        for at, key in enumerate(term.keys)
+    }
+
+
+def _labels(origins: Iterable[Origin], keys: Sequence[Keys]) -> Labels:
+    found = (
+        f"{result}:{key}"
         for result, term, at in sorted(origins)
+        for key in keys[result].get((term, at), ())
     )
+    return tuple(dict.fromkeys(found))
 
 
 def _axes(names: Iterable[str], shape: Iterable[object]) -> str:
@@ -113,7 +145,7 @@ def _axes(names: Iterable[str], shape: Iterable[object]) -> str:
     )
 
 
-def _tree(made: Specialised, layouts: tuple[Layout, ...], *, known: bool) -> Iterator[PlanRow]:
+def _tree(made: Specialised, keys: Sequence[Keys], *, known: bool) -> Iterator[PlanRow]:
     """The steps of a program from its results down; a value that was shown before is named only."""
     program, plan, own = made.program, made.plan, made.planned.origins
     if not own:  # the dense oracle has no plan to show
@@ -131,8 +163,8 @@ def _tree(made: Specialised, layouts: tuple[Layout, ...], *, known: bool) -> Ite
             _axes(step.axes, step.shape),
             f"{cost.multiplications:,}" if cost.multiplications and known and not again else "",
             show_bytes(4 * cost.written) if cost.written and known and not again else "",
-            _labels(own[at], layouts),
-            _labels(within[at], layouts),
+            _labels(own[at], keys),
+            _labels(within[at], keys),
         )
         if not again and not isinstance(step.operation, ops.Indicator):
             for value in dict.fromkeys(step.operation.inputs):

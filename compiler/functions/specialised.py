@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from diagrammar.diagram import Diagram
 from diagrammar.functions.options import Options
-from diagrammar.pipeline import Trace
-from diagrammar.plan.candidates import Candidate
+from diagrammar.pipeline import Simplified, Trace
+from diagrammar.plan.candidates import AS_WRITTEN, Candidate
 from diagrammar.plan.planner import Planned
 from diagrammar.plan.report import Plan
 from diagrammar.plan.writer import Origin
@@ -62,6 +62,21 @@ class Specialised:
     def program(self) -> Program:
         """The linear program that was emitted."""
         return self.planned.program
+
+    @cached_property
+    def told(self) -> tuple[Simplified, ...]:
+        """The derivations to show: of what the program starts from, or where that is the diagram
+        as written, because a library has it as a call, what the rules make of it nevertheless."""
+        if self.as_written:
+            for other in self.candidates:
+                if not other.name.startswith(AS_WRITTEN):
+                    return other.start
+        return tuple(map(Simplified, self.diagrams, self.traces))
+
+    @property
+    def as_written(self) -> bool:
+        """Whether the program starts from the diagrams as they were written."""
+        return self.chosen.startswith(AS_WRITTEN)
 
     @cached_property
     def plan(self) -> Plan:

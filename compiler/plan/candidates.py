@@ -48,6 +48,10 @@ class Candidate:
     peak: int
 
 
+AS_WRITTEN = "as written: "
+"""How the names of candidates begin that start from the diagram as it stands, deltas aside."""
+
+
 def candidates(
     name: str,
     diagrams: Sequence[Diagram],
@@ -74,7 +78,7 @@ def candidates(
     starts = [("", simplified)]
     written = [Pipeline(("delta",), without).run(d) for d in diagrams]
     if native and any(a.diagram != b.diagram for a, b in zip(written, simplified, strict=True)):
-        starts.append(("as written: ", written))
+        starts.append((AS_WRITTEN, written))
     for prefix, start in starts:
         for title, options, shortcut in _searches(
             start, machine, native=native, library_only=bool(prefix)

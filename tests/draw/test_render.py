@@ -18,7 +18,7 @@ import diagrammar as dg
 from diagrammar.diagram import Diagram, Network, Operand
 from diagrammar.draw import FORMATS, render
 from diagrammar.draw.layout import layout
-from diagrammar.draw.operation import became
+from diagrammar.draw.operation import became, operation
 from diagrammar.pipeline import Simplified
 
 CONV = dg.shipped("conv2d")
@@ -129,6 +129,7 @@ def test_sizes_and_thickness_are_on_request(reduced: Simplified) -> None:
 PROGRAM = """
 import diagrammar as dg
 from diagrammar.draw import render
+from diagrammar.draw.operation import operation
 spec = dg.shipped("conv2d")
 for name in ("Y", "A_expand", "A_reduce"):
     for format in ("text", "svg", "html", "tikz", "dot"):
@@ -285,3 +286,31 @@ def test_importing_draw_is_light() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert done.stdout == "[]\n"
+
+
+def test_a_report_shows_the_derivation_also_where_the_program_starts_as_written() -> None:
+    """PyTorch's call needs no rewriting; what the rules make of the diagram is told all the same,
+    and code is linked with what became of its tensors."""
+    diagram = dg.shipped("conv2d")["Y"]
+    made = diagram.compile(k1=4, k2=4, s=4, p=0).specialise(
+        X=(8, 3, 64, 64), W=(64, 3, 4, 4), bias=(64,)
+    )
+    written = next(c for c in made.candidates if c.name.startswith("as written"))
+    made = replace(
+        made,
+        chosen=written.name,
+        planned=written.planned,
+        traces=tuple(s.trace for s in written.start),
+        diagrams=tuple(s.diagram for s in written.start),
+    )
+    assert len(made.traces[0]) == 0
+    shown = operation(made)
+    frames = shown.layouts[0].story.frames
+    assert [f.step.rule.name for f in frames if f.step] == ["dense"]
+    last = {f"0:{key}" for term in frames[-1].terms for key in term.keys}
+    linked = {label for line in shown.code for label in line.within}
+    assert linked
+    assert linked <= last
+    page = render(made, "html")
+    assert "starts from the diagram as written" in page
+    assert "starts from" not in render(diagram.compile(k1=3, k2=3, native=False).generic(), "html")
