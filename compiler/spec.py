@@ -330,7 +330,15 @@ def parse_source(
 def load(path: str | Path, *, rank: int | None = None) -> Spec:
     """Diagrams from a `.tn` file, packs having `rank` members. Raises DiagramError with every
     mistake, OSError if it cannot be read."""
-    return parse_source(read_source(Path(path)), rank=rank)
+    try:
+        source = read_source(Path(path))
+    except FileNotFoundError as error:
+        from diagrammar.library import names
+
+        if Path(path).stem in names():
+            error.add_note(f'a file of this name is shipped: dg.shipped("{Path(path).stem}")')
+        raise
+    return parse_source(source, rank=rank)
 
 
 def _checked(spec: Spec, problems: tuple[Problem, ...]) -> Spec:

@@ -1,7 +1,7 @@
 """Documents and docstrings are true: their code runs and prints what they show.
 
-In README.md, CONTRIBUTING.md and all pages below docs, in the order of the page and in one folder
-that holds the shipped conv2d.tn:
+In README.md, CONTRIBUTING.md and all pages below docs, in the order of the page and in one folder,
+empty at first:
 
 - a ```python block runs, all blocks of a page in one namespace. A ```text block right after it is
   what it prints. A line `expression  # → value` is evaluated, and the value is as it would be
@@ -147,7 +147,6 @@ class Page:
 @pytest.mark.parametrize("page", PAGES, ids=[p.name for p in PAGES])
 def test_a_page_is_true(page: Path, tmp_path: Path) -> None:
     """In a process of its own: a page may register rules and operations."""
-    (tmp_path / "conv2d.tn").write_text(dg.shipped("conv2d").source.text)
     command = [sys.executable, str(Path(__file__)), str(page)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(

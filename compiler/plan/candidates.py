@@ -100,8 +100,8 @@ def candidates(
             if native and not prefix and shortcut is None:
                 calls = with_bias(as_convolutions(planned, lambda _op, _steps: True))
                 add(f"{title}, products as convolutions", calls, start)
-            if native:
-                add(f"{prefix}{title}, backward pass", as_backward(with_bias(planned)), start)
+            if native and (backward := as_backward(with_bias(planned))) is not None:
+                add(f"{prefix}{title}, backward pass", backward, start)
     return sorted(made, key=lambda c: c.cost)
 
 

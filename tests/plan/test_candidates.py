@@ -204,3 +204,11 @@ def test_conditions_on_sizes_alone_are_decided_when_sizes_are_known(wires: str) 
     """)["Y"]
     for f in (diagram.compile(), diagram.compile().generic()):
         assert [f(torch.ones(n)).sum().item() for n in (2, 4, 6)] == [0, 4, 12]
+
+
+def test_strided_input_gradients_in_groups_may_go_by_the_backward_pass() -> None:
+    grouped = LAYER | {"g": 2, "s": 2, "o": 5}
+    names = [c.name for c in found(grouped, "dX")]
+    assert any(name.endswith("backward pass") for name in names)
+    for layer, name in ((LAYER | {"g": 2}, "dX"), (grouped | {"g": 1}, "dX"), (grouped, "Y")):
+        assert not any(c.name.endswith("backward pass") for c in found(layer, name))
