@@ -6,14 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from diagrammar.diagram import Diagram
+from diagrammar.plan.candidates import candidates
 from diagrammar.plan.cost import DEFAULT
-from diagrammar.plan.planner import plan
+from diagrammar.plan.planner import Planned
 from diagrammar.plan.pricing import price
 from diagrammar.plan.report import Plan
-from diagrammar.plan.search import Options
 from diagrammar.program import Indicator
+from diagrammar.rules import RULES
 
-_LIMIT = 40
+_LIMIT = 12
 """Of derivations with more diagrams than this, only the ends are planned."""
 
 
@@ -47,11 +48,26 @@ def costs(diagrams: Sequence[Diagram], *, native: bool = True) -> tuple[Cost | N
     )
 
 
+def _best(diagram: Diagram, native: bool) -> Planned:
+    """The cheapest candidate of a diagram that is left as it is."""
+    found = candidates(
+        diagram.name,
+        [diagram],
+        diagram.operands,
+        DEFAULT,
+        native=native,
+        without=frozenset(RULES),
+        accumulate=None,
+        doc=lambda _: "",
+    )
+    return found[0].planned
+
+
 def _cost(diagram: Diagram, native: bool) -> Cost | None:
     sizes = [diagram.sizes, *(term.sizes for term in diagram.terms)]
     if not all(isinstance(size, int) for some in sizes for size in some.values()):
         return None
-    planned = plan(diagram.name, [diagram], diagram.operands, Options(native=native))
+    planned = _best(diagram, native)
     found = Plan(planned)
     steps = planned.program.steps
     dense = any(isinstance(s.operation, Indicator) and len(s.shape) > 2 for s in steps)

@@ -314,3 +314,13 @@ def test_a_report_shows_the_derivation_also_where_the_program_starts_as_written(
     page = render(made, "html")
     assert "starts from the diagram as written" in page
     assert "starts from" not in render(diagram.compile(k1=3, k2=3, native=False).generic(), "html")
+
+
+@pytest.mark.parametrize("name", ["A_expand", "A_reduce"])
+def test_the_cost_of_a_simplified_diagram_is_that_of_the_plan(name: str) -> None:
+    made = CONV[name].compile(k1=3, k2=3).specialise(X=(4, 64, 28, 28))
+    before, after = operation(made).costs[0]
+    assert before is not None
+    assert after is not None
+    assert after.seconds < before.seconds
+    assert f"{after.multiplications:,} multiplications" in made.plan.total
