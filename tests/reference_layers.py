@@ -160,7 +160,8 @@ class Layer:
             y = y + grown
         sides = zip(reversed(self.sides()), reversed(more), strict=True)
         crop = [n for (left, right), m in sides for n in (-left, m - right)]
-        y = functional.pad(y.flatten(1, 2), crop)
+        y = functional.pad(y.flatten(1, 2), [max(n, 0) for n in crop])
+        y = functional.pad(y, [min(n, 0) for n in crop])  # more may go than there was before
         return y if bias is None else y + bias.reshape(-1, *(1,) * self.dims)
 
     # -- rows --
