@@ -19,7 +19,9 @@ def shape(place: Place) -> ConvForm | Miss:
     relation = place.relation
     form = conv_form(relation, place.network.sizes)
     if form is None:
-        return Miss("not of the form i = S·o + D·k − P")
+        brackets = len(place.relation.pieces)
+        many = f"a sum of {brackets} brackets, " if brackets > 1 else ""
+        return Miss(f"{many}not of the form i = S·o + D·k − P")
     return form
 
 
@@ -47,7 +49,9 @@ def delta_elimination(place: Place) -> Match | Miss:
     if form.k is not None:
         return Miss(f"three wires: {', '.join(form.relation.wires)}")
     if not equal(form.S, 1) or not equal(form.P, 0):
-        return Miss(f"a step, i = {text(form.S)}·o − {text(form.P)}")
+        if equal(form.S, 1):
+            return Miss(f"a shift, by {text(form.P)}")
+        return Miss(f"a step, by {text(form.S)}")
     if not equal(form.I, form.O):
         return Miss(f"sizes {text(form.I)} and {text(form.O)} differ")
     first, second = form.i, form.o

@@ -30,7 +30,7 @@ pattern C[i, j] = [i = j - 1 mod 6]
 pattern Z[j, o] = [j = o + 4]
 Y[n, o] = X[n, i] * C[i, j] * Z[j, o]
 """,
-    reason="Z is no index map: some of its entries are zero everywhere",
+    reason="Z is no index map: at some places it reads nothing, or several entries",
     source="composition of functions",
     boundary="any",
     arity=2,
@@ -128,8 +128,8 @@ def _maps(place: Place) -> tuple[Relation, Relation, str] | Miss:
     for relation in (first, second):
         source = _source(relation, sizes)
         if source is None:
-            zero = "some of its entries are zero everywhere"
-            return Miss(f"{relation.name} is no index map: {zero}")
+            why = "at some places it reads nothing, or several entries"
+            return Miss(f"{relation.name} is no index map: {why}")
         sources[id(relation)] = source
     outer = [r for r in (first, second) if sources[id(r)] != wire]
     if len(outer) != 1:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from diagrammar.algebra import fixes, is_empty, marginal
+from diagrammar.algebra import fixes, is_empty, is_known, marginal
 from diagrammar.indexmap import index_map
 from diagrammar.relation import Relation, holds_always
 from diagrammar.rewrite import Edit, Match, Miss, Place, rule
@@ -91,7 +91,8 @@ def empty_relation(place: Place) -> Match | Miss:
     """A relation that holds nowhere makes its term zero."""
     relation, sizes = place.relation, place.network.sizes
     if not all(is_empty(p, sizes) for p in relation.pieces):
-        return Miss("it holds somewhere")
+        certain = all(is_known(p, sizes) for p in relation.pieces)
+        return Miss("it holds somewhere" if certain else "it may hold somewhere")
     edit = Edit(remove=place.site, factor=0)
     known = [w for w in relation.wires if isinstance(sizes[w], int)]
     guard = ", ".join(f"|{w}| = {sizes[w]}" for w in known)
