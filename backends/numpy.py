@@ -241,6 +241,11 @@ class _Run:
     def stack(self, op: ops.Stack, shape: tuple[int, ...]) -> Array:
         return np.stack([self.values[value] for value in op.values], op.axis)
 
+    def blocks(self, op: ops.Blocks, shape: tuple[int, ...]) -> Array:
+        grid = np.stack([self.values[value] for value in op.values])
+        grid = grid.reshape(-1, op.columns, *grid.shape[1:])
+        return np.moveaxis(grid, (0, 1), op.axes)
+
     def einsum(self, op: ops.Einsum, shape: tuple[int, ...]) -> Array:
         arrays = [self.values[value] for value in op.values]
         used = sorted({label for term in (*op.terms, op.out) for label in term})
@@ -407,6 +412,7 @@ _METHODS: dict[type, Callable[[_Run, Any, tuple[int, ...]], Array]] = {
     ops.Add: _Run.add,
     ops.Concat: _Run.concat,
     ops.Stack: _Run.stack,
+    ops.Blocks: _Run.blocks,
     ops.Einsum: _Run.einsum,
     ops.Convolution: _Run.convolution,
     ops.TransposedConvolution: _Run.transposed,

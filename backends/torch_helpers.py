@@ -80,6 +80,21 @@ def _return(x: Tensor, axis: int, size: int, runs: tuple[tuple[int, int, int], .
     return zeros.index_add(axis, index, x)
 '''
 
+BLOCKS = '''
+def _blocks(grid: list[list[Tensor]], axes: tuple[int, int]) -> Tensor:
+    """Tensors of one shape as rows and columns: two new axes, each tensor copied once."""
+    first, shape = grid[0][0], list(grid[0][0].shape)
+    for axis, size in sorted(zip(axes, (len(grid), len(grid[0])), strict=True)):
+        shape.insert(axis, size)
+    out = first.new_empty(shape)
+    for n, row in enumerate(grid):
+        for m, x in enumerate(row):
+            at: list[int | slice] = [slice(None)] * len(shape)
+            at[axes[0]], at[axes[1]] = n, m
+            out[tuple(at)] = x
+    return out
+'''
+
 GRAM = '''
 def _gram(x: Tensor, block: int) -> Tensor:
     """x @ x.mT, which is symmetric: blocks of rows up to the diagonal, and those mirrored."""
@@ -235,6 +250,7 @@ HELPERS = {
     "_place": PLACE,
     "_pick": PICK,
     "_return": RETURN,
+    "_blocks": BLOCKS,
     "_gram": GRAM,
     "_window_sums": WINDOW_SUMS,
     "_cast": CAST,

@@ -251,6 +251,12 @@ class Writer:
     def _stack(self, op: ops.Stack, step: Step, *values: Code) -> Code:
         return call("torch.stack", f"[{', '.join(v.text for v in values)}]", *_dim(op.axis))
 
+    def _blocks(self, op: ops.Blocks, step: Step, *values: Code) -> Code:
+        texts = [v.text for v in values]
+        rows = [texts[n : n + op.columns] for n in range(0, len(texts), op.columns)]
+        written = ", ".join(f"[{', '.join(row)}]" for row in rows)
+        return call(self.helper("_blocks"), f"[{written}]", f"axes={op.axes}")
+
     def _einsum(self, op: ops.Einsum, step: Step, a: Code, b: Code) -> Code:
         names: dict[int, str] = {}
         for value, term in zip(op.values, op.terms, strict=True):
@@ -377,6 +383,7 @@ _METHODS: dict[type, Callable[..., Code]] = {
     ops.Add: Writer._add,
     ops.Concat: Writer._concat,
     ops.Stack: Writer._stack,
+    ops.Blocks: Writer._blocks,
     ops.Einsum: Writer._einsum,
     ops.Gram: Writer._gram,
     ops.WindowSums: Writer._window_sums,

@@ -2,17 +2,24 @@
 
 ResNet-18 and ResNet-50, one batch, Monte-Carlo Fisher with one draw, KFAC-expand and KFAC-reduce of
 all convolutions and the linear layer. Times are of `compute_kronecker_factors` on a new operator,
-in turn in one process; the first call and the peak of memory are each of a fresh process, above
-what it had before. "network" is what both do besides: forward, draw, backward.
-Needs `pip install '.[curvlinops]'`; curvlinops 3.0 has one backend, by hooks.
+in turn in one process; the first call is of a fresh process. "network" is a forward pass and a
+backward pass by the same parameters.
+
+The peak is that of a second call in a fresh process, above what it had before, factors included;
+"aside" is the most that one hook takes for the time that it runs, above what was there before and
+what it leaves behind. glibc gives memory back at once there (MALLOC_MMAP_THRESHOLD_), so that
+numbers are of live tensors and not of the allocator's leftovers, which vary by 10 % between runs.
+Needs `pip install '.[curvlinops]'`; curvlinops 3.0 has one backend, by hooks, and none by make_fx.
 """
 
 from __future__ import annotations
 
+import gc
 import json
+import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -97,29 +104,68 @@ def forget_peak() -> None:
     Path("/proc/self/clear_refs").write_text("5")
 
 
-def fresh(name: str, kind: str, contender: str, batch: int, size: int) -> dict[str, float]:
-    """First call and peak above the start, measured in this process."""
-    problem = Problem(name, batch, size)
+def first_call(problem: Problem, kind: str, contender: str) -> dict[str, float]:
+    """The seconds of the first call in this process."""
     if contender != "network":
         problem.operator(contender, kind)  # imports
+    start = perf_counter()
+    problem.run(contender, kind)
+    return {"first": perf_counter() - start}
+
+
+def memory(problem: Problem, kind: str, contender: str) -> dict[str, float]:
+    """Peak of a second call, what hooks take aside, and the factors' bytes."""
+    problem.run(contender, kind)
+    gc.collect()
+    before = resident("VmRSS")
     forget_peak()
-    before, start = resident("VmRSS"), perf_counter()
-    kept = problem.run(contender, kind)
-    first = perf_counter() - start
-    peak = resident("VmHWM") - before
-    del kept
-    return {"first": first, "peak": peak}
+    if contender == "network":
+        problem.run(contender, kind)
+        return {"peak": resident("VmHWM") - before, "aside": 0, "factors": 0}
+    operator = problem.operator(contender, kind)
+    peak, aside = watched(operator)
+    kept = sum(f.numel() * f.element_size() for _, f in factors(operator))
+    return {"peak": peak - before, "aside": aside, "factors": kept}
 
 
-def in_fresh_process(*given: Any) -> dict[str, float]:
-    """`fresh` in a process of its own."""
+HOOKS = ("_hook_accumulate_input_covariance", "_accumulate_gradient_covariance")
+
+
+def watched(operator: Any) -> tuple[int, int]:
+    """Compute factors: the peak of memory, and the most that a hook takes besides what it leaves
+    behind."""
+    peak = aside = 0
+
+    def around(hook: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*given: Any, **named: Any) -> Any:
+            nonlocal peak, aside
+            before, so_far = resident("VmRSS"), resident("VmHWM")
+            forget_peak()
+            made = hook(*given, **named)
+            most = resident("VmHWM")
+            peak, aside = max(peak, so_far, most), max(aside, most - max(before, resident("VmRSS")))
+            return made
+
+        return call
+
+    for name in HOOKS:
+        setattr(operator, name, around(getattr(operator, name)))
+    operator.compute_kronecker_factors()
+    return max(peak, resident("VmHWM")), aside
+
+
+def in_fresh_process(measure: str, name: str, kind: str, contender: str, *sizes: int) -> Any:
+    """`first_call` or `memory` in a process of its own."""
     code = "import sys, json; from benchmarks import kfac_networks as k; import torch; "
-    code += "torch.set_num_threads(int(sys.argv[1])); n, kind, who, b, s = sys.argv[2:]; "
-    code += "print(json.dumps(k.fresh(n, kind, who, int(b), int(s))))"
-    command = [sys.executable, "-c", code, str(torch.get_num_threads()), *map(str, given)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    code += "threads, batch, size = map(int, sys.argv[1:4]); torch.set_num_threads(threads); "
+    code += "measure, name, kind, who = sys.argv[4:]; "
+    code += "print(json.dumps(getattr(k, measure)(k.Problem(name, batch, size), kind, who)))"
+    numbers = map(str, (torch.get_num_threads(), *sizes))
+    command = [sys.executable, "-c", code, *numbers, measure, name, kind, contender]
+    prompt = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
+    around = {**os.environ, **(prompt if measure == "memory" else {})}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=around)
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 # -- the table -------------------------------------------------------------------------------------
@@ -127,7 +173,13 @@ def in_fresh_process(*given: Any) -> dict[str, float]:
 
 def measured(name: str, kind: str, batch: int, size: int, rounds: int) -> dict[str, Any]:
     """All numbers of a network and a kind."""
-    alone = {who: in_fresh_process(name, kind, who, batch, size) for who in CONTENDERS}
+    alone = {
+        who: {
+            **in_fresh_process("first_call", name, kind, who, batch, size),
+            **in_fresh_process("memory", name, kind, who, batch, size),
+        }
+        for who in CONTENDERS
+    }
     problem = Problem(name, batch, size)
     off = error(problem, kind)  # also warms up
     samples: dict[str, list[float]] = {who: [] for who in CONTENDERS}
@@ -138,8 +190,10 @@ def measured(name: str, kind: str, batch: int, size: int, rounds: int) -> dict[s
             samples[who].append(perf_counter() - start)
     return {
         "network": name, "kind": kind, "batch": batch, "size": size, "error": off,
-        "first": {who: alone[who]["first"] for who in CONTENDERS},
-        "peak": {who: alone[who]["peak"] for who in CONTENDERS},
+        **{
+            what: {who: alone[who][what] for who in CONTENDERS}
+            for what in ("first", "peak", "aside", "factors")
+        },
         "seconds": {who: median(samples[who]) for who in CONTENDERS},
         "samples": samples,
     }  # fmt: skip
@@ -149,19 +203,21 @@ def sheet(rows: list[dict[str, Any]], batch: int, size: int) -> Sheet:
     """Both operators side by side."""
     columns = (
         *("network", "KFAC-"), "theirs s", "ours s", "ratio", "first: theirs s", "ours s",
-        "network s", "peak: theirs MiB", "ours MiB", "network MiB", "beyond the network: ratio",
+        "network s", "peak: theirs MiB", "ours MiB", "network MiB", "factors MiB",
+        "aside: theirs MiB", "ours MiB",
     )  # fmt: skip
     lines = []
     for row in rows:
-        t, first, peak = row["seconds"], row["first"], row["peak"]
-        base = peak["network"]
-        beyond = [max(peak[who] - base, 0) for who in ("curvlinops", "ours")]
+        t, first = row["seconds"], row["first"]
+        amounts = [
+            *(row["peak"][who] for who in CONTENDERS), row["factors"]["ours"],
+            row["aside"]["curvlinops"], row["aside"]["ours"],
+        ]  # fmt: skip
         lines.append((
             row["network"], row["kind"], f"{t['curvlinops']:.2f}", f"{t['ours']:.2f}",
             f"{t['curvlinops'] / t['ours']:.2f}", f"{first['curvlinops']:.2f}",
             f"{first['ours']:.2f}", f"{t['network']:.2f}",
-            *(f"{peak[who] / MIB:.0f}" for who in CONTENDERS),
-            f"{beyond[0] / beyond[1]:.2f}" if beyond[1] else "—",
+            *(f"{amount / MIB:.0f}" for amount in amounts),
         ))  # fmt: skip
     worst = max(row["error"] for row in rows)
     return Sheet(
@@ -172,9 +228,20 @@ def sheet(rows: list[dict[str, Any]], batch: int, size: int) -> Sheet:
         notes=(
             f"Largest relative difference of a factor: {worst:.1e}.",
             "Ratios are theirs / ours. Seconds are medians of turns in one process; first calls "
-            "and peaks are of fresh processes.",
+            "are of fresh processes.",
+            "Peaks are of a second call, factors included; aside: the most that one hook takes "
+            "besides what it leaves behind.",
         ),
     )
+
+
+def kept(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows with those that were saved before for other networks and kinds."""
+    file = results.FOLDER / "kfac_networks.json"
+    before = json.loads(file.read_text(encoding="utf-8"))["rows"] if file.exists() else []
+    found = {(row["network"], row["kind"]): row for row in (*before, *rows)}
+    wanted = {(row["batch"], row["size"]) for row in rows}
+    return [row for row in found.values() if (row["batch"], row["size"]) in wanted]
 
 
 def main(
@@ -198,6 +265,8 @@ def main(
             measured(n, k, batch, size, rounds)
             for n, k in progress.track(chosen, description="networks")
         ]
+    if save:
+        rows = kept(rows)
     made = sheet(rows, batch, size)
     console.print(made.rich())
     if save:

@@ -254,6 +254,21 @@ class Stack:
 
 
 @dataclass(frozen=True, slots=True)
+class Blocks:
+    """Values of one shape as a grid, row after row with `columns` values each: two new axes, which
+    become axes `axes` (of rows, of columns) of the result."""
+
+    values: tuple[int, ...]
+    columns: int
+    axes: tuple[int, int]
+
+    @property
+    def inputs(self) -> tuple[int, ...]:
+        """The values of the grid."""
+        return self.values
+
+
+@dataclass(frozen=True, slots=True)
 class Einsum:
     """A contraction. `terms[n]` labels the axes of input n, `out` those of the result.
 
@@ -393,6 +408,7 @@ Operation = (
     | Add
     | Concat
     | Stack
+    | Blocks
     | Einsum
     | Gram
     | WindowSums

@@ -34,6 +34,7 @@ from torch import Tensor, eye, nn, stack, unflatten  # noqa: E402
 from diagrammar.layers import Conv, Linear  # noqa: E402
 from diagrammar.layers.modules import arguments  # noqa: E402
 from diagrammar.layers.shared import parts_of, shared_layer  # noqa: E402
+from diagrammar.networks.anchor import anchored, new_anchor  # noqa: E402
 
 __all__ = [
     "EKFACLinearOperator",
@@ -45,6 +46,8 @@ __all__ = [
 TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 MODULES = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, *TRANSPOSED)
 GROUPS = ("exact", "average_rows")
+BUDGET = "1024GiB"
+"""All programs fit it; with a budget, they let go of each value as soon as nothing reads it."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,7 @@ class Layer:
         transposed = isinstance(module, TRANSPOSED)
         count = 1 if isinstance(module, nn.Linear) else int(module.groups)  # type: ignore[arg-type]
         factors = count if groups == "exact" else 1
-        conv = shared_layer(module, factors)
+        conv = shared_layer(module, factors, memory=BUDGET)
         parts = []
         if factors > 1 or transposed:
             for n in range(factors):
@@ -103,6 +106,7 @@ class _Backend:
 
     _SUPPORTED_MODULES = MODULES
     _by_module = False
+    _anchor: Tensor | None = None
 
     def __init__(
         self, *args: Any, backend: str = "diagrammar", groups: str = "exact", **kwargs: Any
@@ -135,7 +139,7 @@ class _Backend:
 
     def _layer(self, name: str) -> Layer:
         if self._layers is None:
-            made, at = {}, len(self._params)  # type: ignore[attr-defined]
+            made, at = {}, len(self._params)
             for module_name, params in self._modules.items():
                 module = self._model_func.get_submodule(module_name)  # type: ignore[attr-defined]
                 layer = Layer.of(module_name, module, params, self._groups, at)
@@ -160,7 +164,7 @@ class _Backend:
 
     def _joined(self, tensors: list[Tensor]) -> list[Tensor]:
         """What `_split` took apart."""
-        found = tensors[: len(self._params)]  # type: ignore[attr-defined]
+        found = tensors[: len(self._params)]
         for name, params in self._modules.items():
             layer = self._layer(name)
             for parameter, at in params.items() if layer.parts else ():
@@ -234,15 +238,50 @@ class _Backend:
         return part
 
     def _compute_loss_and_backward(self, output: Tensor, y: Tensor) -> None:
-        super()._compute_loss_and_backward(output, y)  # type: ignore[misc]
         if self._fisher_type != "forward-only":  # type: ignore[attr-defined]
+            with self._anchor_shown():
+                super()._compute_loss_and_backward(output, y)  # type: ignore[misc]
             return
+        super()._compute_loss_and_backward(output, y)  # type: ignore[misc]
         store: dict[str, Tensor] = self._gradient_covariances  # type: ignore[attr-defined]
         for name in self._modules:  # identities of a module's outputs: those of its parts instead
             layer, whole = self._layer(name), store.pop(name)
             rows = _outputs(self._model_func, name) // layer.groups  # type: ignore[attr-defined]
             for part in self._names(name):
                 store[part] = eye(rows, dtype=whole.dtype, device=whole.device)
+
+    # -- backward passes ---------------------------------------------------------------------------
+
+    def _register_tensor_hook_on_output_to_accumulate_gradient_covariance(
+        self, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor, module_name: str
+    ) -> Tensor:
+        return self._anchored("gradient_covariance", module, inputs, output, module_name)
+
+    def _register_tensor_hook_on_output_to_accumulate_corrected_eigenvalues(
+        self, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor, module_name: str
+    ) -> Tensor:
+        return self._anchored("corrected_eigenvalues", module, inputs, output, module_name)
+
+    def _anchored(
+        self, what: str, module: nn.Module, inputs: Any, output: Tensor, name: str
+    ) -> Tensor:
+        """The output of a layer with curvlinops' hook, depending on what gradients are asked for
+        by in place of the parameters."""
+        if self._anchor is None:
+            self._anchor = new_anchor(output)
+        output = anchored(output, self._anchor)
+        register = f"_register_tensor_hook_on_output_to_accumulate_{what}"
+        getattr(super(), register)(module, inputs, output, name)
+        return output
+
+    @contextmanager
+    def _anchor_shown(self) -> Iterator[None]:
+        params = self._params  # type: ignore[has-type]
+        self._params = [self._anchor] if self._anchor is not None else params
+        try:
+            yield
+        finally:
+            self._params, self._anchor = params, None
 
     # -- state -------------------------------------------------------------------------------------
 

@@ -11,13 +11,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from diagrammar.layers.shared import parts_of, shared_layer
+from diagrammar.networks.anchor import anchored, new_anchor
+from diagrammar.networks.result import Bases
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from diagrammar.layers.conv import Conv
 
-QUANTITIES = ("kfac_expand", "kfac_reduce", "diag_ggn", "gram")
+QUANTITIES = ("kfac_expand", "kfac_reduce", "ekfac", "diag_ggn", "gram")
 
 
 @dataclass
@@ -51,14 +53,16 @@ class Collector:
         groups: str,
         bias: bool,
         options: Mapping[str, Any],
+        bases: Bases | None = None,
     ) -> None:
-        self.what, self.groups = tuple(what), groups
+        self.what, self.groups, self.bases = tuple(what), groups, bases or {}
         self.sites = [
             Site(name, module, shared_layer(module, **options), bias and module.bias is not None)
             for name, module in modules.items()
         ]
         self.sums: dict[str, dict[str, Tensor]] = {name: {} for name in modules}
         self.batches: dict[str, list[tuple[Tensor, Tensor]]] = {name: [] for name in modules}
+        self.anchor: Tensor | None = None
         self._handles: list[Any] = []
 
     def __enter__(self) -> Collector:
@@ -74,6 +78,7 @@ class Collector:
         for handle in self._handles:
             handle.remove()
         self._handles = []
+        self.anchor = None
         for site in self.sites:
             site.clear()
 
@@ -96,9 +101,13 @@ class Collector:
                 factor = getattr(site.layer, kind)(part, bias=site.bias, groups=self.groups)
                 self._add(site, f"{kind}.A", factor.mul_(len(part)))
 
-    def _goes_out(self, site: Site, inputs: tuple[Any, ...], output: Tensor) -> None:
+    def _goes_out(self, site: Site, inputs: tuple[Any, ...], output: Tensor) -> Tensor:
+        if self.anchor is None:
+            self.anchor = new_anchor(output)
+        output = anchored(output, self.anchor)
         hook: Any = output.register_hook  # which has no types
         hook(lambda grad: self._comes_back(site, grad))
+        return output
 
     def _comes_back(self, site: Site, grad: Tensor) -> None:
         S, x = grad.detach().unsqueeze(0), site.x
@@ -107,6 +116,8 @@ class Collector:
         for kind in self._kronecker():
             factor = getattr(site.layer, f"{kind}_grad")(S, groups=self.groups)
             self._add(site, f"{kind}.B", factor.mul_(len(x)))
+        if "ekfac" in self.what:
+            self._add(site, "ekfac.diagonal", site.layer.ekfac_diag(x, S, *self.bases[site.name]))
         if "diag_ggn" in self.what:
             made = site.layer.diag_ggn(x, S, bias=site.bias)
             parts = made if isinstance(made, tuple) else (made,)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from diagrammar.networks.collect import QUANTITIES, Collector
 from diagrammar.networks.losses import vectors_of
 from diagrammar.networks.result import Curvature
+from diagrammar.networks.sharding import broadcast
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor, nn
@@ -30,6 +30,7 @@ def curvature(
     skip_others: bool = False,
     bias: bool = True,
     groups: str = "exact",
+    basis: Curvature | None = None,
     progress: bool = False,
     group: ProcessGroup | None = None,
     distributed: bool = False,
@@ -37,16 +38,17 @@ def curvature(
 ) -> Curvature:
     """The curvature of a network's convolutions and linear layers, over a loader's batches (x, y).
 
-    `what`: "kfac_expand", "kfac_reduce", "diag_ggn", "gram", or several. `loss` is MSELoss,
-    CrossEntropyLoss or BCEWithLogitsLoss, or a function (f, y) → vectors [n, *f.shape] whose outer
-    products are its Hessian by the output; `vectors` says which of the loss are taken: "exact", one
-    backward pass for each output entry; "mc", `samples` draws of labels; or "empirical". Results
-    are means over examples of the Gauss–Newton matrix of one example's loss, by `layers` (names; by
-    default all). `skip_others` leaves out parameters in modules of other kinds, such as
-    normalisations. `bias` is joint with the weight in factors. `groups` and `options` (`plan`,
-    `memory`, `accumulate`) are those of `dg.layers.Conv`. With `distributed` (or a process `group`)
-    each process has a part of the data, and the result is that of all. "gram" keeps inputs and
-    vectors of all examples until the end.
+    `what`: "kfac_expand", "kfac_reduce", "ekfac", "diag_ggn", "gram", or several; "ekfac" needs
+    `basis`, an earlier result with Kronecker factors, whose eigenvectors it takes. `loss` is
+    MSELoss, CrossEntropyLoss or BCEWithLogitsLoss, or a function (f, y) → vectors [n, *f.shape]
+    whose outer products are its Hessian by the output; `vectors` says which of the loss are taken:
+    "exact", one backward pass for each output entry; "mc", `samples` draws of labels; or
+    "empirical". Results are means over examples of the Gauss–Newton matrix of one example's loss,
+    by `layers` (names; by default all). `skip_others` leaves out parameters in modules of other
+    kinds, such as normalisations. `bias` is joint with the weight in factors. `groups` and
+    `options` (`plan`, `memory`, `accumulate`) are those of `dg.layers.Conv`. With `distributed` (or
+    a process `group`) each process has a part of the data, and the result is that of all. "gram"
+    keeps inputs and vectors of all examples until the end.
 
     Neither parameters nor their `.grad` change. Raises ValueError for a network in training mode
     whose examples are not independent, TypeError for layers that there are no operations for,
@@ -59,16 +61,19 @@ def curvature(
     _check_independent(model)
     roots = vectors_of(loss, vectors, samples, generator)
     examples = 0
-    collector = Collector(modules, wanted, groups, bias, options)
-    with enable_grad(), _trainable(modules) as params, collector:
+    bases = _bases(basis, wanted, modules, bias, groups)
+    if bases and (distributed or group is not None):
+        bases = broadcast(bases, group)
+    collector = Collector(modules, wanted, groups, bias, options, bases)
+    with enable_grad(), collector:
         for x, y in _batches(data, progress):
-            examples += _one_batch(model, x, y, roots, params, collector)
+            examples += _one_batch(model, x, y, roots, collector)
     about = {
         "what": list(wanted), "layers": list(modules), "vectors": vectors, "samples": samples,
         "bias": bias, "groups": groups,
     }  # fmt: skip
     sums = {name: values for name, values in collector.sums.items() if values}
-    made = Curvature(sums, examples, about, collector.grams() if examples else {})
+    made = Curvature(sums, examples, about, collector.grams() if examples else {}, bases)
     return made.all_reduced(group) if distributed or group is not None else made
 
 
@@ -80,12 +85,33 @@ def _wanted(what: str | Sequence[str]) -> tuple[str, ...]:
     return wanted
 
 
+def _bases(
+    basis: Curvature | None, wanted: Sequence[str], names: Iterable[str], bias: bool, groups: str
+) -> dict[str, tuple[Tensor, Tensor]]:
+    """The eigenvectors of the layers' factors, where EKFAC is wanted."""
+    if "ekfac" not in wanted:
+        if basis is not None:
+            raise ValueError("basis is for ekfac, which is not asked for")
+        return {}
+    if basis is None:
+        raise ValueError(
+            "ekfac needs basis=, the Kronecker factors of the data: "
+            'basis=dg.curvature(model, data, loss, "kfac_expand")'
+        )
+    if groups != "exact":
+        raise ValueError(f"groups={groups!r} has no ekfac: gradients of a group are not averages")
+    for name, here in (("bias", bias), ("groups", groups)):
+        there = basis.options.get(name)
+        if there != here:
+            raise ValueError(f"{name} is {there!r} in the basis and {here!r} here")
+    return {name: basis.eigenvectors(name) for name in names}
+
+
 def _one_batch(
     model: nn.Module,
     x: Any,
     y: Any,
     roots: Callable[[Tensor, Tensor], Iterator[Tensor]],
-    params: Sequence[Tensor],
     collector: Collector,
 ) -> int:
     """Run one batch, and say how many examples it had."""
@@ -101,7 +127,8 @@ def _one_batch(
             raise ValueError(f"a vector of shape {tuple(v.shape)} for outputs {tuple(f.shape)}")
         following = next(waiting, None)
         last = following is None
-        autograd.grad(f, params, v, retain_graph=not last, allow_unused=True)
+        if collector.anchor is not None and f.requires_grad:
+            autograd.grad(f, collector.anchor, v, retain_graph=not last)
         v, count = following, count + 1
     collector.finish_batch(count)
     return len(f)
@@ -185,17 +212,3 @@ def _check_independent(model: nn.Module) -> None:
                 f"{name!r} normalises over the batch in training mode, so that examples depend on "
                 "each other: call model.eval()"
             )
-
-
-@contextmanager
-def _trainable(modules: dict[str, nn.Module]) -> Iterator[Sequence[Tensor]]:
-    """The layers' parameters, which all take part in the backward pass in this context."""
-    params = [p for m in modules.values() for p in m.parameters()]
-    frozen = [p for p in params if not p.requires_grad]
-    try:
-        for p in frozen:
-            p.requires_grad_(True)
-        yield params
-    finally:
-        for p in frozen:
-            p.requires_grad_(False)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from torch.distributed import ProcessGroup
 
 GRAM = "gram"
+BASIS = "basis."
+Bases = Mapping[str, "tuple[Tensor, Tensor]"]
 
 
 @dataclass(frozen=True)
@@ -24,14 +26,16 @@ class Curvature:
     """Curvature of a network, layer by layer, from `examples` examples.
 
     `sums[layer][quantity]` is a sum over examples: "kfac_expand.A" and ".B", "kfac_reduce.A" and
-    ".B", "diag_ggn.weight" and ".bias"; `options` are those it was made with. Gram matrices are no
-    sums; they stand in `grams` and cannot be merged.
+    ".B", "ekfac.diagonal", "diag_ggn.weight" and ".bias"; `options` are those it was made with.
+    Gram matrices are no sums; they stand in `grams` and cannot be merged. `bases` has the
+    eigenvectors that EKFAC's diagonal refers to.
     """
 
     sums: Mapping[str, Mapping[str, Tensor]]
     examples: int
     options: Mapping[str, Any]
     grams: Mapping[str, Tensor]
+    bases: Bases = field(default_factory=dict)
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -54,6 +58,26 @@ class Curvature:
         """The Kronecker factors A [g, d, d] and B [g, c_out/g, c_out/g]: A ⊗ B approximates the
         mean over examples of the Gauss–Newton matrix of one example's loss."""
         return self._mean(layer, f"{kind}.A"), self._mean(layer, f"{kind}.B")
+
+    def eigenvectors(self, layer: str) -> tuple[Tensor, Tensor]:
+        """Those of the Kronecker factors A and B as columns, [g, d, d] and [g, c_out/g, c_out/g],
+        of KFAC-expand where that was computed, else of KFAC-reduce. Raises ValueError where
+        neither was."""
+        from torch.linalg import eigh
+
+        kinds = [k for k in ("kfac_expand", "kfac_reduce") if k in self.options.get("what", ())]
+        if not kinds:
+            raise ValueError("there are no Kronecker factors in the basis")
+        if layer not in self.layers:
+            raise ValueError(f"layer {layer!r} is not in the basis")
+        A, B = self.factors(layer, kinds[0])
+        return eigh(A).eigenvectors, eigh(B).eigenvectors
+
+    def ekfac(self, layer: str) -> tuple[Tensor, Tensor, Tensor]:
+        """EKFAC's diagonal Λ [g, c_out/g, d] and the eigenvectors Q_A [g, d, d] and Q_B [g,
+        c_out/g, c_out/g]: (Q_B ⊗ Q_A) Λ (Q_B ⊗ Q_A)ᵀ approximates the mean over examples of the
+        Gauss–Newton matrix of one example's loss, and of all diagonals Λ is the nearest."""
+        return self._mean(layer, "ekfac.diagonal"), *self.bases[layer]
 
     def diagonal(self, layer: str) -> tuple[Tensor, Tensor | None]:
         """The Gauss–Newton diagonal's mean over examples, as weight and bias (None without)."""
@@ -78,11 +102,13 @@ class Curvature:
         problem = difference(self.header(), other.header())
         if problem:
             raise ValueError(f"these cannot be added: {problem}")
+        if not _same(self.bases, other.bases):
+            raise ValueError("these cannot be added: their bases differ")
         sums = {
             layer: {q: value + other.sums[layer][q] for q, value in quantities.items()}
             for layer, quantities in self.sums.items()
         }
-        return Curvature(sums, self.examples + other.examples, self.options, {})
+        return Curvature(sums, self.examples + other.examples, self.options, {}, self.bases)
 
     def header(self) -> dict[str, Any]:
         """What must agree for two results to be added."""
@@ -121,6 +147,8 @@ class Curvature:
         for layer, quantities in self.sums.items():
             yield from ((f"{layer}/{q}", value) for q, value in quantities.items())
         yield from ((f"{layer}/{GRAM}", value) for layer, value in self.grams.items())
+        for layer, basis in self.bases.items():
+            yield from zip((f"{layer}/{BASIS}A", f"{layer}/{BASIS}B"), basis, strict=True)
 
     @staticmethod
     def load(path: str | Path, device: str = "cpu") -> Curvature:
@@ -130,6 +158,7 @@ class Curvature:
         _safetensors()
         sums: dict[str, dict[str, Tensor]] = {}
         grams: dict[str, Tensor] = {}
+        bases: dict[str, dict[str, Tensor]] = {}
         with safe_open(str(path), framework="pt", device=device) as file:
             text = (file.metadata() or {}).get("diagrammar")
             if text is None:
@@ -138,12 +167,23 @@ class Curvature:
                 layer, _, quantity = name.rpartition("/")
                 if quantity == GRAM:
                     grams[layer] = file.get_tensor(name)
+                elif quantity.startswith(BASIS):
+                    bases.setdefault(layer, {})[quantity] = file.get_tensor(name)
                 else:
                     sums.setdefault(layer, {})[quantity] = file.get_tensor(name)
         about = json.loads(text)
         order = about["options"].get("layers", [])
         sums = {layer: sums[layer] for layer in order if layer in sums}
-        return Curvature(sums, about["examples"], about["options"], grams)
+        pairs = {n: (both[f"{BASIS}A"], both[f"{BASIS}B"]) for n, both in bases.items()}
+        return Curvature(sums, about["examples"], about["options"], grams, pairs)
+
+
+def _same(first: Bases, second: Bases) -> bool:
+    """Whether two results refer to the same eigenvectors."""
+    if first.keys() != second.keys():
+        return False
+    pairs = (zip(first[name], second[name], strict=True) for name in first)
+    return all(a.shape == b.shape and bool((a == b).all()) for pair in pairs for a, b in pair)
 
 
 def _safetensors() -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from diagrammar.networks.result import Curvature, difference
+from diagrammar.networks.result import Bases, Curvature, difference
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -45,7 +45,21 @@ def all_reduced(part: Curvature, group: ProcessGroup | None) -> Curvature:
     if int(done) != size:
         raise RuntimeError(f"{int(done)} of {size} processes have the sums")
     examples = sum(header["examples"] for header in gathered)
-    return Curvature(sums, examples, header["options"], {})
+    return Curvature(sums, examples, header["options"], {}, part.bases)
+
+
+def broadcast(bases: Bases, group: ProcessGroup | None) -> dict[str, tuple[Tensor, Tensor]]:
+    """The first process' eigenvectors for all, as those of equal factors can still differ."""
+    from torch import distributed
+
+    if not distributed.is_initialized():
+        raise RuntimeError("torch.distributed is not initialised: init_process_group first")
+    first = 0 if group is None else distributed.get_global_rank(group, 0)
+    sent = {name: tuple(q.contiguous() for q in pair) for name, pair in bases.items()}
+    for pair in sent.values():
+        for q in pair:
+            distributed.broadcast(q, first, group=group)
+    return {name: (a, b) for name, (a, b) in sent.items()}
 
 
 def _agreed(headers: list[Any]) -> dict[str, Any]:

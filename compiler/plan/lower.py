@@ -61,6 +61,9 @@ class Lowering:
         if isinstance(tree, Correlated):
             with self.about(tree.relations):
                 return self.writer.permute(correlated(self, tree, factor), order)
+        if isinstance(tree, Paired):
+            with self.about(_positions(tree)):
+                return self.writer.permute(paired(self, tree, factor), order)
         if isinstance(tree, Join):
             left, right = ready(self, tree)
             left, right, factor = scaled_early(self, left, right, order, factor)
@@ -110,7 +113,7 @@ class Lowering:
             case Native():
                 return native_call(self, tree)
             case Paired():
-                return paired(self, tree)
+                return paired(self, tree, 1)
             case Correlated():
                 return correlated(self, tree, 1)
         return self.writer.sum(made, self.needed(tree))

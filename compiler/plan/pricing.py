@@ -61,7 +61,7 @@ def _seconds(step: ops.Step, at: int, places: Sequence[Placed], machine: Machine
     if not places[at].copied:
         return machine.view()
     read = sum(int(product(places[v].shape)) for v in op.inputs)
-    if isinstance(op, ops.Stack):
+    if isinstance(op, ops.Stack | ops.Blocks):
         read = written
     if isinstance(op, ops.Fold):
         read *= 2  # each entry of the kernel is added to what is there

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from diagrammar.plan.lower import Lowering
 
 
-def paired(lowering: Lowering, tree: Paired) -> Value:
-    """One product for each distance of rows and each stretch of rows; windows are their sums.
+def paired(lowering: Lowering, tree: Paired, factor: Dim) -> Value:
+    """One product for each distance of rows and each stretch of rows; windows are their sums, times
+    a factor.
 
     Σ_o Π[i,o,k]·Π[i′,o,k′] says which rows meet: those D·(k′ − k) apart in the column of k.
     """
@@ -36,13 +37,12 @@ def paired(lowering: Lowering, tree: Paired) -> Value:
             made.setdefault((block.distance, s), rows.product(block.distance, s))
             for s in block.segments
         ]
-        value = rows.total(total)
+        value = lowering.writer.scale(rows.total(total), factor)
         found[block.k, block.k2] = value
         if rows.alike and block.k != block.k2:
             found[block.k2, block.k] = rows.mirrored(value)
     size = int(form.K)
-    stacked = [rows.stacked([found[k, k2] for k2 in range(size)], form.k2) for k in range(size)]
-    return rows.stacked(stacked, form.k)
+    return rows.grid([[found[k, k2] for k2 in range(size)] for k in range(size)], form.k, form.k2)
 
 
 class _Rows:
@@ -135,10 +135,24 @@ class _Rows:
         moved = self.writer.permute(value, [*self.batch, *second, *first])
         return Value(moved.step, value.wires)
 
-    def stacked(self, values: Sequence[Value], wire: str) -> Value:
-        """Blocks side by side along a wire, which stands where the result wants it."""
-        have, open_ = values[0].wires, self.lowering.open
+    def grid(self, values: Sequence[Sequence[Value]], k: str, k2: str) -> Value:
+        """Blocks side by side along two wires, which stand where the result wants them."""
+        every = [v.step for row in values for v in row]
+        if any(isinstance(self.writer.steps[n].operation, ops.Indicator) for n in every):
+            rows = [self._stacked(row, k2) for row in values]
+            return self._stacked(rows, k)
+        wires = self._with(self._with(values[0][0].wires, k2), k)
+        axes = wires.index(k), wires.index(k2)
+        return self.writer.value(ops.Blocks(tuple(every), len(values[0]), axes), wires)
+
+    def _stacked(self, values: Sequence[Value], wire: str) -> Value:
+        wires = self._with(values[0].wires, wire)
+        operation = ops.Stack(tuple(v.step for v in values), wires.index(wire))
+        return self.writer.value(operation, wires)
+
+    def _with(self, have: tuple[str, ...], wire: str) -> tuple[str, ...]:
+        """Wires with one more, after the last that stands before it in the result."""
+        open_ = self.lowering.open
         before = [n for n, w in enumerate(have) if w in open_ and wire in open_]
         at = 1 + max((n for n in before if open_.index(have[n]) < open_.index(wire)), default=-1)
-        wires = (*have[:at], wire, *have[at:])
-        return self.writer.value(ops.Stack(tuple(v.step for v in values), at), wires)
+        return (*have[:at], wire, *have[at:])

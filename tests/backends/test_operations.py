@@ -447,6 +447,21 @@ def stack(draw: Draw, b: Builder) -> int:
     return b.put(ops.Stack(values, axis), shape)
 
 
+@case
+def blocks(draw: Draw, b: Builder) -> int:
+    """Grids of any size, some values twice, the axes anywhere."""
+    x = operand(draw, b)
+    y = b.permute(b.permute(x, 2, 1, 0), 2, 1, 0)
+    rows, columns = draw.number(1, 3), draw.number(1, 3)
+    values = tuple((x, y)[draw.number(0, 1)] for _ in range(rows * columns))
+    first = draw.number(0, 4)
+    second = (first + draw.number(1, 4)) % 5
+    shape = list(b.shape(x))
+    for axis, size in sorted(((first, rows), (second, columns))):
+        shape.insert(axis, size)
+    return b.put(ops.Blocks(values, columns, (first, second)), shape)
+
+
 def shaped(program: Program, values: dict[str, int]) -> dict[str, tuple[int, ...]]:
     return {p.name: tuple(integer(n, values) for n in p.shape) for p in program.parameters}
 

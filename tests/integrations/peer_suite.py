@@ -1,6 +1,6 @@
 """curvlinops' own tests of KFAC, EKFAC and the inverse, with our operators in their place.
 
-    python -m tests.integrations.peer_suite [--sdist FOLDER] [PYTEST ARGUMENTS…]
+    python -m tests.integrations.peer_suite [--sdist FOLDER] [--file FILE] [PYTEST ARGUMENTS…]
 
 Fetches the source distribution of the installed version by pip, unpacks it into a temporary folder,
 and runs its tests there while `curvlinops.integrations.replaced` holds. Needs
@@ -22,33 +22,15 @@ NAME = "curvlinops-for-pytorch"
 FILES = ("test/test_kfac.py", "test/test_ekfac.py", "test/test_inverse.py")
 
 
-class Plugin:
-    """What pytest is given: the operators are replaced before their tests are imported."""
+def counted(cls: type, made: set[str]) -> None:
+    """Add the operator's name to `made` whenever it computes factors."""
+    compute = cls.compute_kronecker_factors  # type: ignore[attr-defined]
 
-    def __init__(self) -> None:
-        self.made: set[str] = set()
+    def computing(self: object) -> None:
+        made.add(cls.__name__)
+        compute(self)
 
-    def pytest_configure(self, config: object) -> None:
-        """Replace the operators, and count what is made of them."""
-        from diagrammar.integrations import curvlinops as ours
-
-        self._context = ours.replaced()
-        self._context.__enter__()
-        for cls in (ours.KFACLinearOperator, ours.EKFACLinearOperator):
-            self._count(cls)
-
-    def _count(self, cls: type) -> None:
-        plugin, compute = self, cls.compute_kronecker_factors  # type: ignore[attr-defined]
-
-        def counted(self: object) -> None:
-            plugin.made.add(cls.__name__)
-            compute(self)
-
-        cls.compute_kronecker_factors = counted  # type: ignore[attr-defined]
-
-    def pytest_unconfigure(self) -> None:
-        """Give the operators back."""
-        self._context.__exit__(None, None, None)
+    cls.compute_kronecker_factors = computing  # type: ignore[attr-defined]
 
 
 def fetched(folder: Path) -> Path:
@@ -62,29 +44,35 @@ def fetched(folder: Path) -> Path:
     return next(path.parent.parent for path in folder.glob("*/test/test_kfac.py"))
 
 
-def run(root: Path, arguments: list[str]) -> int:
+def run(root: Path, arguments: list[str], files: list[str] | None = None) -> int:
     """Their tests in `root`; 0 where all pass, and where our operators computed factors in them."""
     import pytest
+
+    from diagrammar.integrations import curvlinops as ours
 
     os.chdir(root)
     sys.path.insert(0, str(root))
     if (root / "curvlinops").exists():  # the installed one, not the unpacked
         (root / "curvlinops").rename(root / "not_imported")
-    plugin = Plugin()
+    made: set[str] = set()
+    for cls in (ours.KFACLinearOperator, ours.EKFACLinearOperator):
+        counted(cls, made)
     options = ["-q", "-p", "no:cacheprovider", "-c", os.devnull, f"--rootdir={root}"]
-    code = int(pytest.main([*options, *FILES, *arguments], plugins=[plugin]))
-    print(f"our operators that computed factors: {', '.join(sorted(plugin.made)) or 'none'}")
-    return code or int(len(plugin.made) < 2)
+    with ours.replaced():  # before their conftest is imported, which imports the operators
+        code = int(pytest.main([*options, *(files or FILES), *arguments]))
+    print(f"our operators that computed factors: {', '.join(sorted(made)) or 'none'}")
+    return code or int(not made)
 
 
 def main() -> None:
     """Parse the command line, fetch, run."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sdist", type=Path, help="an unpacked source distribution")
+    parser.add_argument("--file", action="append", help=f"one of theirs; by default {FILES}")
     options, rest = parser.parse_known_args()
     with tempfile.TemporaryDirectory() as folder:
         root = options.sdist or fetched(Path(folder))
-        sys.exit(run(root.resolve(), rest))
+        sys.exit(run(root.resolve(), rest, options.file))
 
 
 if __name__ == "__main__":

@@ -207,6 +207,24 @@ def test_names_are_replaced_within_the_context_only():
     assert curvlinops.kfac.KFACLinearOperator is theirs
 
 
+@pytest.mark.parametrize("kind", ["KFAC", "EKFAC"])
+def test_no_gradients_by_parameters_are_computed(kind: str):
+    model, loss, params, data = problem("plain", "reduce")
+    seen: list[Tensor] = []
+    for p in params:
+        p.register_hook(seen.append)
+    operator = getattr(ours, f"{kind}LinearOperator")(
+        model, loss, params, data, check_deterministic=False
+    )
+    operator.trace  # noqa: B018  # which computes everything
+    assert not seen
+    assert operator._params is not operator._anchor
+    theirs = getattr(curvlinops, f"{kind}LinearOperator")(
+        model, loss, params, data, check_deterministic=False
+    )
+    assert torch.allclose(operator.trace, theirs.trace, rtol=1e-10)
+
+
 def test_errors():
     given = problem("plain", "expand")
     with pytest.raises(ValueError, match=r"^backend must be 'diagrammar', not 'hooks'; "):

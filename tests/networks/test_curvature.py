@@ -182,6 +182,62 @@ def test_own_vectors_and_nothing_is_left_behind():
     assert all(not m._forward_hooks and not m._forward_pre_hooks for m in model.modules())
 
 
+def test_no_gradients_by_parameters_are_computed():
+    model, seen = network(), []
+    for p in model.parameters():
+        p.register_hook(seen.append)
+    made = dg.curvature(model, batches(), LOSSES["squared"])
+    assert not seen
+    for p in model.parameters():
+        p.requires_grad_(False)
+    frozen = dg.curvature(model, batches(), LOSSES["squared"])
+    for layer in made.layers:
+        for a, b in zip(made.factors(layer), frozen.factors(layer), strict=True):
+            assert torch.equal(a, b)
+
+
+class Branches(nn.Module):
+    """Layers side by side, outputs that are views and are overwritten, two dtypes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.two = nn.Linear(2, 3), nn.Linear(2, 3)
+        self.last = nn.Linear(3, 2, dtype=torch.float64)
+
+    def forward(self, x: Tensor) -> Tensor:
+        one = self.one(x.unflatten(1, (-1, 2)))  # with positions
+        two = self.two(x[:, :2]).relu_()
+        return self.last((one.relu_().sum(1) * two).double())
+
+
+def test_layers_side_by_side():
+    model, x = Branches(), torch.randn(4, 6)
+    made = dg.curvature(model, (x, torch.zeros(4, 2)), nn.MSELoss(reduction="sum"))
+    outputs: list[Tensor] = []
+    handle = model.two.register_forward_hook(lambda m, i, out: outputs.append(out.clone()))
+    y = model(x)
+    handle.remove()
+    one = model.one(x.unflatten(1, (-1, 2))).relu().sum(1)
+    expected = torch.zeros(3, 3)
+    for c in range(2):  # y = W (one · relu(two)) + b
+        grad = one * (outputs[0] > 0) * model.last.weight[c].float()
+        expected += 2 * grad.T @ grad / len(y)
+    assert torch.allclose(made.factors("two")[1][0], expected, rtol=1e-5)
+
+
+def test_a_layer_that_the_output_does_not_depend_on():
+    class Idle(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.one, self.two = nn.Linear(2, 2), nn.Linear(2, 2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.one(x) + self.two(x).detach()
+
+    with pytest.raises(RuntimeError, match=r"0 of 2 gradients came back to layer 'two'"):
+        dg.curvature(Idle(), (torch.randn(3, 2), torch.zeros(3, 2)), nn.MSELoss())
+
+
 class TestResult:
     def test_it_is_saved_and_loaded(self, tmp_path: Path):
         pytest.importorskip("safetensors")

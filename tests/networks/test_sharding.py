@@ -12,7 +12,7 @@ import torch
 from torch import distributed, nn
 
 import diagrammar as dg
-from tests.networks.worker import WHAT, data, network
+from tests.networks.worker import WHAT, basis, data, network
 
 ROOT = Path(__file__).parents[2]
 
@@ -52,6 +52,17 @@ def test_they_give_the_numbers_of_one(size: int, mode: str, tmp_path: Path, whol
             for name, value in quantities.items():
                 error = (sums[layer][name] - value).norm() / value.norm()
                 assert error < 1e-6, f"{layer}, {name}: {error}"
+
+
+def test_ekfac_refers_to_the_first_process_basis(tmp_path: Path):
+    whole = dg.curvature(network(), data(), nn.CrossEntropyLoss(), "ekfac", basis=basis(0))
+    for status, errors in run(2, tmp_path, "ekfac"):
+        assert status == 0, errors
+    for rank in range(2):
+        _, sums = torch.load(tmp_path / f"result{rank}.pt")
+        for layer, quantities in whole.sums.items():
+            value = quantities["ekfac.diagonal"]
+            assert (sums[layer]["ekfac.diagonal"] - value).norm() < 1e-6 * value.norm()
 
 
 @pytest.mark.parametrize("mode", ["killed", "late"])

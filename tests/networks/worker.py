@@ -45,6 +45,15 @@ def part(rank: int, size: int, mode: str) -> Iterator[tuple[Tensor, Tensor]]:
         yield batch
 
 
+def basis(rank: int) -> dg.Curvature:
+    """Factors of all data; from the second process on negated, so that their eigenvectors come in
+    another order."""
+    made = dg.curvature(network(), data(), nn.CrossEntropyLoss())
+    sign = -1 if rank else 1
+    sums = {name: {q: sign * v for q, v in values.items()} for name, values in made.sums.items()}
+    return dg.Curvature(sums, made.examples, made.options, {})
+
+
 def main() -> None:
     """Compute a part, all-reduce, write the result of all."""
     rank, size, folder, mode = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], sys.argv[4]
@@ -58,6 +67,11 @@ def main() -> None:
         if rank == 1:
             os.kill(os.getpid(), signal.SIGKILL)
         made = made.all_reduced()
+    elif mode == "ekfac":
+        made = dg.curvature(
+            network(), part(rank, size, mode), nn.CrossEntropyLoss(), "ekfac",
+            basis=basis(rank), distributed=True,
+        )  # fmt: skip
     else:
         what: str | tuple[str, ...] = "diag_ggn" if mode == "differ" and rank == 1 else WHAT
         what = "gram" if mode == "gram" else what
