@@ -29,10 +29,11 @@ def diagram_text(diagram: Diagram) -> str:
 @dataclass(frozen=True)
 class _Writer:
     """Writes scalars of one diagram; `known` has the wires whose size is a formula, by that
-    formula."""
+    formula, and `same` formulas by those that equal them."""
 
     parameters: frozenset[str]
     known: Mapping[Any, str] = field(default_factory=dict)
+    same: Mapping[Any, Any] = field(default_factory=dict)
 
     def scalar(self, value: Any) -> syntax.Scalar:
         """A scalar as a syntax tree."""
@@ -128,9 +129,11 @@ class _Writer:
         form = conv_form(relation, sizes)
         if form is None or form.k is None or relation.wires != (form.i, form.o, form.k):
             return None
+        if not nonnegative(expand(form.P)):
+            return None  # which conv(…) would refuse, or require
         reach = form.I + 2 * form.P - form.D * (form.K - 1) - 1
         formula = floor_div(expand(reach), form.S) + 1
-        if expand(formula - form.O) != 0:  # as it will be read back, not merely of equal value
+        if expand(self.same.get(formula, formula) - form.O) != 0:  # as it will be read back
             return None  # another padding on the right, or sizes that a rewrite has cut
         options = (("stride", form.S, 1), ("padding", form.P, 0), ("dilation", form.D, 1))
         written = tuple(
@@ -173,7 +176,8 @@ def axes_syntax(axes: Axes) -> tuple[syntax.Axis, ...]:
 
 def diagram_file(diagram: Diagram) -> syntax.File:
     """The diagram as a whole file."""
-    writer = _Writer(frozenset(diagram.parameters))
+    same = {e.right: e.left for e in diagram.equalities}
+    writer = _Writer(frozenset(diagram.parameters), same=same)
     patterns = _Patterns(diagram, writer)
     formulas = {
         s: base(w)
@@ -219,7 +223,7 @@ def _sizes(diagram: Diagram, writer: _Writer, formulas: set[str]) -> list[syntax
     definite = tuple(
         syntax.Assignment(name, writer.scalar(extent), definite=True)
         for name, extent in ((n, extents[n]) for n in order)
-        if str(extent) != name and name not in formulas
+        if str(extent) != name and (name not in formulas or getattr(extent, "is_Symbol", False))
     )
     given = tuple(
         syntax.Assignment(name, writer.scalar(value))

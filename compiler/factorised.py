@@ -30,16 +30,17 @@ def conv2d(
     form: str,
     x: Tensor,
     *factors: Tensor,
-    stride: int = 1,
-    padding: int = 0,
-    dilation: int = 1,
+    stride: int | tuple[int, int] = 1,
+    padding: int | str | tuple[Any, Any] = 0,
+    dilation: int | tuple[int, int] = 1,
     **options: Any,
 ) -> Tensor:
     """The convolution of x [b, ci, i1, i2] with a kernel in factors: [b, co, o1, o2].
 
     form: "cp", "tucker", "tt" or "tr"; the factors in the order and with the axes of `FORMS`.
-    Options are those of `compile`, such as `plan="measure"` or `memory="1GiB"`. Raises DiagramError
-    for an unknown form and for factors that do not fit. As `torch.nn.functional.conv2d` with
+    A tuple has a value for each dimension; a padding is a number, a pair (left, right), "same" or
+    "valid". Options are those of `compile`, such as `plan="measure"` or `memory="1GiB"`. Raises
+    DiagramError for an unknown form and for factors that do not fit. As `torch.nn.functional.conv2d` with
     `kernel(form, *factors)`, up to rounding.
     """
     values = {"s": stride, "p": padding, "d": dilation, **options}

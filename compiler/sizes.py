@@ -7,15 +7,16 @@ which size clashes with which, or which cannot be known.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import sympy
 
 from diagrammar.diagram import Diagram, Equality
 from diagrammar.grammar.errors import Problem
 from diagrammar.names import suffixed
-from diagrammar.scalar import Dim, equal, expand, plain, size, substitute, text
+from diagrammar.scalar import Dim, FloorDiv, equal, expand, plain, size, substitute, text
 
 
 def base(wire: str) -> str:
@@ -104,15 +105,37 @@ def _same(left: Dim, right: Dim) -> tuple[sympy.Symbol, sympy.Symbol] | None:
     return None
 
 
-def _without_hidden(diagram: Diagram) -> Diagram:
+def independent(equalities: Sequence[Equality]) -> tuple[Equality, ...]:
+    """The equalities without those that follow from one before by putting one quotient for
+    another: a//3 = b//3 makes k·(a//3) = k·(b//3) plain."""
+    found: list[Equality] = []
+    quotients: dict[Any, Any] = {}
+    for equality in sorted(equalities, key=lambda e: len(f"{e.left}{e.right}")):
+        difference = sympy.expand(equality.left - equality.right).xreplace(quotients)
+        difference = sympy.expand(difference)
+        if difference == 0:
+            continue
+        found.append(equality)
+        for quotient in sorted(difference.atoms(FloorDiv), key=str, reverse=True):
+            factor = difference.coeff(quotient)
+            if factor in (1, -1):
+                quotients[quotient] = sympy.expand(quotient - difference / factor)
+                break
+    return tuple(e for e in equalities if e in found)
+
+
+def _without_hidden(diagram: Diagram, stated: Container[str]) -> Diagram:
     """Sizes whose formula speaks of wires that are gone (the input of a convolution, say) made
-    plain."""
+    plain, but those that the file itself states."""
     declared = ((w, s) for o in diagram.operands for w, s in o.sizes.items())
     extents = [*diagram.sizes.items(), *declared]
     plain_ones = {s for _, s in extents if isinstance(s, sympy.Symbol)}
     formulas: dict[sympy.Expr, Dim] = {}
     for wire, extent in extents:
         if isinstance(extent, int) or extent.is_Symbol or extent in formulas:
+            continue
+        if base(wire) in stated:
+            plain_ones |= extent.free_symbols
             continue
         symbols = {s for s in extent.free_symbols if str(s) not in diagram.parameters}
         if symbols and not symbols <= plain_ones:
@@ -122,19 +145,23 @@ def _without_hidden(diagram: Diagram) -> Diagram:
     return replace(diagram.substitute(formulas), defaults=diagram.defaults)
 
 
-def own_symbols(diagram: Diagram) -> Diagram:
+def own_symbols(diagram: Diagram, stated: Mapping[str, str] | None = None) -> Diagram:
     """The diagram with size symbols called after the first wire that has them, so that equal
     texts are equal diagrams. A formula of sizes that the diagram no longer has becomes a symbol
-    itself."""
-    diagram = _without_hidden(diagram)
+    itself, unless it is `stated` for its wire, `size o := …`; such a wire gives no name, but that
+    of the wire whose size it has: `stated` has that by its name, or "" where it is a formula."""
+    stated = stated or {}
+    diagram = _without_hidden(diagram, stated)
     renaming: dict[sympy.Symbol, Dim] = {}
     taken: set[str] = set()
     declared = [(w, s) for o in diagram.operands for w, s in o.sizes.items()]
     wires = [(w, diagram.sizes[w]) for w in diagram.open]
     inner = [(w, t.sizes[w]) for t in diagram.terms for x in t.tensors for w in x.wires]
     for wire, extent in [*wires, *inner, *declared]:
-        name = base(wire)
-        if isinstance(extent, sympy.Symbol) and extent not in renaming and name not in taken:
+        name = stated.get(base(wire), base(wire))
+        if not name or name in taken:
+            continue
+        if isinstance(extent, sympy.Symbol) and extent not in renaming:
             renaming[extent] = size(name)
             taken.add(name)
     for _, extent in [*wires, *inner, *declared]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -44,17 +46,17 @@ def einsum(form: str, parts: list[torch.Tensor]) -> torch.Tensor:
         {n: st.integers(1, 5) for n in ("b", "co", "ci", "r", "q", "t", "u")}
     ),
     kernel=st.tuples(st.integers(1, 3), st.integers(1, 3)),
-    stride=st.integers(1, 3),
-    padding=st.integers(0, 2),
-    dilation=st.integers(1, 2),
+    stride=st.integers(1, 3) | st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    padding=st.integers(0, 2) | st.tuples(st.integers(0, 2), st.integers(0, 2)),
+    dilation=st.integers(1, 2) | st.tuples(st.integers(1, 2), st.integers(1, 2)),
 )
 def test_it_is_the_convolution_with_the_rebuilt_kernel(
     form: str,
     sizes: dict[str, int],
     kernel: tuple[int, int],
-    stride: int,
-    padding: int,
-    dilation: int,
+    stride: int | tuple[int, int],
+    padding: int | tuple[int, int],
+    dilation: int | tuple[int, int],
 ) -> None:
     sizes = {**sizes, "k1": kernel[0], "k2": kernel[1]}
     parts = factors(form, sizes)
@@ -64,6 +66,20 @@ def test_it_is_the_convolution_with_the_rebuilt_kernel(
     expected = torch.nn.functional.conv2d(x, einsum(form, parts), **hyper)
     assert torch.allclose(found, expected, rtol=1e-10, atol=1e-10)
     assert torch.allclose(factorised.kernel(form, *parts), einsum(form, parts), rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("padding", "pads"), [("same", (1, 2, 1, 1)), ((1, (0, 2)), (0, 2, 1, 1)), ("valid", (0,) * 4)]
+)
+def test_paddings_that_are_not_even(padding: Any, pads: tuple[int, ...]) -> None:
+    """The kernel is 3 by 4; PyTorch's pads begin with the last dimension."""
+    sizes = dict.fromkeys(("r", "q", "t", "u"), 2) | {"co": 3, "ci": 2, "k1": 3, "k2": 4}
+    parts = factors("tt", sizes)
+    x = torch.randn(2, 2, 5, 6, dtype=torch.float64)
+    found = factorised.conv2d("tt", x, *parts, padding=padding)
+    padded = torch.nn.functional.pad(x, pads)
+    expected = torch.nn.functional.conv2d(padded, einsum("tt", parts))
+    assert torch.allclose(found, expected, rtol=1e-10, atol=1e-10)
 
 
 @pytest.mark.parametrize("form", SHAPES)

@@ -6,7 +6,7 @@ defaults that they speak of, and how those are put in order at the end.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any
 
@@ -30,7 +30,7 @@ from diagrammar.grammar import syntax
 from diagrammar.grammar.errors import near
 from diagrammar.grammar.formatter import format_value
 from diagrammar.scalar import Dim, equal, parameter, substitute, text
-from diagrammar.sizes import SizeTable, base, own_symbols
+from diagrammar.sizes import SizeTable, base, independent, own_symbols
 
 Lookup = Callable[[syntax.Name | syntax.SizeOf], Dim]
 
@@ -48,6 +48,7 @@ class Gathered:
     requirements: dict[Requirement, None] = field(default_factory=dict)
     inherited: dict[str, Any] = field(default_factory=dict)
     inherited_sizes: list[tuple[Dim, Any]] = field(default_factory=list)
+    named: dict[tuple[str, str], Dim] = field(default_factory=dict)
 
     # -- scalars -----------------------------------------------------------------------------------
 
@@ -117,7 +118,7 @@ class Gathered:
                 renaming.setdefault(used.sizes[position], self.table.of(wire))
         for symbol in sorted(_symbols(used.sizes.values()), key=lambda s: s.name):
             if symbol.name not in used.parameters and symbol not in renaming:
-                renaming[symbol] = self.table.new(symbol.name, avoid=self.visible)
+                renaming[symbol] = self._own(symbol.name, used, name if inherit else "")
         diagram = used.substitute(renaming)
         for wire, position in zip(wires, used.open, strict=True):
             what = f"wire '{position}' of '{name}'"
@@ -128,17 +129,36 @@ class Gathered:
         for equality in diagram.equalities:
             left, right = self.table.resolve(equality.left), self.table.resolve(equality.right)
             self.table.equate(left, right, equality.what)
-        if inherit:
-            self._inherit(used, renaming)
+        here = {} if inherit else {**self.scope.params, **self.scope.sizes}
+        self._inherit(used, renaming, here)
         self.parameters.update(dict.fromkeys(used.parameters))
         self.requirements.update(dict.fromkeys(diagram.requirements))
         merged = {s: self.table.resolve(s) for s in _symbols(diagram.sizes.values())}
         diagram = diagram.substitute({s: v for s, v in merged.items() if s != v})
         return diagram, {w: self.table.of(w) for w in wires}
 
-    def _inherit(self, used: Diagram, renaming: Mapping[Any, Dim]) -> None:
+    def _own(self, size: str, used: Diagram, name: str) -> Dim:
+        """The size of an inner wire of a used diagram. One that a file names is the same in all
+        uses, so that its default, or what `compile` gives by that name, is that of all of them."""
+        home = name.partition(".")[0]
+        if not home and size in self.scope.sizes:
+            return self.table.of(size)
+        if not home and size in used.defaults:
+            home = f"= {used.defaults[size]}"  # of a file that it uses in its turn
+        if not home or size not in used.defaults:
+            return self.table.new(size, avoid=self.visible)
+        if (home, size) not in self.named:
+            self.named[home, size] = self.table.new(size, avoid=self.visible)
+        return self.named[home, size]
+
+    def _inherit(
+        self, used: Diagram, renaming: Mapping[Any, Dim], here: Container[str]
+    ) -> None:
+        """Take over the defaults of a used diagram that are not from the file `here` itself."""
         known = names_of(used)
         for own, value in used.defaults.items():
+            if own in here:
+                continue
             if own in used.parameters:
                 self.inherited[own] = value
             elif own in known:
@@ -177,7 +197,13 @@ class Gathered:
     def diagram(self, name: str, axes: Axes, terms: list[Network], doc: str) -> Diagram:
         """Sizes resolved to the symbols that are left; every network with its open wires."""
         self.table.settle()
-        resolve = self.table.resolve
+        equalities = self._equalities()
+        same = {e.right: e.left for e in equalities}
+
+        def resolve(value: Dim) -> Dim:
+            resolved = self.table.resolve(value)
+            return same.get(resolved, resolved)
+
         open_wires = [w for axis in axes for w in axis]
         done = []
         for term in terms:
@@ -196,11 +222,15 @@ class Gathered:
             operands=operands,
             sizes={**{w: resolve(self.table.of(w)) for w in open_wires}, **sizes},
             parameters=tuple(dict.fromkeys([*self._numbers(), *self.parameters])),
-            equalities=self._equalities(),
+            equalities=equalities,
             doc=doc,
             requirements=self._requirements(),
         )
-        return own_symbols(replace(diagram, defaults=self._defaults(diagram)))
+        stated = {
+            name: base(entry.value.wire) if isinstance(entry.value, syntax.SizeOf) else ""
+            for name, entry in self.scope.definite.items()
+        }
+        return own_symbols(replace(diagram, defaults=self._defaults(diagram)), stated)
 
     def _numbers(self) -> list[str]:
         """The file's parameters that are numbers."""
@@ -211,7 +241,8 @@ class Gathered:
         ]
 
     def _equalities(self) -> tuple[Equality, ...]:
-        """Equalities that are not plain by now."""
+        """Equalities that are not plain by now, nor follow from the others. The left side is the
+        one that wires get."""
         resolved = (
             Equality(self.table.resolve(e.left), self.table.resolve(e.right), e.what)
             for e in self.table.equalities
@@ -219,7 +250,8 @@ class Gathered:
         left = [e for e in resolved if not equal(e.left, e.right)]
         turned = (e if str(e.left) <= str(e.right) else replace(e, left=e.right, right=e.left)
                   for e in left)  # fmt: skip
-        return tuple(sorted(dict.fromkeys(turned), key=lambda e: (str(e.left), str(e.right))))
+        sides = {(e.left, e.right): e for e in reversed(list(turned))}
+        return independent(sorted(sides.values(), key=lambda e: (str(e.left), str(e.right))))
 
     def _requirements(self) -> tuple[Requirement, ...]:
         """Requirements in terms of the symbols that are left."""

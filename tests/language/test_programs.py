@@ -4,6 +4,8 @@ says. The long run is `python -m tests.language.fuzz`."""
 from __future__ import annotations
 
 import random
+import textwrap
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,7 +14,7 @@ from hypothesis import strategies as st
 
 import diagrammar as dg
 from diagrammar.diagram import Diagram
-from tests.language.fuzz import check, open_requirements
+from tests.language.fuzz import check, check_text, open_requirements, opened, round_trip
 from tests.language.programs import program
 
 
@@ -44,6 +46,84 @@ def test_files_of_a_seed(seed: int) -> None:
     made = program(chance)
     for name in ("Y", "V", "S"):
         checked(dg.parse(made.text)[name], chance, generic=True)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_texts_of_files_with_open_sizes(seed: int) -> None:
+    chance = random.Random(f"open/{seed}")
+    spec = dg.parse(opened(program(chance).text, chance))
+    for name in ("Y", "V", "Z"):
+        check_text(spec[name])
+
+
+OPEN = {
+    "the input's wire is gone": """
+        tensor T[o, k]
+        pattern P[i, o, k] = conv(stride=3)
+        Y[o] = P[i, o, k] * T[o, k]
+    """,
+    "a wire of the operand has its size": """
+        tensor T[b, d]
+        pattern R[a, j] = [a = |a| - 1 - j]
+        size a = 3
+        Y[b] = T[b, j] * R[a, j] * R[a, j']
+    """,
+    "the kernel is known, and output and input have one size": """
+        size k = 2
+        tensor T[j]
+        pattern P[i, o, k] = conv(padding=1, dilation=2)
+        pattern R[i, d] = [i = d + 1]
+        Y[(k o)] = P[i, o, k] * R[i, d] * T[d]
+    """,
+    "a common shift cuts the input": """
+        size i = 4, k = 3, m = 3
+        tensor T[i, m]
+        tensor V[m, o]
+        pattern P[i, o, k] = conv(padding=2, dilation=3)
+        pattern Q[m, n, k] = conv(stride=2, padding=(2, 1), dilation=2)
+        Y[] = T[i, m] * V[m, o] * P[i, o, k] * Q[m, n, k]
+    """,
+    "one output by two inputs": """
+        tensor T[(o k)]
+        pattern P[i, o, k] = conv(stride=3)
+        Y[] = T[(o k)] * P[i, o, k]
+        Z[] = Y[] * Y[]
+    """,
+}
+
+
+@pytest.mark.parametrize("name", OPEN)
+def test_simplified_diagrams_with_open_sizes_are_what_their_texts_say(name: str) -> None:
+    spec = dg.parse(textwrap.dedent(OPEN[name]))
+    for diagram in spec.values():
+        for each in (diagram, diagram.simplify().diagram):
+            round_trip(each)
+
+
+INSIDE = """
+size i = 8, k = 2
+param s = 1
+tensor T[b]
+pattern P[i, o, k] = conv(stride=s)
+Y[b] = T[b] * P[i, o, k]
+Z[b] = Y[b] * Y[b]
+Q[b] = Z[b]^2
+"""
+
+
+@pytest.mark.parametrize("used", [False, True])
+def test_sizes_that_a_file_names_are_those_of_all_uses(tmp_path: Path, used: bool) -> None:
+    """Y is T times the number of pairs of positions; both copies of Y have one |i| and one |k|."""
+    text = INSIDE
+    if used:
+        (tmp_path / "inside.tn").write_text(INSIDE)
+        text = 'use "inside.tn" as inside\nZ[b] = inside.Y[b] * inside.Y[b]\nQ[b] = Z[b]^2\n'
+    (tmp_path / "outside.tn").write_text(text)
+    spec = dg.load(tmp_path / "outside.tn")
+    for name, power in (("Z", 2), ("Q", 4)):
+        assert spec[name].compile()(torch.ones(2)).tolist() == [14.0**power] * 2
+        assert spec[name].compile(i=5, s=3)(torch.ones(2)).tolist() == [4.0**power] * 2
+        round_trip(spec[name])
 
 
 REGROUPED = """
