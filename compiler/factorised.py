@@ -40,8 +40,8 @@ def conv2d(
     form: "cp", "tucker", "tt" or "tr"; the factors in the order and with the axes of `FORMS`.
     A tuple has a value for each dimension; a padding is a number, a pair (left, right), "same" or
     "valid". Options are those of `compile`, such as `plan="measure"` or `memory="1GiB"`. Raises
-    DiagramError for an unknown form and for factors that do not fit. As `torch.nn.functional.conv2d` with
-    `kernel(form, *factors)`, up to rounding.
+    DiagramError for an unknown form and for factors that do not fit. As
+    `torch.nn.functional.conv2d` with `kernel(form, *factors)`, up to rounding.
     """
     values = {"s": stride, "p": padding, "d": dilation, **options}
     made = compiled(form, tuple(sorted(values.items())))
