@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import networkx
 import sympy
 
-from diagrammar.grammar.errors import Problem
+from diagrammar.grammar.errors import Place, Problem
 from diagrammar.relation import Relation, Sizes
 from diagrammar.scalar import Dim, equal, substitute
 
@@ -212,6 +212,7 @@ class Diagram:
     unless told otherwise; `equalities` and `requirements` must hold among sizes and are checked
     once those are known. `family`, for a definition whose file leaves the rank of its packs open,
     gives it at any rank; `reword` builds it again with values of parameters that are no numbers.
+    `places` says where the file has a default, by name, and an operand's axis, as in `X[0]`.
     """
 
     name: str
@@ -226,6 +227,7 @@ class Diagram:
     requirements: tuple[Requirement, ...] = field(default=(), compare=False)
     family: Callable[[int], Diagram] | None = field(default=None, compare=False, repr=False)
     reword: Reword | None = field(default=None, compare=False, repr=False)
+    places: Mapping[str, Place] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def open(self) -> tuple[str, ...]:

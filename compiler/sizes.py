@@ -14,7 +14,7 @@ from typing import Any
 import sympy
 
 from diagrammar.diagram import Diagram, Equality
-from diagrammar.grammar.errors import Problem
+from diagrammar.grammar.errors import Place, Problem
 from diagrammar.names import suffixed
 from diagrammar.scalar import Dim, FloorDiv, equal, expand, plain, size, substitute, text
 
@@ -188,13 +188,14 @@ class Known:
     """A size that is known from somewhere: `expression` = `value`, because of `why`.
 
     `what` names the thing ("operand 'X', axis 2 (i1)"), `why` the reason in a message ("56 in
-    operand …").
+    operand …"), `place` where the file says so.
     """
 
     expression: Dim
     value: Dim
     what: str
     why: str = ""
+    place: Place | None = None
 
 
 class Contradiction(Exception):
@@ -212,6 +213,7 @@ def solve(facts: Iterable[Known]) -> dict[sympy.Symbol, Dim]:
     """
     values: dict[sympy.Symbol, Dim] = {}
     origin: dict[sympy.Symbol, str] = {}
+    stated: dict[sympy.Symbol, Place] = {}
     pending = list(facts)
     progress = True
     while pending and progress:
@@ -222,7 +224,8 @@ def solve(facts: Iterable[Known]) -> dict[sympy.Symbol, Dim]:
             symbols = difference.free_symbols if isinstance(difference, sympy.Expr) else set()
             if not symbols:
                 if difference != 0:
-                    raise Contradiction(_clash(fact, left, right, origin))
+                    clash = _clash(fact, left, right, origin)
+                    raise Contradiction(_placed(clash, fact, stated))
                 progress = True
             elif len(symbols) == 1:
                 symbol = next(iter(symbols))
@@ -232,8 +235,11 @@ def solve(facts: Iterable[Known]) -> dict[sympy.Symbol, Dim]:
                     continue
                 given = fact.expression == symbol and fact.value == found  # a value by name
                 if not (isinstance(found, int) or given) or found < 0:
-                    raise Contradiction(_no_size(fact, left, right, symbol, origin))
+                    clash = _no_size(fact, left, right, symbol, origin)
+                    raise Contradiction(_placed(clash, fact, stated))
                 values[symbol] = found
+                if fact.why and fact.place is not None:
+                    stated[symbol] = fact.place
                 origin[symbol] = (
                     fact.why or f"{symbol} = {found} comes from {fact.what.rstrip(',')}"
                 )
@@ -267,6 +273,20 @@ def _clash(fact: Known, left: Dim, right: Dim, origin: Mapping[sympy.Symbol, str
     return Problem(
         f"{fact.what} has size {right}, but {left}{equals} is needed",
         help=because or fact.why,
+    )
+
+
+def _placed(problem: Problem, fact: Known, stated: Mapping[sympy.Symbol, Place]) -> Problem:
+    """The problem with the places of what the file fixes, and of the axis that contradicts it."""
+    symbols = fact.expression.free_symbols if isinstance(fact.expression, sympy.Expr) else ()
+    places = [stated[s] for s in sorted(symbols, key=str) if s in stated]
+    if not places:
+        return problem
+    if fact.place is not None:
+        places.append(fact.place)
+    first, *also = places
+    return replace(
+        problem, span=first.span, source=first.source, label=first.label, also=tuple(also)
     )
 
 

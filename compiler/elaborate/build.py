@@ -8,6 +8,7 @@ own.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cached_property, partial
 from typing import Any
 
@@ -21,7 +22,7 @@ from diagrammar.elaborate.sampled import keep_of, sampled
 from diagrammar.elaborate.scope import Scope, groups
 from diagrammar.elaborate.using import Used, operand_names
 from diagrammar.grammar import syntax
-from diagrammar.grammar.errors import near
+from diagrammar.grammar.errors import Place, near
 from diagrammar.grammar.source import Span
 from diagrammar.names import primed
 from diagrammar.sizes import SizeTable
@@ -42,7 +43,8 @@ class Builder:
         if name not in self._built:
             self._building.append(name)
             try:
-                self._built[name] = self._define(self.scope.definitions[name])
+                made = self._define(self.scope.definitions[name])
+                self._built[name] = replace(made, places=self.places)
             except Mistake as error:
                 self.scope.problems.append(error.problem)
                 self._built[name] = None
@@ -65,6 +67,24 @@ class Builder:
         """The names of all parameters."""
         others = (u.name(p) for u in self.used.values() for p in u.builder.parameters)
         return tuple(dict.fromkeys([*self.scope.params, *others]))
+
+    @cached_property
+    def places(self) -> dict[str, Place]:
+        """Where the defaults of sizes and parameters stand, by name, and the axes of operands, as
+        `X[0]`; those of other files under their names here."""
+        found: dict[str, Place] = {}
+        for used in self.used.values():
+            for name, place in used.builder.places.items():
+                stem, bracket, rest = name.partition("[")
+                found.setdefault(used.name(stem) + bracket + rest, place)
+        for entry in (*self.scope.sizes.values(), *self.scope.params.values()):
+            if entry.value is not None:
+                found[entry.name] = Place(entry.name_span, "the default", self.scope.source)
+        for tensor in self.scope.tensors.values():
+            for number, axis in enumerate(tensor.axes):
+                place = Place(axis.span, "of another size in this call", self.scope.source)
+                found[f"{tensor.name}[{number}]"] = place
+        return found
 
     def home(self, name: str, span: Span) -> tuple[Used | None, str]:
         """The file that a name is from, None for this one, and the name there."""

@@ -151,9 +151,7 @@ class Gathered:
             self.named[home, size] = self.table.new(size, avoid=self.visible)
         return self.named[home, size]
 
-    def _inherit(
-        self, used: Diagram, renaming: Mapping[Any, Dim], here: Container[str]
-    ) -> None:
+    def _inherit(self, used: Diagram, renaming: Mapping[Any, Dim], here: Container[str]) -> None:
         """Take over the defaults of a used diagram that are not from the file `here` itself."""
         known = names_of(used)
         for own, value in used.defaults.items():

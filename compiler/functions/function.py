@@ -16,6 +16,7 @@ from diagrammar.functions.options import Options
 from diagrammar.functions.shapes import at_shapes, rank_of
 from diagrammar.functions.specialise import at_rank, missing, resolve_values
 from diagrammar.functions.specialised import Specialised
+from diagrammar.functions.unfit import unfit
 from diagrammar.grammar.errors import DiagramError, Problem, near
 from diagrammar.matrices import contradictions
 from diagrammar.plan.memory import show_bytes
@@ -47,15 +48,20 @@ class Function:
     def __call__(self, *operands: Tensor, **named: Any) -> Any:
         """The result for these operands; a tuple for several diagrams.
 
-        Raises DiagramError when an operand is missing or a shape does not fit.
+        Raises DiagramError when an operand is missing, or a shape, dtype or device does not fit.
         """
         if named or len(operands) != len(self.operands):
             operands = self._bound(operands, named)
         by_dtype = self._budgets or self._timed
-        made = self._made.get(_signature(operands) if by_dtype else _shapes(operands))
-        if made is None:
-            made = self._make(operands)
-        return made(*operands)
+        try:
+            made = self._made.get(_signature(operands) if by_dtype else _shapes(operands))
+            if made is None:
+                made = self._make(operands)
+            return made(*operands)
+        except (AttributeError, TypeError, RuntimeError) as error:
+            if problems := unfit(self.operands, operands, self.options.backend):
+                raise DiagramError(problems) from error
+            raise
 
     def _bound(self, given: tuple[Any, ...], named: Mapping[str, Any]) -> tuple[Any, ...]:
         names = [o.name for o in self.operands]
@@ -71,7 +77,9 @@ class Function:
         problems += [Problem(f"operand '{n}' is given twice") for n in named if n in values]
         values.update(named)
         if len(given) > len(names):
-            problems.append(Problem(f"'{self.name}' takes {len(names)} operands, not {len(given)}"))
+            message = f"'{self.name}' takes {len(names)} operands, not {len(given)}"
+            help = f"they are {', '.join(f'{o.name}{_axes(o)}' for o in self.operands)}"
+            problems.append(Problem(message, help=help if names else ""))
         problems += [
             Problem(f"operand '{o.name}' is missing", help=f"its axes are {_axes(o)}")
             for o in self.operands
@@ -127,7 +135,9 @@ class Function:
         Raises DiagramError for missing operands and sizes that do not fit.
         """
         ordered = self._bound((), shapes)
-        return self._specialised(tuple(tuple(int(n) for n in s) for s in ordered))
+        return self._specialised(
+            tuple(_shape(o.name, s) for o, s in zip(self.operands, ordered, strict=True))
+        )
 
     def _specialised(
         self, shapes: tuple[tuple[int, ...], ...], itemsize: int = 4, device: str = "cpu"
@@ -224,6 +234,15 @@ class Function:
     def __repr__(self) -> str:
         taken = ", ".join(f"{o.name}{_axes(o)}" for o in self.operands)
         return f"<Function {self.name}({taken})>"
+
+
+def _shape(name: str, given: Any) -> tuple[int, ...]:
+    """The shape of an operand, as it was given."""
+    try:
+        return tuple(int(n) for n in given)
+    except (TypeError, ValueError):
+        message = f"the shape of '{name}' must be a sequence of integers, not {given!r}"
+        raise DiagramError([Problem(message, help=f"give it as {name}=(8, 3)")]) from None
 
 
 def _shapes(operands: Sequence[Any]) -> tuple[Any, ...]:

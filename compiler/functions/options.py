@@ -51,10 +51,27 @@ class Options:
                 given["memory"] = parse_bytes(given["memory"])
             except ValueError as error:
                 problems.append(Problem(str(error)))
+        without = given.get("without", ())
+        given["without"] = frozenset((without,) if isinstance(without, str) else without)
+        problems += _unknown_rules(given["without"])
         if problems:
             raise DiagramError(problems)
-        given["without"] = frozenset(given.get("without", ()))
         return Options(**given), rest
+
+
+def _unknown_rules(without: frozenset[str]) -> list[Problem]:
+    if not without:
+        return []
+    from diagrammar.rules import RULES
+
+    return [
+        Problem(
+            f"option 'without' names no rule: {name!r}",
+            help=near(str(name), RULES) or f"there are {', '.join(RULES)}",
+        )
+        for name in sorted(without, key=str)
+        if name not in RULES
+    ]
 
 
 def _option(name: str, value: Any, choices: str, help: str = "") -> Problem:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import sympy
+
 from diagrammar.diagram import Diagram
 from diagrammar.functions.building import operands_of
 from diagrammar.functions.specialise import missing, shape_facts, unmet, value_facts
 from diagrammar.grammar.errors import DiagramError, Problem
-from diagrammar.scalar import text
+from diagrammar.scalar import Dim, text
 from diagrammar.sizes import Contradiction, solve
 
 
@@ -35,15 +37,24 @@ def at_shapes(
     formulas = {w for w, s in diagram.sizes.items() if not isinstance(s, int) and not s.is_Symbol}
     empty = [w for w, s in fixed.sizes.items() if isinstance(s, int) and s < (w in formulas)]
     if empty:
-        raise DiagramError([_no_output(diagram, fixed, w) for w in empty[:1]])
+        raise DiagramError([_no_output(diagram, fixed, w, symbols) for w in empty[:1]])
     return fixed
 
 
-def _no_output(diagram: Diagram, fixed: Diagram, wire: str) -> Problem:
+def _no_output(
+    diagram: Diagram, fixed: Diagram, wire: str, symbols: Mapping[sympy.Symbol, Dim]
+) -> Problem:
+    """A wire of no size: its formula, with the values of what is in it."""
 
-    formula = text(diagram.sizes[wire], lambda s: f"|{s}|") if wire in diagram.sizes else ""
+    def name(symbol: sympy.Symbol) -> str:
+        return symbol.name if symbol.name in diagram.parameters else f"|{symbol}|"
+
+    extent = diagram.sizes.get(wire, fixed.sizes[wire])
+    known = sorted(getattr(extent, "free_symbols", ()), key=str)
+    values = ", ".join(f"{name(s)} = {symbols[s]}" for s in known if s in symbols)
     return Problem(
-        f"wire '{wire}' would have size {fixed.sizes[wire]}: {formula}",
+        f"wire '{wire}' would have size {fixed.sizes[wire]}: {text(extent, name)}"
+        + (f" with {values}" if values else ""),
         help="the kernel does not fit into the padded input; give a larger input or more padding",
     )
 

@@ -70,7 +70,7 @@ def value_facts(diagram: Diagram, values: Mapping[str, Any]) -> tuple[list[Known
     """Facts from keywords, and from the defaults that no keyword replaces."""
     known = names_of(diagram)
     values, problems = spread(values, known)
-    problems += [_unknown(name, known) for name in values if name not in known]
+    problems += [_unknown(diagram, name, known) for name in values if name not in known]
     facts: list[Known] = []
     for name, value in values.items():
         if name not in known:
@@ -92,8 +92,10 @@ def value_facts(diagram: Diagram, values: Mapping[str, Any]) -> tuple[list[Known
     given = {e for name in values for e in known.get(name, ())}
     for name, value in diagram.defaults.items():  # another name may stand for the same size
         if name not in values and not given.issuperset(known.get(name, ())):
+            place = diagram.places.get(name)
             facts += [
-                Known(e, value, f"'{name}' in the file", _default(name, value)) for e in known[name]
+                Known(e, value, f"'{name}' in the file", _default(name, value), place)
+                for e in known[name]
             ]
     facts += [Known(e.left, e.right, e.what) for e in diagram.equalities]
     return facts, problems
@@ -145,7 +147,10 @@ def _default(name: str, value: Any) -> str:
     return f"the file fixes {name} = {value}; compile({_pack(name)}=…) replaces that"
 
 
-def _unknown(name: str, known: Mapping[str, Any]) -> Problem:
+def _unknown(diagram: Diagram, name: str, known: Mapping[str, Any]) -> Problem:
+    if name in {o.name for o in diagram.operands}:
+        message = f"'{name}' is an operand of '{diagram.name}', not a size or parameter"
+        return Problem(message, help=f"give it when you call what compile returns: f({name}=…)")
     help = near(name, known) or f"there are {', '.join(sorted(known)) or 'none'}"
     return Problem(f"unknown size or parameter '{name}'", help=help)
 
@@ -210,7 +215,8 @@ def shape_facts(diagram: Diagram, shapes: Mapping[str, Shape]) -> tuple[list[Kno
             continue
         for number, (extent, given) in enumerate(zip(operand.shape(), shape, strict=True)):
             what = f"operand '{operand.name}', axis {number} ({shown[number]}),"
-            facts.append(Known(extent, int(given), what))
+            place = diagram.places.get(f"{operand.name}[{number}]")
+            facts.append(Known(extent, int(given), what, place=place))
     return facts, problems
 
 
