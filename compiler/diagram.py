@@ -126,7 +126,10 @@ class Network:
             t.substitute(values) if isinstance(t, Relation) else t for t in self.tensors
         )
         sizes = {w: substitute(s, values) for w, s in self.sizes.items()}
-        return Network(sympy.sympify(substitute(self.scalar, values)), tensors, sizes)
+        scalar = sympy.sympify(substitute(self.scalar, values))
+        if scalar.is_number and not scalar.is_finite:
+            scalar = sympy.Integer(0)  # an average over nothing, 1/|b| where b is empty, is zero
+        return Network(scalar, tensors, sizes)
 
 
 @dataclass(frozen=True)

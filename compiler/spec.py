@@ -19,8 +19,8 @@ from diagrammar.elaborate.using import Unreadable, Used, circle, find, renaming
 from diagrammar.functions.function import Function, compile_diagrams
 from diagrammar.grammar import syntax
 from diagrammar.grammar.errors import DiagramError, Place, Problem, near
+from diagrammar.grammar.parser import Parsed, read_source
 from diagrammar.grammar.parser import parse as parse_syntax
-from diagrammar.grammar.parser import read_source
 from diagrammar.grammar.source import Source
 
 
@@ -286,24 +286,23 @@ def read(
     """A spec with every problem of its text, none raised."""
     parsed = parse_syntax(source)
     spec = Spec(parsed.file, source, rank, instead=instead)
-    problems = [*parsed.problems, *_not_consequences(spec.check(), parsed.problems)]
+    problems = [*parsed.problems, *_not_consequences(spec.check(), parsed)]
     if not any(p.severity == "error" for p in problems):
         problems += unused(parsed.file, source)
     return spec, tuple(sorted(problems, key=_place(source)))
 
 
-def _not_consequences(
-    found: tuple[Problem, ...], syntax_problems: tuple[Problem, ...]
-) -> list[Problem]:
+def _not_consequences(found: tuple[Problem, ...], parsed: Parsed) -> list[Problem]:
     """Problems of the build, less unknown names that a statement with a syntax error may have
     declared."""
-    if not syntax_problems:
+    if not parsed.problems:
         return list(found)
-    broken = [p.source.line(p.line) for p in syntax_problems if p.source and p.line]
+    lines = [p.source.line(p.line) for p in parsed.problems if p.source and p.line]
     return [
         p
         for p in found
-        if not any(_names(p.message) and f"{_names(p.message)}[" in line for line in broken)
+        if _names(p.message) not in parsed.broken
+        and not any(_names(p.message) and f"{_names(p.message)}[" in line for line in lines)
     ]
 
 

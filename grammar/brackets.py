@@ -6,6 +6,7 @@ None if it is not that.
 
 from __future__ import annotations
 
+from diagrammar.grammar.calls import DERIVATIVES
 from diagrammar.grammar.errors import Problem
 from diagrammar.grammar.stop import CLOSING, OPENING, SIGNS, Stop
 from diagrammar.grammar.tokens import OPERANDS
@@ -137,6 +138,14 @@ def call_arguments(stop: Stop) -> Problem | None:
     if stop.kind_before() == "EQUALS" and stop.kind == "OPEN":
         way = "write '(left, right)' for '[left, right]'"
         return stop.problem("a pair stands in parentheses", help=way)
+    kind = stop.tokens[opening - 1]
+    known = kind in DERIVATIVES or kind == "sample"
+    if stop.keyword == "NAME" and stop.kind == "STRING" and not known:
+        return stop.problem(
+            f"unknown operation {quote(kind)}",
+            span=span_of(kind),
+            help="products are written out: 'Y[b, o] = X[b, i] * W[i, o]'",
+        )
     if stop.keyword in ("PATTERN", "TENSOR") and before is not None:
         if stop.kind in ("NUMBER", "STRING", "SIZE_OF", "MINUS", "LEFT", "OPEN"):
             if stop.tokens[opening - 1] == "view":

@@ -55,7 +55,10 @@ def axes_of_tensor(stop: Stop) -> Problem | None:
         return stop.problem("the dots of a pack stand at the end", help="write 'P[i, o, k]...'")
     if stop.at == 2:
         message = f"the wires of {quote(name)} are missing"
-        return stop.problem(message, span=span_of(name), help=f"write '{word} {example}'")
+        way = f"write '{word} {example}'"
+        if word == "constant":
+            way += f"; a number is a 'param {quote(name)[1:-1]} = 3'"
+        return stop.problem(message, span=span_of(name), help=way)
     if stop.kind == "_COMMA":
         return stop.problem(
             f"one statement declares one {word}", help=f"write '{word}' on a new line"

@@ -134,6 +134,12 @@ def foreign_sign(stop: Stop) -> Problem | None:
     if text == ":":
         if stop.inside == "axes":
             way = "pick entries with a pattern: 'pattern V[i, o] = view(i = o + 1)'"
+            if stop.keyword == "TENSOR" and stop.kind_before() == "NAME":
+                wire = quote(stop.tokens[stop.at - 1])[1:-1]
+                return stop.problem(
+                    "the size of a wire does not stand in its axis",
+                    help=f"give it by itself: 'size {wire} = 8'",
+                )
             return stop.problem("there are no slices of an axis", help=way)
         return stop.problem("':' is not part of the language", help="write '='")
     way = "" if text.isprintable() else "delete it"

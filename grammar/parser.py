@@ -241,6 +241,8 @@ def _declares(tokens: list[Token]) -> Iterator[str]:
                 yield str(entry[0])
     elif kind == "USE" and tokens[-1].type == "NAME":
         yield str(tokens[-1])
+    elif kind == "USE" and tokens[-1].type == "STRING":  # without 'as': perhaps by the file's name
+        yield tokens[-1][1:-1].rpartition("/")[2].removesuffix(".tn")
     else:
         # also after a misspelt keyword: 'tensr X[…]'
         names = [token for token in tokens[:2] if token.type == "NAME"]

@@ -173,11 +173,15 @@ class DefinitionBuilder:
     def _arity(self, node: syntax.Reference, axes: Axes, what: str) -> None:
         if len(node.axes) == len(axes):
             return
-        shown = ", ".join("(" + " ".join(a) + ")" if len(a) != 1 else a[0] for a in axes)
+        shown = ", ".join("(" + " ".join(a) + ")" if len(a) != 1 else a[0] for a in packed(axes))
+        way = f"write it as {node.name}[{shown}], with wires of your own"
+        if what == "pattern" and any("." in i.name for i in indices(node.axes)):
+            way = f"of a pack there is one each: pattern {node.name}[{shown}]... = …, and "
+            way += f"{node.name}[{shown}]... here"
         raise mistake(
             self.scope.source, node.span,
             f"{what} '{node.name}' has {len(axes)} axes, not {len(node.axes)}",
-            f"{len(node.axes)} given", f"write it as {node.name}[{shown}], with wires of your own",
+            f"{len(node.axes)} given", way,
         )  # fmt: skip
 
     def _operand(self, node: syntax.Reference, declared: Declared) -> Network:
@@ -254,6 +258,21 @@ class DefinitionBuilder:
         """A network with its sizes as known by now."""
         sizes = {w: self.table.resolve(s) for w, s in network.sizes.items()}
         return Network(network.scalar, network.tensors, sizes)
+
+
+def packed(axes: Axes) -> Axes:
+    """Axes with the members of whole packs as one, `i...`."""
+    found: list[tuple[str, ...]] = []
+    for axis in axes:
+        wires: list[str] = []
+        for name in axis:
+            stem, dot, number = name.partition(".")
+            if dot and number != "0" and (f"{stem}..." in wires or (f"{stem}...",) in found[-1:]):
+                continue
+            wires.append(f"{stem}..." if dot and number == "0" else name)
+        if wires:
+            found.append(tuple(wires))
+    return tuple(found)
 
 
 def _visible(node: syntax.Definition) -> frozenset[str]:

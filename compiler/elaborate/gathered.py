@@ -23,7 +23,7 @@ from diagrammar.diagram import (
     product,
 )
 from diagrammar.elaborate.evaluate import mistake, scalar
-from diagrammar.elaborate.scope import Scope
+from diagrammar.elaborate.scope import Scope, groups
 from diagrammar.elaborate.using import Used
 from diagrammar.functions.specialise import integral, names_of, scalar_sizes
 from diagrammar.grammar import syntax
@@ -60,8 +60,9 @@ class Gathered:
             self._number(self.scope, node)
             self.parameters[node.name] = None
             return parameter(node.name)
+        self._no_tensor(node)
         help = near(node.name, self.scope.params) or "declare it with 'param'"
-        if {node.name} & {*self.scope.sizes, *self.scope.definite}:
+        if {node.name} & {*self.scope.sizes, *self.scope.definite, *self.scope.wires}:
             help = f"write |{node.name}| for the size of a wire"
         message = f"unknown parameter '{node.name}'"
         raise mistake(self.scope.source, node.span, message, "not declared", help)
@@ -86,6 +87,25 @@ class Gathered:
             return parameter(name)
 
         return lookup
+
+    def _no_tensor(self, node: syntax.Name) -> None:
+        """A Mistake where a tensor, pattern or diagram stands without its wires."""
+        scope = self.scope
+        declared = (
+            scope.tensors.get(node.name)
+            or scope.patterns.get(node.name)
+            or scope.definitions.get(node.name)
+        )
+        if declared is None:
+            return
+        axes = "…"
+        if isinstance(declared, syntax.Tensor | syntax.Pattern | syntax.Definition):
+            shown = (f"({' '.join(a)})" if len(a) != 1 else a[0] for a in groups(declared.axes))
+            axes = ", ".join(shown)
+        raise mistake(
+            scope.source, node.span, f"the wires of '{node.name}' are missing",
+            "neither a number nor a tensor with its wires", f"write it as {node.name}[{axes}]",
+        )  # fmt: skip
 
     def _number(self, scope: Scope, node: syntax.Name) -> None:
         """A Mistake where a parameter that is no number stands for one."""

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 Lookup = Callable[[syntax.Name | syntax.SizeOf], Dim]
 
 OPTIONS = ("stride", "padding", "dilation", "boundary", "output_padding")
+OTHERS = {"padding_mode": "did you mean 'boundary'?", "pad": "did you mean 'padding'?"}
+"""Words of other libraries for an option."""
 BOUNDARIES = ("zeros", "circular", "reflect", "replicate")
 
 
@@ -134,7 +136,8 @@ class PatternBuilder:
             if option.name not in OPTIONS:
                 raise mistake(
                     self.source, option.span, f"conv has no option '{option.name}'", "unknown",
-                    near(option.name, OPTIONS) or f"it takes {', '.join(OPTIONS)}",
+                    OTHERS.get(option.name) or near(option.name, OPTIONS)
+                    or f"it takes {', '.join(OPTIONS)}",
                 )  # fmt: skip
         return {
             option.name: self._said(option.value)

@@ -7,14 +7,14 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 from diagrammar.grammar import syntax
-from diagrammar.grammar.errors import Problem
+from diagrammar.grammar.errors import Problem, near
 from diagrammar.grammar.source import Source, Span
 
 
 def unused(file: syntax.File, source: Source) -> tuple[Problem, ...]:
     """A warning for each operand, pattern, parameter, size and file that nothing speaks of."""
     said = {plain(name) for s in file.statements for name in _said(s)}
-    return tuple(
+    found = tuple(
         Problem(
             f"{what} '{name}' is never used",
             span,
@@ -27,6 +27,39 @@ def unused(file: syntax.File, source: Source) -> tuple[Problem, ...]:
         for what, name, span in _declared(statement)
         if plain(name) not in said
     )
+    return (*found, *_conditions_on_nothing(file, source))
+
+
+def _conditions_on_nothing(file: syntax.File, source: Source) -> Iterator[Problem]:
+    """A warning for each size of a condition that no wire of the file has."""
+    if any(isinstance(s, syntax.Use) for s in file.statements):
+        return  # whose wires may be meant
+    others = (s for s in file.statements if not isinstance(s, syntax.Require))
+    known = {plain(name) for s in others for name in (*_said(s), *(d[1] for d in _declared(s)))}
+    for statement in file.statements:
+        if not isinstance(statement, syntax.Require):
+            continue
+        for size in _sizes(statement.conditions):
+            if plain(size.wire) not in known:
+                yield Problem(
+                    f"no wire is called '{size.wire}'",
+                    size.span,
+                    source,
+                    "so this is never asked",
+                    near(plain(size.wire), known) or "leave it out, or write a wire's name",
+                    severity="warning",
+                )
+
+
+def _sizes(node: Any) -> Iterator[syntax.SizeOf]:
+    if isinstance(node, syntax.SizeOf):
+        yield node
+    elif isinstance(node, tuple):
+        for item in node:
+            yield from _sizes(item)
+    elif is_dataclass(node):
+        for f in fields(node):
+            yield from _sizes(getattr(node, f.name))
 
 
 def plain(name: str) -> str:
