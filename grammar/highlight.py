@@ -45,6 +45,10 @@ class DiagramLexer(RegexLexer):  # type: ignore[misc]  # Pygments has no types
                 words(("vjp", "jvp", "jacobian", "sample"), prefix=r"\b", suffix=r"(?=\s*\()"),
                 kinds.Keyword.Pseudo,
             ),
+            (
+                words(("identity", "orthogonal"), prefix=r"\b", suffix=r"(?=[ \t]*(?:#|$))"),
+                kinds.Keyword.Type,
+            ),
             (r"(delta|ones)(?=\s*\[)", kinds.Name.Builtin, "before axes"),
             (rf"{_WORD}(?=\s*\()", kinds.Name.Builtin),
             (rf"{_WORD}(?=\s*\[)", kinds.Name.Function, "before axes"),

@@ -67,6 +67,15 @@ class TestErrors:
         f = spec["Y"].compile()
         assert message(lambda: f(X=x, W=torch.zeros(6, 4, 5, 3), bias=bias)) == (
             "error: operand 'W', axis 2 (k1), has size 5, but 3 is needed\n"
+            " --> conv2d.tn:3:6\n"
+            "  |\n"
+            "3 | size k1 = 3, k2 = 3, g = 1                # sizes may be fixed here, at compile "
+            "time, or by the …\n"
+            "  |      ^^ the default\n"
+            " --> conv2d.tn:7:20\n"
+            "  |\n"
+            "7 | tensor W[(g co), ci, k1, k2]\n"
+            "  |                      ^^ of another size in this call\n"
             "  = help: the file fixes k1 = 3; compile(k1=…) replaces that"
         )
 

@@ -14,13 +14,14 @@ import random
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib import resources
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import track
 
+from benchmarks import results
 from diagrammar.grammar.errors import DiagramError
 from diagrammar.grammar.formatter import format_file
 from diagrammar.grammar.parser import decode, parse
@@ -148,12 +149,39 @@ def fuzz(inputs: int, seed: int, *, quiet: bool = True) -> Findings:
     return findings
 
 
+def save(findings: Findings, seed: int) -> None:
+    """Keep what a run has seen, with its command and the machine."""
+    seen = asdict(findings)
+    grown = (findings.memory_after - findings.memory_before) / 2**20
+    sheet = results.Sheet(
+        "mutated programs and raw bytes, given to the front end",
+        ("inputs", "without a problem", "problems in the others", "slowest, ms", "memory, MiB"),
+        (
+            (
+                f"{findings.inputs:,}",
+                f"{findings.parsed:,}",
+                f"{findings.problems:,}",
+                f"{findings.slowest * 1000:.0f}",
+                f"{grown:+.1f}",
+            ),
+        ),
+        labels=0,
+        notes=(
+            "CPU time of the slowest input; limit: 1 s. Memory grown after the first fifth of the "
+            "inputs; limit: 16 MiB. Any exception ends the run: there was none.",
+        ),
+    )
+    command = f"python -m tests.grammar.fuzz --inputs {findings.inputs} --seed {seed} --save"
+    results.save("fuzz", command, [sheet], [seen])
+
+
 def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("files", nargs="*", type=Path, help="check these instead")
     parser.add_argument("--inputs", type=int, default=200_000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--save", action="store_true", help="write benchmarks/results/fuzz.md")
     given = parser.parse_args()
     if given.files:
         findings = Findings()
@@ -162,6 +190,8 @@ def main() -> int:
     else:
         findings = fuzz(given.inputs, given.seed, quiet=False)
     Console().print(str(findings), highlight=False)
+    if given.save:
+        save(findings, given.seed)
     return 0 if findings.memory_after - findings.memory_before < 16 * 2**20 else 1
 
 
