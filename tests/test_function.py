@@ -72,7 +72,7 @@ class TestErrors:
             "3 | size k1 = 3, k2 = 3, g = 1                # sizes may be fixed here, at compile "
             "time, or by the …\n"
             "  |      ^^ the default\n"
-            " --> conv2d.tn:7:20\n"
+            " --> conv2d.tn:7:22\n"
             "  |\n"
             "7 | tensor W[(g co), ci, k1, k2]\n"
             "  |                      ^^ of another size in this call\n"
