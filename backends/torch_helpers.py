@@ -119,7 +119,8 @@ def _window_sums(
     """Sums along an axis over rows: entry k has the stretches (start, stop, those k) with k."""
     found: dict[int, Tensor] = {}
     for start, stop, inside in stretches:
-        part = x[(slice(None),) * axis + (slice(start, stop, step),)].sum(axis)
+        rows = x[(slice(None),) * axis + (slice(start, stop, step),)]
+        part = rows.sum(axis) if stop - start > step else rows.select(axis, 0)
         for k in inside:
             found[k] = found[k] + part if k in found else part
     zero = x.new_zeros(x.shape[:axis] + x.shape[axis + 1 :]) if len(found) < size else x
