@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 import shutil
 import subprocess
 import sys
 import tomllib
 import zipfile
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -144,8 +147,26 @@ def test_everything_that_is_imported_is_declared():
         if line and not line.startswith("#")
     }
     development = {_name(entry) for entry in project["optional-dependencies"]["dev"]}
-    assert pinned == declared | development
+    assert declared | development <= pinned
+    assert pinned <= _with_what_they_need(declared | development)
+
+
+def _with_what_they_need(names: set[str]) -> set[str]:
+    """Distributions and, of those that are installed, all that they depend on without extras."""
+    found: set[str] = set()
+    new = set(names)
+    while new:
+        found |= new
+        needed = set()
+        for name in new:
+            with contextlib.suppress(metadata.PackageNotFoundError):
+                entries = metadata.requires(name) or []
+                needed |= {_name(entry) for entry in entries if "extra ==" not in entry}
+        new = needed - found
+    return found
 
 
 def _name(requirement: str) -> str:
-    return requirement.split("=")[0].split(">")[0].split("<")[0].strip()
+    """The normal form of a distribution's name."""
+    name = re.split(r"[^\w.-]", requirement.strip())[0]
+    return re.sub(r"[-_.]+", "-", name).lower()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -81,6 +82,9 @@ def test_the_keys_work_on_the_slider_itself(page: Page) -> None:
 def test_a_link_leads_to_its_step(page: Page) -> None:
     page.click("nav summary")
     page.click("nav a[href='#step-2']")
+    until = time.monotonic() + 5  # the page hears of its new address a little later
+    while shown(page) != [2] and time.monotonic() < until:
+        time.sleep(0.02)
     assert shown(page) == [2]
     page.click("nav summary")
 

@@ -332,7 +332,7 @@ class TestErrors:
 
     def test_options(self):
         model = nn.Linear(2, 2)
-        with pytest.raises(ValueError, match="what must be among kfac_expand, kfac_reduce, diag"):
+        with pytest.raises(ValueError, match="what must be among kfac_expand, kfac_reduce, ekfac"):
             self.run(model, what="hessian")
         with pytest.raises(ValueError, match="vectors must be one of exact, mc, empirical"):
             self.run(model, vectors="all")
