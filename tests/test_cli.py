@@ -98,7 +98,8 @@ def test_help_ends_with_examples(run: Run, command: str) -> None:
 
 
 @pytest.mark.parametrize("line", [line for command in COMMANDS for line in examples(command)])
-def test_examples_run(run: Run, monkeypatch: pytest.MonkeyPatch, line: str) -> None:
+def test_examples_run(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, line: str) -> None:
+    monkeypatch.setenv("DIAGRAMMAR_CACHE", str(tmp_path))  # one of them calibrates
     stdin = io.TextIOWrapper(io.BytesIO(GOOD.encode()))
     monkeypatch.setattr(sys, "stdin", stdin)
     command = line.partition("diagrammar ")[2]
