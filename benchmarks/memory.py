@@ -29,6 +29,8 @@ USUAL = 1.25
 """The most extra memory over operands, result, padded and unfolded input together."""
 FACTORS = {"gram": 2.5}
 """The same for operations that may take more."""
+REPEATING = {"kfra_vjp": 2.5}
+"""The same for padding that repeats the input."""
 MATRICES = {"hessian_diag_vjp": 2}
 """How many arrays of the unfolded kernel's size [c_out·∏o, c_in·∏i] may come on top, for padding
 that repeats the input."""
@@ -37,8 +39,8 @@ GRADIENTS = (
     "hessian_diag_weight",
 )  # fmt: skip
 """Operations on which one array of all gradients, n·b times the weight, may come on top."""
-TABLES = 512
-"""Entries that window matrices and tables of indices may have in any case."""
+TABLES = 2048
+"""Entries that window matrices, tables of indices and steps on tiny layers may have in any case."""
 BATCH = 16
 
 
@@ -59,7 +61,8 @@ class Arrays:
         matrices = MATRICES.get(method, 0) if self.repeats else 0
         gradients = self.gradients if method in GRADIENTS else 0
         on_top = matrices * self.unfolded_kernel + gradients
-        return FACTORS.get(method, USUAL) * windows + on_top + TABLES
+        factor = REPEATING.get(method, 0) if self.repeats else 0
+        return max(factor, FACTORS.get(method, USUAL)) * windows + on_top + TABLES
 
 
 def patches(size: Sequence[int], kernel: Sequence[int], dilation: Sequence[int]) -> int:
