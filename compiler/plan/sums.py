@@ -93,7 +93,7 @@ def _written(
 
 def stretches(step: ops.Step, *, summed: int) -> tuple[ops.Stretches, int, int] | None:
     """The stretches of rows of a known 0/1 matrix, their step, and the number of columns; None
-    where a column is no run of rows."""
+    where a column is no run of rows, or rows are only put in place."""
     op, shape = step.operation, step.shape
     if not isinstance(op, ops.Indicator) or not all(isinstance(n, int) for n in shape):
         return None
@@ -106,6 +106,8 @@ def stretches(step: ops.Step, *, summed: int) -> tuple[ops.Stretches, int, int] 
     if any(entry is None or entry > 1 for column in table for entry in column):
         return None
     runs = [[i for i, entry in enumerate(column) if entry] for column in table]
+    if columns > rows and all(len(run) <= 1 for run in runs):
+        return None  # rows are put in place, none are added
     steps = {b - a for run in runs for a, b in pairwise(run)}
     if len(steps) > 1:
         return None
