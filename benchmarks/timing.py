@@ -14,11 +14,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
-from pathlib import Path
 from statistics import median
 from time import perf_counter, process_time
 
 import torch
+
+from diagrammar.plan.devices import processor
 
 Call = Callable[[], object]
 
@@ -110,7 +111,7 @@ def geometric_mean(values: Sequence[float]) -> float:
 def machine() -> dict[str, str]:
     """What a committed figure stands beside: processor, threads, versions, date."""
     return {
-        "processor": _processor(),
+        "processor": processor(),
         "cores": str(os.cpu_count()),
         "threads used": str(torch.get_num_threads()),
         "system": f"{platform.system()} {platform.machine()}",
@@ -119,13 +120,3 @@ def machine() -> dict[str, str]:
         "diagrammar": version("diagrammar"),
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
     }
-
-
-def _processor() -> str:
-    """The processor's name; on Linux from the kernel, which knows more than Python."""
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()

@@ -212,3 +212,10 @@ def test_strided_input_gradients_in_groups_may_go_by_the_backward_pass() -> None
     assert any(name.endswith("backward pass") for name in names)
     for layer, name in ((LAYER | {"g": 2}, "dX"), (grouped | {"g": 1}, "dX"), (grouped, "Y")):
         assert not any(c.name.endswith("backward pass") for c in found(layer, name))
+
+
+def test_rows_that_are_only_put_in_place_are_no_sums() -> None:
+    """A stack of every row and zero took four times what the result does."""
+    dX = dg.shipped("conv2d")["dX"].compile(k1=1, k2=1, s=2, p=0, i1=56, i2=56)
+    made = dX.specialise(dY=(16, 512, 28, 28), W=(512, 256, 1, 1))
+    assert not any(ops.WindowSums in operations(c) for c in made.candidates)
