@@ -149,36 +149,55 @@ def _window_gram(
     pads = [p for pair in zip(before[::-1], reach[::-1], strict=True) for p in pair]
     padded = torch.nn.functional.pad(x, pads)
 
-    def sums(
+    def product(
         rows: tuple[slice, ...], near: tuple[slice, ...], taps: tuple[int, ...]
-    ) -> dict[tuple[int, ...], Tensor]:
-        """For each k of the dimensions that are left, the sum over the stretches that have it."""
-        m = len(rows)
-        if m == n:
-            v, data = (scale * x[(..., *rows)]).contiguous(), padded[(..., *near)].contiguous()
-            size = (groups * c, c, *taps)
-            return {(): _weight_gradient(data, v, size, stride, (0,) * n, dilation, groups)}
-        found: dict[tuple[int, ...], Tensor] = {}
-        for start, stop, inside in stretches[m]:
-            low, high = (0 if m == 0 else -max(inside)), kernel[m] - 1 - min(inside)
-            first, end = before[m] + dilation[m] * low, before[m] + dilation[m] * high
-            shifted = slice(start + first, stop - stride[m] + 1 + end)
-            own = slice(start, stop, stride[m])
-            parts = sums((*rows, own), (*near, shifted), (*taps, high - low + 1))
-            for k in inside:
-                first, count = (0, kernel[0] - k) if m == 0 else (-k - low, kernel[m])
-                for rest, part in parts.items():
-                    at, some = (k, *rest), part.narrow(2 + m, first, count)
-                    found[at] = found[at] + some if at in found else some
-        return found
+    ) -> Tensor:
+        v, data = (scale * x[(..., *rows)]).contiguous(), padded[(..., *near)].contiguous()
+        size = (groups * c, c, *taps)
+        return _weight_gradient(data, v, size, stride, (0,) * n, dilation, groups)
 
+    sums = _window_products(product, kernel, stretches, stride, dilation, before)
     out = x.new_zeros(groups, c, *kernel, c, *kernel)
-    for k, part in sums((), (), ()).items():
+    for k, part in sums.items():
         block = part.unflatten(0, (groups, c))
         out[(slice(None), slice(None), *k, slice(None), slice(k[0], None))] = block
         later = block[:, :, :, 1:].permute(0, 2, *range(3, n + 3), 1)
         out[(slice(None), slice(None), slice(k[0] + 1, None), ..., *k)] = later
     return out
+
+
+def _window_products(
+    product: Callable[..., Tensor],
+    kernel: tuple[int, ...],
+    stretches: tuple[tuple[tuple[int, int, tuple[int, ...]], ...], ...],
+    stride: tuple[int, ...],
+    dilation: tuple[int, ...],
+    before: list[int],
+    rows: tuple[slice, ...] = (),
+    near: tuple[slice, ...] = (),
+    taps: tuple[int, ...] = (),
+) -> dict[tuple[int, ...], Tensor]:
+    """For each k of the dimensions after these rows, the sum of products of the stretches that
+    have it, by distance; the rows of a product's second factor are `near`, its distances `taps`."""
+    m = len(rows)
+    if m == len(kernel):
+        return {(): product(rows, near, taps)}
+    found: dict[tuple[int, ...], Tensor] = {}
+    for start, stop, inside in stretches[m]:
+        low, high = (0 if m == 0 else -max(inside)), kernel[m] - 1 - min(inside)
+        first, end = before[m] + dilation[m] * low, before[m] + dilation[m] * high
+        shifted = slice(start + first, stop - stride[m] + 1 + end)
+        own = slice(start, stop, stride[m])
+        parts = _window_products(
+            product, kernel, stretches, stride, dilation, before,
+            (*rows, own), (*near, shifted), (*taps, high - low + 1),
+        )
+        for k in inside:
+            first, count = (0, kernel[0] - k) if m == 0 else (-k - low, kernel[m])
+            for rest, part in parts.items():
+                at, some = (k, *rest), part.narrow(2 + m, first, count)
+                found[at] = found[at] + some if at in found else some
+    return found
 '''
 
 CAST = '''

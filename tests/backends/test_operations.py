@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -17,6 +18,7 @@ from diagrammar import program as ops
 from diagrammar import scalar
 from diagrammar.backends.numpy import bind, evaluate, integer
 from diagrammar.backends.torch import emit_module, load
+from diagrammar.backends.torch_helpers import HELPERS
 from diagrammar.gram import GramForm
 from diagrammar.plan import correlation
 from diagrammar.program import Dim, Program, SizeBinding
@@ -498,3 +500,13 @@ def test_emitted_torch_agrees_with_the_interpreter(
     assert result.shape == expected.shape, source
     scale = max(1.0, np.abs(expected).max(initial=0.0))
     assert np.abs(result - expected).max(initial=0.0) <= 1e-12 * scale, source
+
+
+@pytest.mark.parametrize("name", HELPERS)
+def test_no_helper_has_a_local_function_that_names_itself(name: str) -> None:
+    """It would be a cycle, and what it refers to would wait for the garbage collector."""
+    for function in ast.parse(HELPERS[name]).body:
+        for inner in ast.walk(function):
+            if isinstance(inner, ast.FunctionDef) and inner is not function:
+                names = {n.id for n in ast.walk(inner) if isinstance(n, ast.Name)}
+                assert inner.name not in names

@@ -9,6 +9,7 @@ quick part of it.
 from __future__ import annotations
 
 import argparse
+import gc
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -249,6 +250,22 @@ def fake(s: Subject) -> None:
     assert (made.shape, made.dtype) == (plain.shape, plain.dtype)
 
 
+def freed(s: Subject) -> None:
+    """Every tensor of a call is let go of at once: none waits in a cycle for the collector."""
+    gc.collect()
+    gc.disable()
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    try:
+        s.call(*s.operands)
+        gc.collect()
+        held = [tuple(o.shape) for o in gc.garbage if isinstance(o, Tensor)]
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+        gc.enable()
+    assert not held, f"in cycles: tensors of shapes {held}"
+
+
 USES: dict[str, Callable[[Subject], None]] = {
     "autograd, twice": autograd,
     "vmap": vmap,
@@ -262,8 +279,9 @@ USES: dict[str, Callable[[Subject], None]] = {
     "inference_mode": inference,
     "meta": meta,
     "fake": fake,
+    "freed": freed,
 }
-QUICK = ("vmap", "vjp", "autocast", "inference_mode", "meta", "fake")
+QUICK = ("vmap", "vjp", "autocast", "inference_mode", "meta", "fake", "freed")
 
 NO_DYNAMIC = (
     "a layer's method makes a program for the shapes of its operands, which are not numbers here; "
