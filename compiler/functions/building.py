@@ -4,6 +4,7 @@ emit."""
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cached_property, partial
 from typing import Any
@@ -164,8 +165,12 @@ class _Loading:
 
     @cached_property
     def function(self) -> Callable[..., Any]:
-        """The Python function itself."""
-        loaded: Callable[..., Any] = self._backend.load(self._source, self._name)[self._name]
+        """The Python function itself. Loaded in a thread of its own: the constants that it holds
+        are for all calls, and modes that the first call may be in, such as fake tensors, a default
+        device or inference, are a thread's."""
+        with ThreadPoolExecutor(1) as thread:
+            functions = thread.submit(self._backend.load, self._source, self._name).result()
+        loaded: Callable[..., Any] = functions[self._name]
         return loaded
 
     def __call__(self, *operands: Any) -> Any:

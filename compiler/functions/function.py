@@ -6,16 +6,19 @@ import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from diagrammar.diagram import Declared, Diagram
 from diagrammar.elaborate.wording import reworded
 from diagrammar.functions.building import build, operands_of
 from diagrammar.functions.measuring import measured
+from diagrammar.functions.opened import open_axes
 from diagrammar.functions.options import Options
 from diagrammar.functions.shapes import at_shapes, rank_of
 from diagrammar.functions.specialise import at_rank, missing, resolve_values
 from diagrammar.functions.specialised import Specialised
+from diagrammar.functions.tracing import is_symbolic, tracing
 from diagrammar.functions.unfit import unfit
 from diagrammar.grammar.errors import DiagramError, Problem, near
 from diagrammar.matrices import contradictions
@@ -42,6 +45,9 @@ class Function:
         self.operands = operands_of(self.diagrams)
         self._made: dict[Any, Callable[..., Any]] = {}
         self._kept: dict[tuple[tuple[tuple[int, ...], ...], int, str], Specialised] = {}
+        self._opened: dict[Any, Specialised] = {}
+        self.traced = SimpleNamespace()
+        self._is_traced = tracing(options.backend)
         self._ranked: dict[int, Function] = {}
         self._timed = options.plan == "measure"
 
@@ -54,11 +60,15 @@ class Function:
             operands = self._bound(operands, named)
         by_dtype = self._budgets or self._timed
         try:
+            if self._is_traced():
+                return self._traced(operands)(*operands)
             made = self._made.get(_signature(operands) if by_dtype else _shapes(operands))
             if made is None:
                 made = self._make(operands)
             return made(*operands)
         except (AttributeError, TypeError, RuntimeError) as error:
+            if self.options.backend == "torch" and is_symbolic(operands):  # not to be hashed
+                return self._traced(operands)(*operands)
             if problems := unfit(self.operands, operands, self.options.backend):
                 raise DiagramError(problems) from error
             raise
@@ -91,8 +101,7 @@ class Function:
 
     def _make(self, operands: tuple[Any, ...]) -> Callable[..., Any]:
         shapes = tuple(tuple(int(n) for n in x.shape) for x in operands)
-        itemsize = max((x.element_size() for x in operands), default=4) if self._budgets else 4
-        device = "cuda" if any(getattr(x, "is_cuda", False) for x in operands) else "cpu"
+        itemsize, device = self.made_of(operands)
         special = self._specialised(shapes, itemsize, device)
         self._check_declarations(operands)
         self._check_memory(special)
@@ -101,6 +110,51 @@ class Function:
         by_dtype = self._budgets or self._timed
         self._made[_signature(operands) if by_dtype else _shapes(operands)] = special.call
         return special.call
+
+    def made_of(self, operands: tuple[Any, ...]) -> tuple[int, str]:
+        """What a program depends on besides shapes: the bytes of an entry, where there is a budget,
+        and the kind of device."""
+        sizes = [x.element_size() for x in operands] if self._budgets else []
+        cuda = [getattr(x, "is_cuda", False) for x in operands]
+        return max(sizes, default=4), "cuda" if any(cuda) else "cpu"
+
+    def _traced(self, operands: tuple[Any, ...]) -> Callable[..., Any]:
+        """The function for operands in a trace, whose sizes may be symbols."""
+        from diagrammar.functions.traced import made_for
+
+        return made_for(self, operands)
+
+    def open_axes(self, ranks: Sequence[int]) -> tuple[tuple[bool, ...], ...]:
+        """For each axis of each operand, whether its size may stay open; `ranks` has the number of
+        axes of each operand."""
+        if any(d.family for d in self.diagrams):
+            return self._of_rank([(1,) * rank for rank in ranks]).open_axes(ranks)
+        return open_axes(self.diagrams, self.operands)
+
+    def opened(
+        self, shapes: Sequence[Sequence[int | None]], itemsize: int = 4, device: str = "cpu"
+    ) -> Specialised:
+        """The function for operands of these shapes, of which None is any size; it checks them
+        when it is called, and keeps no budget where one is open.
+
+        Raises DiagramError for sizes that do not fit, and for a budget that is too small.
+        """
+        if all(None not in shape for shape in shapes):
+            known = tuple(tuple(int(n or 0) for n in shape) for shape in shapes)
+            special = self._specialised(known, itemsize, device)
+            self._check_memory(special)
+            return special
+        if any(d.family for d in self.diagrams):
+            ones = [(1,) * len(shape) for shape in shapes]
+            return self._of_rank(ones).opened(shapes, itemsize, device)
+        key = tuple(map(tuple, shapes)), device
+        if key not in self._opened:
+            named = dict(zip((o.name for o in self.operands), shapes, strict=True))
+            diagrams = tuple(at_shapes(d, self.values, named) for d in self.diagrams)
+            self._opened[key] = build(
+                self.name, diagrams, self.options, checked=True, device=device
+            )
+        return self._opened[key]
 
     def _check_declarations(self, operands: tuple[Any, ...]) -> None:
         """Whether constants are what the file declares of them, on the first call for a shape."""

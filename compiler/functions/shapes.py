@@ -11,14 +11,16 @@ from diagrammar.diagram import Diagram
 from diagrammar.functions.building import operands_of
 from diagrammar.functions.specialise import missing, shape_facts, unmet, value_facts
 from diagrammar.grammar.errors import DiagramError, Problem
+from diagrammar.plan.planner import bindings
 from diagrammar.scalar import Dim, text
 from diagrammar.sizes import Contradiction, solve
 
 
 def at_shapes(
-    diagram: Diagram, values: Mapping[str, Any], shapes: Mapping[str, Sequence[int]]
+    diagram: Diagram, values: Mapping[str, Any], shapes: Mapping[str, Sequence[int | None]]
 ) -> Diagram:
-    """The diagram with every size known; DiagramError for what does not fit or cannot be known."""
+    """The diagram with every size known, but for those that are None in a shape; DiagramError for
+    what does not fit or cannot be known."""
     facts, problems = value_facts(diagram, values)
     more, wrong = shape_facts(diagram, shapes)
     if problems or wrong:
@@ -31,7 +33,7 @@ def at_shapes(
     unmet_ones = unmet(diagram, symbols)
     if unmet_ones:
         raise DiagramError(unmet_ones)
-    unknown = missing(fixed)
+    unknown = missing(fixed, _read_off(fixed) if _some_open(shapes) else frozenset())
     if unknown:
         raise DiagramError(unknown)
     formulas = {w for w, s in diagram.sizes.items() if not isinstance(s, int) and not s.is_Symbol}
@@ -39,6 +41,15 @@ def at_shapes(
     if empty:
         raise DiagramError([_no_output(diagram, fixed, w, symbols) for w in empty[:1]])
     return fixed
+
+
+def _some_open(shapes: Mapping[str, Sequence[int | None]]) -> bool:
+    return any(None in shape for shape in shapes.values())
+
+
+def _read_off(diagram: Diagram) -> frozenset[str]:
+    """The sizes that are read off operands when a function is called."""
+    return frozenset(b.name for b in bindings((diagram,), diagram.operands))
 
 
 def _no_output(

@@ -15,7 +15,7 @@ from diagrammar.grammar.words import MAX_RANK
 from diagrammar.scalar import Dim, parameter
 from diagrammar.sizes import Contradiction, Known, base, solve
 
-Shape = Sequence[int]
+Shape = Sequence[int | None]
 
 
 def names_of(diagram: Diagram) -> dict[str, list[Dim]]:
@@ -198,7 +198,8 @@ def integral(diagram: Diagram) -> set[sympy.Symbol]:
 
 
 def shape_facts(diagram: Diagram, shapes: Mapping[str, Shape]) -> tuple[list[Known], list[Problem]]:
-    """Facts from the shapes of operands; a wrong number of axes is a problem."""
+    """Facts from the shapes of operands, where a size that is None says nothing; a wrong number of
+    axes is a problem."""
     facts: list[Known] = []
     problems: list[Problem] = []
     for operand in diagram.operands:
@@ -214,6 +215,8 @@ def shape_facts(diagram: Diagram, shapes: Mapping[str, Shape]) -> tuple[list[Kno
             )
             continue
         for number, (extent, given) in enumerate(zip(operand.shape(), shape, strict=True)):
+            if given is None:
+                continue
             what = f"operand '{operand.name}', axis {number} ({shown[number]}),"
             place = diagram.places.get(f"{operand.name}[{number}]")
             facts.append(Known(extent, int(given), what, place=place))

@@ -65,7 +65,7 @@ class Layer:
     def of(name: str, module: nn.Module, params: dict[str, int], groups: str, at: int) -> Layer:
         """The layer of a module whose parts' parameters stand from position `at` on."""
         transposed = isinstance(module, TRANSPOSED)
-        count = 1 if isinstance(module, nn.Linear) else int(module.groups)  # type: ignore[arg-type]
+        count: int = getattr(module, "groups", 1)
         factors = count if groups == "exact" else 1
         conv = shared_layer(module, factors, memory=BUDGET)
         parts = []
@@ -101,12 +101,17 @@ class Layer:
         return by_group.flatten(0, 1)
 
 
-class _Backend:
+Mixed: Any = object
+"""Stands for the operator of curvlinops, which has no types, that `_Backend` comes before."""
+
+
+class _Backend(Mixed):
     """What replaces curvlinops' processing of inputs and gradients, before its KFAC and EKFAC."""
 
     _SUPPORTED_MODULES = MODULES
     _by_module = False
     _anchor: Tensor | None = None
+    _params: list[Any]
 
     def __init__(
         self, *args: Any, backend: str = "diagrammar", groups: str = "exact", **kwargs: Any
@@ -141,7 +146,7 @@ class _Backend:
         if self._layers is None:
             made, at = {}, len(self._params)
             for module_name, params in self._modules.items():
-                module = self._model_func.get_submodule(module_name)  # type: ignore[attr-defined]
+                module = self._model_func.get_submodule(module_name)
                 layer = Layer.of(module_name, module, params, self._groups, at)
                 at += len(layer.parts) * len(params)
                 made[module_name] = layer
@@ -181,7 +186,7 @@ class _Backend:
             self._by_module = False
 
     def _matmat(self, M: list[Tensor]) -> list[Tensor]:
-        made = super()._matmat(self._split(M))  # type: ignore[misc]
+        made = super()._matmat(self._split(M))
         return self._joined(made)
 
     # -- factors -----------------------------------------------------------------------------------
@@ -189,16 +194,16 @@ class _Backend:
     def compute_kronecker_factors(self) -> None:
         """Compute and cache the Kronecker factors."""
         with self._modules_shown():
-            super().compute_kronecker_factors()  # type: ignore[misc]
+            super().compute_kronecker_factors()
 
     def _joint(self, name: str) -> bool:
-        separate: bool = self._separate_weight_and_bias  # type: ignore[attr-defined]
+        separate: bool = self._separate_weight_and_bias
         return not separate and self._modules[name].keys() >= {"weight", "bias"}
 
     def _add(self, store: dict[str, Any], name: str, factors: Tensor) -> None:
         """Add the factors of a layer's groups to those of its parts."""
         for part, factor in zip(self._names(name), factors, strict=True):
-            self._set_or_add_(store, part, factor)  # type: ignore[attr-defined]
+            self._set_or_add_(store, part, factor)
 
     def _hook_accumulate_input_covariance(
         self, module: nn.Module, inputs: tuple[Tensor, ...], module_name: str
@@ -207,14 +212,14 @@ class _Backend:
             raise ValueError("Modules with multiple inputs are not supported.")
         layer = self._layer(module_name)
         x = layer.rows_of(inputs[0].detach())
-        options = {"scale": "curvlinops", "n_data": self._N_data}  # type: ignore[attr-defined]
+        options = {"scale": "curvlinops", "n_data": self._N_data}
         options["bias"] = self._joint(module_name)
         expands = self._expands()
         factor = layer.conv.kfac_expand if expands else layer.conv.kfac_reduce
         parts = parts_of(layer.conv, x) if expands else (x,)
         for part in parts:
             made = factor(part, **options)
-            self._add(self._input_covariances, module_name, made)  # type: ignore[attr-defined]
+            self._add(self._input_covariances, module_name, made)
 
     def _accumulate_gradient_covariance(
         self, grad_output: Tensor, module: nn.Module, module_name: str
@@ -222,31 +227,31 @@ class _Backend:
         layer, g = self._layer(module_name), grad_output.detach().unsqueeze(0)
         factor = layer.conv.kfac_expand_grad if self._expands() else layer.conv.kfac_reduce_grad
         made = factor(g, scale="curvlinops-sum").mul_(self._correction(g.shape[1]))
-        self._add(self._gradient_covariances, module_name, made)  # type: ignore[attr-defined]
+        self._add(self._gradient_covariances, module_name, made)
 
     def _expands(self) -> bool:
-        kind: str = self._kfac_approx  # type: ignore[attr-defined]
+        kind: str = self._kfac_approx
         return kind == "expand"
 
     def _correction(self, batch: int) -> float:
         """What turns products of the loss' gradients into their part of the data set's factor."""
-        samples: int = self._mc_samples  # type: ignore[attr-defined]
-        if self._loss_func.reduction == "sum":  # type: ignore[attr-defined]
+        samples: int = self._mc_samples
+        if self._loss_func.reduction == "sum":
             return 1 / samples
-        terms, data = self._num_per_example_loss_terms, self._N_data  # type: ignore[attr-defined]
+        terms, data = self._num_per_example_loss_terms, self._N_data
         part: float = (batch * terms) ** 2 / (data * samples * terms)
         return part
 
     def _compute_loss_and_backward(self, output: Tensor, y: Tensor) -> None:
-        if self._fisher_type != "forward-only":  # type: ignore[attr-defined]
+        if self._fisher_type != "forward-only":
             with self._anchor_shown():
-                super()._compute_loss_and_backward(output, y)  # type: ignore[misc]
+                super()._compute_loss_and_backward(output, y)
             return
-        super()._compute_loss_and_backward(output, y)  # type: ignore[misc]
-        store: dict[str, Tensor] = self._gradient_covariances  # type: ignore[attr-defined]
+        super()._compute_loss_and_backward(output, y)
+        store: dict[str, Tensor] = self._gradient_covariances
         for name in self._modules:  # identities of a module's outputs: those of its parts instead
             layer, whole = self._layer(name), store.pop(name)
-            rows = _outputs(self._model_func, name) // layer.groups  # type: ignore[attr-defined]
+            rows = _outputs(self._model_func, name) // layer.groups
             for part in self._names(name):
                 store[part] = eye(rows, dtype=whole.dtype, device=whole.device)
 
@@ -276,7 +281,7 @@ class _Backend:
 
     @contextmanager
     def _anchor_shown(self) -> Iterator[None]:
-        params = self._params  # type: ignore[has-type]
+        params = self._params
         self._params = [self._anchor] if self._anchor is not None else params
         try:
             yield
@@ -287,12 +292,12 @@ class _Backend:
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state of the linear operator."""
-        return {**super().state_dict(), "groups": self._groups}  # type: ignore[misc]
+        return {**super().state_dict(), "groups": self._groups}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Load the state of the linear operator."""
         self._groups, self._layers = _checked(state_dict.get("groups", "average_rows")), None
-        super().load_state_dict(state_dict)  # type: ignore[misc]
+        super().load_state_dict(state_dict)
 
 
 class KFACLinearOperator(_Backend, curvlinops.KFACLinearOperator):

@@ -48,7 +48,7 @@ class Gradients(Layer):
         made = self._plain(self._squares("variance", self._spread(x), {"V": V}))
         if not bias:
             return made
-        sums, count = positions_summed(V, 2), max(len(V), 1)
+        sums, count = positions_summed(V, 2), max(V.shape[0], 1)
         return made, squared(sums).sum(0) / count - squared(sums.sum(0) / count)
 
     # -- Gauss–Newton and Fisher -------------------------------------------------------------------

@@ -90,11 +90,11 @@ class Kronecker(Layer):
         X = self._spread(x)
         mean = "_mean" if _averaged(groups) else ""
         made = self._run.squares(f"A_{kind}{mean}", {"X": X}, {"X": conj(X)})
-        positions = self._run.positions(X)
+        count, positions = X.shape[0], self._run.positions(X)  # which may be symbols, in a trace
         if bias:
             column = self._run(f"a_{kind}{mean}", {"X": X})
-            made = bordered(made, column, positions if kind == "expand" else 1, len(X))
-        sizes = Sizes(len(X), positions, _given(n_data, len(X)), vectors, kind == "reduce")
+            made = bordered(made, column, positions if kind == "expand" else 1, count)
+        sizes = Sizes(count, positions, _given(n_data, count), vectors, kind == "reduce")
         return _times(made, input_scale(scale, kind, sizes))
 
     def _output_factor(
@@ -107,7 +107,7 @@ class Kronecker(Layer):
             "B_reduce" if summed else "B_expand", {"S": stack}, {"S": conj(stack)},
             groups=1 if one else None,
         )  # fmt: skip
-        v, n, positions = len(stack), stack.shape[1], prod(stack.shape[3:])
+        v, n, positions = stack.shape[0], stack.shape[1], prod(stack.shape[3:])
         sizes = Sizes(n, positions, _given(n_data, n), v, kind == "reduce")
         made = _times(made, output_scale(scale, kind, sizes))
         return made[0] if one else made

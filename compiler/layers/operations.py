@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import prod
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from diagrammar.diagram import Declared, Diagram, Network, Operand, Tensor
 from diagrammar.functions.specialise import names_of
+from diagrammar.functions.tracing import is_tracing
 from diagrammar.library import on_layer
 
 if TYPE_CHECKING:
@@ -59,13 +61,17 @@ class Operations:
         self.options = {n: v for n, v in options.items() if v is not None}
         self._compiled: dict[Any, tuple[tuple[str, ...], Function]] = {}
         self._diagrams: dict[Any, Diagram] = {}
+        self.traced = SimpleNamespace()
 
     def __call__(self, name: str, given: Mapping[str, torch.Tensor], **sizes: Any) -> torch.Tensor:
         """The result of a definition."""
         key = (name, *sizes.values())
         found = self._compiled.get(key)
         if found is None:
-            found = self._compile(key, name, sizes)
+            if is_tracing():
+                found = self._in_trace(name, sizes)
+            else:
+                found = self._compiled[key] = self.compile(name, **sizes)
         names, function = found
         made: torch.Tensor = function(*[given[n] for n in names])
         return made
@@ -92,15 +98,20 @@ class Operations:
             Compiled(self._diagrams[key], function) for key, (_, function) in self._compiled.items()
         )
 
-    def _compile(
-        self, key: Any, name: str, sizes: Mapping[str, Any]
-    ) -> tuple[tuple[str, ...], Function]:
+    def _in_trace(self, name: str, sizes: Mapping[str, Any]) -> tuple[tuple[str, ...], Function]:
+        from diagrammar.functions.traced import compiled
+
+        return compiled(self, name, sizes)
+
+    def compile(self, name: str, **sizes: Any) -> tuple[tuple[str, ...], Function]:
+        """The operands' names and the function of a definition."""
         diagram = self.diagram(name)
         known = names_of(diagram)
         values = {n: v for n, v in self._values(sizes).items() if n in known}
         function = diagram.compile(**values, **self.options)
         found = tuple(o.name for o in function.operands), function
-        self._compiled[key], self._diagrams[key] = found, diagram
+        key = (name, *sizes.values())
+        self._diagrams[key] = diagram
         return found
 
     def diagram(self, name: str) -> Diagram:

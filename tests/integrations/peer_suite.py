@@ -17,20 +17,21 @@ import tarfile
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 NAME = "curvlinops-for-pytorch"
 FILES = ("test/test_kfac.py", "test/test_ekfac.py", "test/test_inverse.py")
 
 
-def counted(cls: type, made: set[str]) -> None:
+def counted(cls: Any, made: set[str]) -> None:
     """Add the operator's name to `made` whenever it computes factors."""
-    compute = cls.compute_kronecker_factors  # type: ignore[attr-defined]
+    compute = cls.compute_kronecker_factors
 
     def computing(self: object) -> None:
         made.add(cls.__name__)
         compute(self)
 
-    cls.compute_kronecker_factors = computing  # type: ignore[attr-defined]
+    cls.compute_kronecker_factors = computing
 
 
 def fetched(folder: Path) -> Path:
