@@ -281,7 +281,8 @@ def fake(s: Subject) -> None:
 
 def freed(s: Subject) -> None:
     """Every tensor of a call is let go of at once: none waits in a cycle for the collector."""
-    gc.collect()
+    while gc.collect():  # what other uses left, in several turns
+        pass
     gc.disable()
     gc.set_debug(gc.DEBUG_SAVEALL)
     try:
