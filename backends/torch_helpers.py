@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from string import Template
+
 CHECK_AXES = '''
 def _check_axes(x: Tensor, name: str, axes: tuple[str, ...]) -> None:
     """Raise ValueError unless x has as many axes."""
@@ -206,61 +208,62 @@ def _cast(x: Tensor, dtype: torch.dtype) -> Tensor:
     return x.to(dtype.to_complex() if x.is_complex() else dtype)
 '''
 
-WEIGHT_GRADIENT = '''
-def _weight_gradient(
-    x: Tensor,
-    v: Tensor,
+_GRADIENT = '''
+def $name(
+    $first: Tensor,
+    $second: Tensor,
     size: tuple[int, ...],
     stride: int | tuple[int, ...] = 1,
     padding: int | tuple[int, ...] = 0,
     dilation: int | tuple[int, ...] = 1,
     groups: int = 1,
 ) -> Tensor:
-    """The gradient, for a weight of this size, of convolving x with it; v is the cotangent."""
-    if x.is_complex():  # bilinear, never conjugated
+    """$doc"""
+    if $first.is_complex():  # bilinear, never conjugated
         parts = [
-            _weight_gradient(a, c, size, stride, padding, dilation, groups)
-            for a in (x.real, x.imag)
-            for c in (v.real, v.imag)
-        ]
-        return torch.complex(parts[0] - parts[3], parts[1] + parts[2])
-    stride, padding, dilation = (
-        n if isinstance(n, tuple) else (n,) * (x.ndim - 2) for n in (stride, padding, dilation)
-    )
-    weight = v.new_empty(1).expand(size)  # only its shape is read
-    gradients: list[Tensor] = torch.ops.aten.convolution_backward(
-        v, x, weight, None, stride, padding, dilation, False, (0,), groups, (False, True, False)
-    )
-    return gradients[1]
-'''
-
-INPUT_GRADIENT = '''
-def _input_gradient(
-    v: Tensor,
-    weight: Tensor,
-    size: tuple[int, ...],
-    stride: int | tuple[int, ...] = 1,
-    padding: int | tuple[int, ...] = 0,
-    dilation: int | tuple[int, ...] = 1,
-    groups: int = 1,
-) -> Tensor:
-    """The gradient, for an input of this size, of convolving it with weight; v is the cotangent."""
-    if v.is_complex():  # bilinear, never conjugated
-        parts = [
-            _input_gradient(a, w, size, stride, padding, dilation, groups)
-            for a in (v.real, v.imag)
-            for w in (weight.real, weight.imag)
+            $name(a, b, size, stride, padding, dilation, groups)
+            for a in ($first.real, $first.imag)
+            for b in ($second.real, $second.imag)
         ]
         return torch.complex(parts[0] - parts[3], parts[1] + parts[2])
     stride, padding, dilation = (
         n if isinstance(n, tuple) else (n,) * (v.ndim - 2) for n in (stride, padding, dilation)
     )
-    x = v.new_empty(1).expand(size)  # only its shape is read
+    $other = v.new_empty(1).expand(size)  # only its shape is read
+    if v.is_cpu and v.dtype == torch.float32 and all(k == 1 for k in weight.shape[2:]):
+        dilation = (2,) * len(dilation)  # of one tap: the same, but oneDNN takes small batches too
     gradients: list[Tensor] = torch.ops.aten.convolution_backward(
-        v, x, weight, None, stride, padding, dilation, False, (0,), groups, (True, False, False)
+        v, x, weight, None, stride, padding, dilation, False, (0,), groups, $wanted
     )
-    return gradients[0]
+    return gradients[$at]
 '''
+"""A part of the backward pass of a convolution of x with weight, for the cotangent v."""
+
+
+def _gradient(name: str, first: str, second: str, other: str, at: int, doc: str) -> str:
+    """The helper for the gradient of `other`, which is number `at` of the backward pass."""
+    wanted = tuple(n == at for n in range(3))
+    return Template(_GRADIENT).substitute(
+        name=name, first=first, second=second, other=other, doc=doc, wanted=wanted, at=at
+    )
+
+
+WEIGHT_GRADIENT = _gradient(
+    "_weight_gradient",
+    "x",
+    "v",
+    "weight",
+    1,
+    "The gradient, for a weight of this size, of convolving x with it; v is the cotangent.",
+)
+INPUT_GRADIENT = _gradient(
+    "_input_gradient",
+    "v",
+    "weight",
+    "x",
+    0,
+    "The gradient, for an input of this size, of convolving it with weight; v is the cotangent.",
+)
 
 HELPERS = {
     "_check_axes": CHECK_AXES,
