@@ -10,7 +10,7 @@ from __future__ import annotations
 import gc
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from statistics import median
 from typing import Annotated, Any
@@ -40,15 +40,18 @@ SIZES = {1: 8, 2: 6, 3: 4, 4: 2, 5: 2}
 def planned() -> Iterator[list[float]]:
     """The seconds that each planning within the block takes."""
     found: list[float] = []
-    plain = building._candidates
 
-    def timed(*arguments: Any) -> Any:
-        start = time.process_time()
-        made = plain(*arguments)
-        found.append(time.process_time() - start)
-        return made
+    def timed(plain: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any) -> Any:
+            start = time.process_time()
+            made = plain(*arguments)
+            found.append(time.process_time() - start)
+            return made
 
-    with patch.object(building, "_candidates", timed):
+        return call
+
+    steps = {n: timed(getattr(building, n)) for n in ("_candidates", "_with_parts")}
+    with patch.multiple(building, **steps):
         yield found
 
 

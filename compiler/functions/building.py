@@ -18,6 +18,7 @@ from diagrammar.plan.candidates import Candidate, candidates, choose
 from diagrammar.plan.cost import Machine
 from diagrammar.plan.devices import machine
 from diagrammar.plan.memory import peak_bytes
+from diagrammar.plan.parts import parted
 from diagrammar.plan.planner import Planned, dense
 from diagrammar.plan.search import EXACT
 from diagrammar.plan.slicing import MOST, sliced
@@ -60,7 +61,7 @@ def build(
         return Specialised(call, "", Planned(program, ()), (), tuple(diagrams), options)
     rates = machine(device)
     making = partial(_candidates, name, options, rates)
-    found = making(diagrams)
+    found = making(diagrams) if checked else _with_parts(making(diagrams), operands, rates)
     if checked:
         chosen = choose(found, None)
         if options.memory is not None:
@@ -79,7 +80,7 @@ def build(
         fitting = [freeing(c) for c in fitting]
     if not fitting and options.memory is None:
         fitting = list(found)
-    chosen = fitting[0] if fitting else min(found, key=lambda c: c.peak)
+    chosen = choose(fitting, None) if fitting else min(found, key=lambda c: c.peak)
     made = emitted(name, chosen, found, options, checked=checked)
     return replace(made, least=0 if fitting else least, itemsize=itemsize)
 
@@ -97,6 +98,13 @@ def _candidates(
         accumulate=options.accumulate,
         doc=lambda simplified: _doc(diagrams, simplified),
     )
+
+
+def _with_parts(
+    found: Sequence[Candidate], operands: Sequence[Declared], rates: Machine
+) -> list[Candidate]:
+    """Candidates, and some of them in parts."""
+    return sorted([*found, *parted(found, operands, rates)], key=lambda c: c.cost)
 
 
 def _is_small(diagrams: Sequence[Diagram]) -> bool:

@@ -11,8 +11,8 @@ from typing import Any
 
 from diagrammar.functions.building import emitted, freeing
 from diagrammar.functions.specialised import Specialised
-from diagrammar.plan.candidates import ONE_CALL
-from diagrammar.plan.measure import MOST, fastest
+from diagrammar.plan.candidates import ONE_CALL, best
+from diagrammar.plan.measure import MOST, reserved, seconds
 from diagrammar.plan.memory import peak_bytes
 from diagrammar.plan.store import Store
 
@@ -54,18 +54,21 @@ def measured(
         "operands": [(tuple(x.shape), str(x.dtype)) for x in operands],
     }
 
+    most = max(peak_bytes(c.planned.program, itemsize) for c in few)
+
     def calls() -> list[Callable[[], Any]]:
         made = [torch.ones(tuple(x.shape), dtype=x.dtype, device=x.device) for x in operands]
         functions = [backend.load(source, name)[name] for source in sources]
         wait = torch.cuda.synchronize if any(x.is_cuda for x in operands) else None
-        return [partial(_timed_call, f, made, wait) for f in functions]
+        held = reserved(most) if wait is None else None
+        return [partial(_timed_call, f, made, wait, held) for f in functions]
 
     # with one thread, seconds of the processor: what else runs on the machine counts for less
     alone = torch.get_num_threads() == 1 and not any(x.is_cuda for x in operands)
     clock = process_time if alone else perf_counter
-    best, seconds = fastest(sources, facts, calls, store or Store(), clock)
-    chosen = few[best]
-    times = {c.name: s for c, s in zip(few, seconds, strict=True)}
+    taken = seconds(sources, facts, calls, store or Store(), clock)
+    chosen = few[best(taken, few)]
+    times = {c.name: s for c, s in zip(few, taken, strict=True)}
     made = emitted(name, chosen, special.candidates, special.options, checked=special.checked)
     return replace(made, seconds=times)
 
@@ -79,7 +82,7 @@ def _device(operand: Any) -> str:
     return f"{operand.device.type} {platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
 
 
-def _timed_call(call: Callable[..., Any], operands: Sequence[Any], wait: Any) -> None:
+def _timed_call(call: Callable[..., Any], operands: Sequence[Any], wait: Any, _held: Any) -> None:
     """A call without a tape, until its result is there."""
     import torch
 

@@ -33,8 +33,45 @@ from diagrammar.plan.units import without_units
 FACTORS = 4
 """Operands of a term with which a library call may come after all that its weight is made of."""
 
+CLOSE = 1.05
+"""Times closer than this are alike: a clock can hardly tell them apart."""
+
 ONE_CALL = "one library call"
 """What a candidate's name ends with that is PyTorch's own call for some term."""
+
+
+Finish = Callable[[Planned], Planned]
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a program is made of simplified diagrams: by a search, or from trees that one found, and
+    what is done to its steps afterwards."""
+
+    name: str
+    options: Options
+    shortcut: Shortcut | None
+    doc: str
+    accumulate: str | None
+    finish: Finish
+
+    def plan(
+        self,
+        diagrams: Sequence[Diagram],
+        operands: Sequence[Declared],
+        trees: Sequence[Tree] | None = None,
+    ) -> Planned:
+        """The program before it is finished."""
+        return plan(
+            self.name,
+            diagrams,
+            operands,
+            self.options,
+            doc=self.doc,
+            accumulate=self.accumulate,
+            shortcut=self.shortcut,
+            trees=trees,
+        )
 
 
 @dataclass(frozen=True)
@@ -44,6 +81,7 @@ class Candidate:
     name: str
     planned: Planned
     start: tuple[Simplified, ...]
+    way: Way
     cost: float
     peak: int
 
@@ -67,12 +105,13 @@ def candidates(
     made: list[Candidate] = []
     seen: set[tuple[ops.Step, ...]] = set()
 
-    def add(title: str, planned: Planned, start: Sequence[Simplified]) -> None:
+    def add(title: str, way: Way, searched: Planned, start: Sequence[Simplified]) -> None:
+        planned = way.finish(searched)
         if planned.program.steps not in seen:
             seen.add(planned.program.steps)
             program = planned.program
             cost, peak = price(program, machine), peak_bytes(program) // 4
-            made.append(Candidate(title, planned, tuple(start), cost, peak))
+            made.append(Candidate(title, planned, tuple(start), way, cost, peak))
 
     simplified = [Pipeline(without=without).run(d) for d in diagrams]
     starts = [("", simplified)]
@@ -83,26 +122,37 @@ def candidates(
         for title, options, shortcut in _searches(
             start, machine, native=native, library_only=bool(prefix)
         ):
-            planned = plan(
-                name,
-                [s.diagram for s in start],
-                operands,
-                options,
-                doc=doc(start),
-                accumulate=accumulate,
-                shortcut=shortcut,
-            )
-            add(prefix + title, as_grams(with_bias(planned)), start)
-            if options.paired is not None:
-                continue  # those have no window matrices, and library calls of their own
-            if not prefix and shortcut is None:
-                add(f"{title}, sums of rows", as_grams(as_sums(with_bias(planned))), start)
-            if native and not prefix and shortcut is None:
-                calls = with_bias(as_convolutions(planned, lambda _op, _steps: True))
-                add(f"{title}, products as convolutions", calls, start)
-            if native and (backward := as_backward(with_bias(planned))) is not None:
-                add(f"{prefix}{title}, backward pass", backward, start)
+            way = Way(name, options, shortcut, doc(start), accumulate, as_products)
+            planned = way.plan([s.diagram for s in start], operands)
+            for suffix, finish in _finishes(
+                native=native,
+                plain=not prefix and shortcut is None,
+                windows=options.paired is None,
+            ):
+                add(prefix + title + suffix, replace(way, finish=finish), planned, start)
     return sorted(made, key=lambda c: c.cost)
+
+
+def _finishes(*, native: bool, plain: bool, windows: bool) -> Iterator[tuple[str, Finish]]:
+    """What may be done to the steps of a program, by what it adds to a candidate's name. Where no
+    patterns are windows there are library calls of its own."""
+    yield "", as_products
+    if windows and plain:
+        yield ", sums of rows", lambda planned: as_grams(as_sums(with_bias(planned)))
+    if windows and plain and native:
+        yield ", products as convolutions", as_calls
+    if windows and native:
+        yield ", backward pass", lambda planned: as_backward(as_products(planned))
+
+
+def as_products(planned: Planned) -> Planned:
+    """The bias in its call, symmetric products by half."""
+    return as_grams(with_bias(planned))
+
+
+def as_calls(planned: Planned) -> Planned:
+    """Every product that is a library convolution by its call."""
+    return with_bias(as_convolutions(planned, lambda _op, _steps: True))
 
 
 def _searches(
@@ -156,6 +206,15 @@ def _paired(diagram: Diagram) -> bool:
 
 
 def choose(found: Sequence[Candidate], budget: int | None) -> Candidate:
-    """The cheapest that allocates at most `budget` entries; the smallest where none does."""
+    """The best that allocates at most `budget` entries; the smallest where none does."""
     fitting = [c for c in found if budget is None or c.peak <= budget]
-    return fitting[0] if fitting else min(found, key=lambda c: c.peak)
+    if not fitting:
+        return min(found, key=lambda c: c.peak)
+    return fitting[best([c.cost for c in fitting], fitting)]
+
+
+def best(seconds: Sequence[float], found: Sequence[Candidate]) -> int:
+    """The number of the fastest candidate; of those as fast, of the one that takes least memory."""
+    fastest = min(seconds)
+    close = [n for n, s in enumerate(seconds) if s <= CLOSE * fastest]
+    return min(close, key=lambda n: (found[n].peak, seconds[n]))

@@ -27,7 +27,7 @@ class Machine:
     input gradient with stride takes; outer: so many output channels run at half the speed;
     many: so do weight gradients of a kernel of size one over so many positions; depthwise,
     depthwise_weight: a multiplication where each group has one channel (for the weight gradient
-    times the kernel's entries).
+    times the kernel's entries). part: a turn of a program in parts, without its steps.
 
     A dense I×O×K pattern costs `dense_pattern` seconds: it is the last resort, never a choice.
     """
@@ -52,6 +52,7 @@ class Machine:
     outer: float = 10.0
     depthwise: float = 1 / 5.7e10
     depthwise_weight: float = 1 / 1.1e11
+    part: float = 4e-5
     itemsize: int = 4
     dense_pattern: float = 1e6
     library_discount: float = 1.0

@@ -17,6 +17,10 @@ Clock = Callable[[], float]
 
 MOST = 5
 """How many candidates are timed."""
+BLOCK = 31 * 2**20
+"""Bytes of the largest allocation that glibc takes from its heap."""
+RESERVED = 2**29
+"""Bytes of heap that are reserved at most."""
 
 
 def key(sources: Sequence[str], facts: Mapping[str, Any]) -> str:
@@ -29,6 +33,21 @@ def key(sources: Sequence[str], facts: Mapping[str, Any]) -> str:
 def digest(source: str) -> str:
     """A source's name in the store."""
     return hashlib.sha256(source.encode()).hexdigest()[:16]
+
+
+def reserved(size: int) -> Any:
+    """Something to hold while calls are timed that allocate up to `size` bytes on a CPU.
+
+    Where the top of the heap is free, glibc gives it back to the system after every call, and new
+    pages can take longer than the call itself; where anything lies above it, it does not. Which of
+    the two it is has nothing to do with the call. What is held lies above enough for all of them.
+    """
+    import torch
+
+    entries = BLOCK // 4
+    torch.empty(entries)  # freeing one raises the size from which the system is asked directly
+    blocks = [torch.zeros(entries) for _ in range(min(size, RESERVED) // BLOCK + 2)]
+    return max(blocks, key=lambda block: block.data_ptr())
 
 
 def timed(
@@ -80,14 +99,14 @@ def timed(
     return [median(s) for s in samples]
 
 
-def fastest(
+def seconds(
     sources: Sequence[str],
     facts: Mapping[str, Any],
     calls: Callable[[], Sequence[Callable[[], Any]]],
     store: Store,
     clock: Clock = perf_counter,
-) -> tuple[int, list[float]]:
-    """The number of the fastest candidate and the seconds of all, measured once and then read.
+) -> list[float]:
+    """The seconds of all candidates, measured once and then read.
 
     `calls` makes the calls, one for each source; it is not used where the choice is known.
     """
@@ -95,11 +114,10 @@ def fastest(
     names = [digest(s) for s in sources]
     known = store.get(name)
     if known is not None:
-        seconds = known.get("seconds")
-        if isinstance(seconds, dict) and all(isinstance(seconds.get(n), float) for n in names):
-            found = [float(seconds[n]) for n in names]
-            return found.index(min(found)), found
+        kept = known.get("seconds")
+        if isinstance(kept, dict) and all(isinstance(kept.get(n), float) for n in names):
+            return [float(kept[n]) for n in names]
     found = timed(calls(), clock)
     by_name = dict(zip(names, found, strict=True))
     store.put(name, {"seconds": by_name, **{n: str(v) for n, v in facts.items()}})
-    return found.index(min(found)), found
+    return found

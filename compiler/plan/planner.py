@@ -68,13 +68,16 @@ def plan(
     doc: str = "",
     accumulate: str | None = None,
     shortcut: Shortcut | None = None,
+    trees: Sequence[Tree] | None = None,
 ) -> Planned:
     """The cheapest program that the cost model finds for some diagrams together.
 
-    A `shortcut` knows the tree of some terms; only the others are searched.
+    A `shortcut` knows the tree of some terms; only the others are searched. With `trees`, those of
+    a plan of the same diagrams with other sizes, none is.
     """
     writer = _Casting(accumulate) if accumulate else Writer()
-    trees: list[tuple[str, Tree]] = []
+    known = iter(trees or ())
+    used: list[tuple[str, Tree]] = []
     results = []
     for at, whole in enumerate(diagrams):
         diagram = without_units(whole)
@@ -85,8 +88,8 @@ def plan(
             if tree is None:
                 term, kept = _windowed(squeezed, kept, options.paired)
             if _tensors(term):
-                tree = tree or Search(term, diagram.open, options).best().tree
-                trees.append((diagram.name, tree))
+                tree = next(known, None) or tree or Search(term, diagram.open, options).best().tree
+                used.append((diagram.name, tree))
                 origins = [(at, number, place) for place in kept]
                 values.append(Lowering(writer, term, diagram.open, origins).term(tree))
             else:
@@ -94,7 +97,7 @@ def plan(
         result = _combined(writer, diagram, values, operands, axis_names(whole.axes))
         results.append(writer.uncast(result) if isinstance(writer, _Casting) else result)
     made = _program(name, diagrams, operands, writer, results, doc)
-    return Planned(made, tuple(trees), tuple(map(frozenset, writer.origins)))
+    return Planned(made, tuple(used), tuple(map(frozenset, writer.origins)))
 
 
 def dense(name: str, diagrams: Sequence[Diagram], operands: Sequence[Declared]) -> ops.Program:

@@ -19,6 +19,8 @@ Library = ops.Convolution | ops.TransposedConvolution | ops.WeightGradient
 def price(program: ops.Program, machine: Machine) -> float:
     """The seconds of a call."""
     seconds = program.turns * sum(prices(program, machine))
+    if program.cuts:
+        seconds += program.turns * machine.part
     for n in range(len(program.results) if program.cuts else 0):  # parts are put into place
         written = int(product(estimate(s) for s in program.result_shape(n)))
         added = program.turns // prod(c.turns for c in program.cuts if c.results[n] is not None)

@@ -1,0 +1,101 @@
+"""Candidates that run in parts along a summed wire, for speed and for less memory.
+
+What a step copies or a library call reorders of the whole batch comes as new pages from the system
+and is gone from the caches when it is read. Of a part it is small enough to be used again, and the
+sum of the parts costs one addition of the result for each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from diagrammar.diagram import Declared, Diagram, product
+from diagrammar.plan.candidates import Candidate
+from diagrammar.plan.cost import Machine
+from diagrammar.plan.cutting import cut, in_parts, size_of, told_of, wires
+from diagrammar.plan.memory import peak_bytes
+from diagrammar.plan.moves import estimate
+from diagrammar.plan.pricing import price
+
+AIMS = (2**20, 2**22)
+"""Entries that the steps of one part should hold: what fits into the inner caches, and into all."""
+TRIED = 3
+"""How many candidates are cut."""
+WORSE = 2.0
+"""How many times dearer than the cheapest a candidate may be, before it is cut and after."""
+
+
+def parted(
+    found: Sequence[Candidate], operands: Sequence[Declared], machine: Machine
+) -> list[Candidate]:
+    """Candidates in parts, of the cheapest of those that were found."""
+    made = []
+    for candidate in found[:TRIED]:
+        if candidate.cost > WORSE * found[0].cost:
+            break
+        diagrams = tuple(s.diagram for s in candidate.start)
+        wire = _summed(diagrams)
+        if wire is None:
+            continue
+        for entries in _entries(candidate, size_of(diagrams, wire)):
+            made.append(_cut(candidate, diagrams, operands, wire, entries, machine))
+    return [c for c in made if c.cost <= WORSE * found[0].cost]
+
+
+def _summed(diagrams: Sequence[Diagram]) -> str | None:
+    """Of the wires that may be cut and that no result has, the one along which the operands have
+    most entries; of several the outermost, whose parts lie together."""
+    uses = [(t, n.sizes) for d in diagrams for n in d.terms for t in n.tensors]
+
+    def worth(wire: str) -> tuple[int, int]:
+        found = [(t, sizes) for t, sizes in uses if wire in t.wires]
+        entries = sum(int(product(estimate(sizes[w]) for w in t.wires)) for t, sizes in found)
+        return entries, -min((t.wires.index(wire) for t, _ in found), default=0)
+
+    return max((w for w in wires(diagrams) if not _is_open(w, diagrams)), key=worth, default=None)
+
+
+def _is_open(wire: str, diagrams: Sequence[Diagram]) -> bool:
+    return any(wire in d.open for d in diagrams)
+
+
+def _entries(candidate: Candidate, size: int) -> Iterator[int]:
+    """The entries of parts worth a trial: the largest that keep an aim, or else the smallest. (At
+    least two, since a wire of size one is none in a tree.)"""
+    program = candidate.planned.program
+    results = sum(
+        int(product(estimate(s) for s in program.result_shape(n)))
+        for n in range(len(program.results))
+    )
+    held = candidate.peak - results
+    parts = [n for n in range(2, size) if size % n == 0]
+    tried = set()
+    for aim in AIMS:
+        if held > aim and parts:
+            tried.add(max((n for n in parts if held * n <= aim * size), default=parts[0]))
+    yield from sorted(tried)
+
+
+def _cut(
+    candidate: Candidate,
+    diagrams: Sequence[Diagram],
+    operands: Sequence[Declared],
+    wire: str,
+    entries: int,
+    machine: Machine,
+) -> Candidate:
+    """A candidate in parts with so many entries of a wire; its trees are those of the whole."""
+    part, smaller = cut(diagrams, wire, entries)
+    sizes = {o.name: o for d in smaller for o in d.operands}
+    trees = [tree for _, tree in candidate.planned.trees]
+    planned = candidate.way.plan(smaller, [sizes.get(o.name, o) for o in operands], trees)
+    planned = candidate.way.finish(planned)
+    program = in_parts(planned.program, diagrams, (part,))
+    return replace(
+        candidate,
+        name=f"{candidate.name}, {told_of((part,))}",
+        planned=replace(planned, program=program),
+        cost=price(program, machine),
+        peak=peak_bytes(program) // 4,
+    )

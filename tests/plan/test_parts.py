@@ -1,0 +1,114 @@
+"""Candidates in parts: the same numbers as the whole, with less memory, and taken where they are
+as fast."""
+
+from __future__ import annotations
+
+import gc
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import diagrammar as dg
+from diagrammar.backends.numpy import evaluate
+from diagrammar.plan import parts
+from diagrammar.plan.candidates import Candidate, best
+from diagrammar.plan.memory import peak_bytes
+from tests.plan.peaks import measured
+from tests.plan.test_candidates import SHAPES, TEXT, layers, shape
+from tests.plan.test_memory import ROUNDING
+
+
+@pytest.mark.parametrize("name", ["dW", "A", "C"])
+@settings(max_examples=15, deadline=None)
+@given(v=layers(), batch=st.sampled_from([4, 6]))
+def test_parts_have_the_value_of_the_whole(name: str, v: dict[str, int], batch: int) -> None:
+    v |= {"b": batch}
+    values = {n: v[n] for n in ("g", "k", "s", "p", "d")}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parts, "AIMS", (0, 1))
+        patch.setattr(parts, "WORSE", float("inf"))
+        f = dg.parse(TEXT)[name].compile(**values)
+        known = {o.name: shape(v, SHAPES[o.name]) for o in f.operands}
+        found = f.specialise(**known).candidates
+    whole = {c.name: c for c in found if not c.planned.program.cuts}
+    cut = [c for c in found if c.planned.program.cuts]
+    random = np.random.default_rng(0)
+    operands: dict[str, Any] = {n: random.standard_normal(s) for n, s in known.items()}
+    for candidate in cut:
+        name, _, told = candidate.name.rpartition(", ")
+        assert told.endswith(" parts along b")
+        (value,) = evaluate(candidate.planned.program, operands)
+        (expected,) = evaluate(whole[name].planned.program, operands)
+        scale = max(1.0, np.abs(expected).max(initial=0.0))
+        assert np.abs(value - expected).max(initial=0.0) <= 1e-12 * scale, candidate.name
+
+
+def factor(size: int, channels: int, kernel: int) -> Any:
+    """KFAC-expand for a batch of sixteen: the function, and its input."""
+    values = {"k1": kernel, "k2": kernel, "g": 1, "s": 1, "p": kernel // 2, "d": 1}
+    f = dg.shipped("conv2d")["A_expand"].compile(**values)
+    return f, torch.randn(16, channels, size, size)
+
+
+def test_large_batches_are_cut_and_small_ones_are_not() -> None:
+    f, x = factor(35, 96, 1)
+    names = [c.name for c in f.specialise(X=tuple(x.shape)).candidates]
+    assert any(name.endswith(" parts along b") for name in names)
+    f, x = factor(4, 8, 1)
+    names = [c.name for c in f.specialise(X=tuple(x.shape)).candidates]
+    assert not any("parts" in name for name in names)
+
+
+@pytest.mark.parametrize(("size", "channels", "kernel"), [(35, 96, 1), (28, 48, 3)])
+def test_parts_keep_to_the_predicted_peak(size: int, channels: int, kernel: int) -> None:
+    """With collection off, since what waits in a cycle for it would be held part after part."""
+    from diagrammar.backends import torch as backend
+
+    f, x = factor(size, channels, kernel)
+    expected = f(x)
+    cut = [c for c in f.specialise(X=tuple(x.shape)).candidates if c.planned.program.cuts]
+    assert cut
+    for candidate in cut:
+        program = candidate.planned.program
+        call = backend.load(backend.emit_module([program], ""), program.name)[program.name]
+        gc.disable()
+        try:
+            taken = measured(lambda call=call: call(x))
+        finally:
+            gc.enable()
+        assert taken <= peak_bytes(program) + ROUNDING, candidate.name
+        assert torch.allclose(call(x), expected, rtol=1e-4, atol=1e-3 * float(expected.abs().max()))
+
+
+def test_of_candidates_as_fast_the_leanest_is_taken() -> None:
+    f, x = factor(35, 96, 1)
+    found: tuple[Candidate, ...] = f.specialise(X=tuple(x.shape)).candidates
+    leanest = min(range(len(found)), key=lambda n: found[n].peak)
+    assert best([1.0] * len(found), found) == leanest
+    fastest = max(range(len(found)), key=lambda n: found[n].peak)
+    seconds = [1.0 if n == fastest else 1.06 for n in range(len(found))]
+    assert best(seconds, found) == fastest
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_one_tap_in_a_small_batch_has_the_same_gradient(groups: int) -> None:
+    """The dilation of a kernel of size one means nothing."""
+    x = torch.randn(3, 4, 5, 6)
+    v = torch.randn(3, 8, 5, 6)
+    f = dg.shipped("conv2d")["dW"].compile(k1=1, k2=1, g=groups, s=1, p=0, d=1)
+    special = f.specialise(X=tuple(x.shape), dY=tuple(v.shape))
+    from diagrammar.backends import torch as backend
+
+    expected = torch.einsum(
+        "bgohw,bgihw->goi", v.unflatten(1, (groups, -1)), x.unflatten(1, (groups, -1))
+    ).flatten(0, 1)[..., None, None]
+    calls = [c for c in special.candidates if "library call" in c.name]
+    assert calls
+    for candidate in calls:
+        program = candidate.planned.program
+        call = backend.load(backend.emit_module([program], ""), program.name)[program.name]
+        assert torch.allclose(call(x, v), expected, atol=1e-4)
