@@ -7,7 +7,7 @@ happens here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -224,7 +224,7 @@ def apply(diagram: Diagram, number: int, edit: Edit) -> Diagram:
 
 def _applied(diagram: Diagram, number: int, edit: Edit) -> Diagram:
     opened = frozenset(diagram.open)
-    touched = {w for w in (*edit.merge, *edit.split) if w in opened}
+    touched = tuple(dict.fromkeys(w for w in (*edit.merge, *edit.split) if w in opened))
     if not touched:
         term = _edited(diagram.terms[number], edit, opened)
         return _with_terms(diagram, _replaced(diagram.terms, number, term), diagram.axes)
@@ -245,11 +245,16 @@ def _applied(diagram: Diagram, number: int, edit: Edit) -> Diagram:
 
 
 def _follow(
-    term: Network, edit: Edit, touched: set[str], opened: frozenset[str], extents: Mapping[str, Dim]
+    term: Network,
+    edit: Edit,
+    touched: Sequence[str],
+    opened: frozenset[str],
+    extents: Mapping[str, Dim],
 ) -> Network:
     """Another term whose open wires are renamed or split along; its inner wires keep clear of
     the new names."""
-    new = {w for wire in touched for w in edit.split.get(wire, (edit.merge.get(wire, wire),))}
+    ends = (edit.split.get(wire, (edit.merge.get(wire, wire),)) for wire in touched)
+    new = tuple(dict.fromkeys(w for into in ends for w in into))
     clash = [w for w in term.sizes if w in new and w not in touched]
     renaming: dict[str, str] = {}
     taken = {**term.sizes, **{w: extents[w] for w in new}}

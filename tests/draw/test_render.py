@@ -134,6 +134,8 @@ spec = dg.shipped("conv2d")
 for name in ("Y", "A_expand", "A_reduce"):
     for format in ("text", "svg", "html", "tikz", "dot"):
         print(render(spec[name].simplify(k1=2, k2=2, s=2, p=0), format))
+two_terms = dg.shipped("transposed")["Y"]
+print(render(two_terms.simplify(k=(2, 2), s=(2, 2), p=(0, 0), d=(1, 1)), "svg"))
 """
 
 
