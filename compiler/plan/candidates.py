@@ -35,6 +35,8 @@ FACTORS = 4
 
 CLOSE = 1.05
 """Times closer than this are alike: a clock can hardly tell them apart."""
+MUCH = 2**18
+"""Entries that are worth a look for a program that takes fewer."""
 
 ONE_CALL = "one library call"
 """What a candidate's name ends with that is PyTorch's own call for some term."""
@@ -214,7 +216,15 @@ def choose(found: Sequence[Candidate], budget: int | None) -> Candidate:
 
 
 def best(seconds: Sequence[float], found: Sequence[Candidate]) -> int:
-    """The number of the fastest candidate; of those as fast, of the one that takes least memory."""
-    fastest = min(seconds)
-    close = [n for n, s in enumerate(seconds) if s <= CLOSE * fastest]
-    return min(close, key=lambda n: (found[n].peak, seconds[n]))
+    """The number of the fastest candidate, or of one as fast that takes at most half of what it
+    allocates, if that is much."""
+    fastest = min(range(len(found)), key=lambda n: seconds[n])
+    most = found[fastest].peak
+    if most < MUCH:
+        return fastest
+    lean = [
+        n
+        for n, candidate in enumerate(found)
+        if seconds[n] <= CLOSE * seconds[fastest] and 2 * candidate.peak <= most
+    ]
+    return min(lean, key=lambda n: found[n].peak, default=fastest)

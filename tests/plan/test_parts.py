@@ -4,6 +4,7 @@ as fast."""
 from __future__ import annotations
 
 import gc
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -88,10 +89,13 @@ def test_of_candidates_as_fast_the_leanest_is_taken() -> None:
     f, x = factor(35, 96, 1)
     found: tuple[Candidate, ...] = f.specialise(X=tuple(x.shape)).candidates
     leanest = min(range(len(found)), key=lambda n: found[n].peak)
-    assert best([1.0] * len(found), found) == leanest
-    fastest = max(range(len(found)), key=lambda n: found[n].peak)
-    seconds = [1.0 if n == fastest else 1.06 for n in range(len(found))]
-    assert best(seconds, found) == fastest
+    fattest = max(range(len(found)), key=lambda n: found[n].peak)
+    assert 2 * found[leanest].peak <= found[fattest].peak
+    for others, expected in ((1.04, leanest), (1.06, fattest)):
+        seconds = [1.0 if n == fattest else others for n in range(len(found))]
+        assert best(seconds, found) == expected
+    small = [replace(c, peak=c.peak // 1000) for c in found]
+    assert best([1.0 if n == fattest else 1.01 for n in range(len(found))], small) == fattest
 
 
 @pytest.mark.parametrize("groups", [1, 2])
