@@ -229,7 +229,7 @@ def $name(
     stride, padding, dilation = (
         n if isinstance(n, tuple) else (n,) * (v.ndim - 2) for n in (stride, padding, dilation)
     )
-    $other = v.new_empty(1).expand(size)  # only its shape is read
+    $other = v.new_empty(size)  # only its shape is read; one that is expanded would be copied
     if v.is_cpu and v.dtype == torch.float32 and all(k == 1 for k in weight.shape[2:]):
         dilation = (2,) * len(dilation)  # of one tap: the same, but oneDNN takes small batches too
     gradients: list[Tensor] = torch.ops.aten.convolution_backward(

@@ -4,7 +4,7 @@
 The defaults are those of one core of a current x86 server, in float32. Structured steps cost what
 they do: a view costs a call, a window the copy that its reader makes, a native convolution its
 multiplications without the unfolded copy. `plan.pricing` reads shapes and strides off a program and
-asks `moved`, `matmul` and `library`; `plan.search`, which knows neither, asks the four methods
+asks `moved`, `matmul` and `library`; `plan.search`, which knows neither, asks the five methods
 before those.
 """
 
@@ -66,6 +66,10 @@ class Machine:
     def copy(self, elements: int) -> float:
         """Something that writes `elements`."""
         return self.launch + elements * self.itemsize * self.scattered + self.new(elements)
+
+    def summed(self, elements: int) -> float:
+        """A sum that reads `elements`."""
+        return self.launch + elements * self.itemsize * self.scattered
 
     def view(self) -> float:
         """Something that moves nothing."""

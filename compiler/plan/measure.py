@@ -19,7 +19,7 @@ MOST = 5
 """How many candidates are timed."""
 BLOCK = 31 * 2**20
 """Bytes of the largest allocation that glibc takes from its heap."""
-RESERVED = 2**29
+RESERVED = 2**28
 """Bytes of heap that are reserved at most."""
 
 

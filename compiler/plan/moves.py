@@ -262,7 +262,7 @@ class Moves:
             return
         cost = a.cost + self.machine.copy(max(self.elements(wires), self.elements(a.wires)))
         if wires & ~needed:
-            cost += self.machine.copy(self.elements(wires))
+            cost += self.machine.summed(self.elements(wires))
         like = self._along(a, at, type(tree).__name__)
         yield Entry(tensors, wires & needed, cost, tree, like, (a,))
 
@@ -282,7 +282,7 @@ class Moves:
         larger = max(self.elements(wires), self.elements(a.wires))
         cost = a.cost + (self.machine.view() if free else self.machine.copy(larger))
         if wires & ~needed:
-            cost += self.machine.copy(self.elements(wires))
+            cost += self.machine.summed(self.elements(wires))
         like = self._along(a, tree.at, type(tree).__name__)
         return Entry(tensors, wires & needed, cost, tree, like, (a,))
 
