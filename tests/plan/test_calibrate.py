@@ -14,6 +14,7 @@ from diagrammar.__main__ import main
 from diagrammar.plan import devices
 from diagrammar.plan.calibrate import BOUND, calibrate
 from diagrammar.plan.cost import DEFAULT
+from diagrammar.plan.store import VERSION
 
 
 @pytest.fixture(autouse=True)
@@ -78,7 +79,7 @@ def test_the_command_measures_stores_shows_and_forgets(
     assert main(["calibrate"]) == 0
     assert "stored:" in capsys.readouterr().out
     data = json.loads((cache / "rates.json").read_text(encoding="utf-8"))
-    assert data["version"] == 1
+    assert data["version"] == VERSION
     assert list(data["plans"]) == [devices.name("cpu")]
     assert main(["calibrate", "--forget"]) == 0
     assert not (cache / "rates.json").exists()
