@@ -84,7 +84,8 @@ def row(layer: Layer, name: str, clock: Clock, device: str) -> Row:
     paper = baselines.ways(name, h, given)
     expected = next(iter(paper.values()))()
     error = relative_error(result, expected.reshape(result.shape))
-    known = promising({**baselines.best_known(name, h, given), **baselines.peers(name, h, given)})
+    known = {**baselines.best_known(name, h, given), **baselines.peers(name, h, given)}
+    known = promising(known, clock.clock)
     known.update(paper)
     special = operations.specialised(layer, op, BATCH, function)
     twice = {"ours": lambda: function(*arguments), "again": lambda: function(*arguments)}
@@ -109,9 +110,11 @@ def row(layer: Layer, name: str, clock: Clock, device: str) -> Row:
     )  # fmt: skip
 
 
-def promising(ways: dict[str, baselines.Way]) -> dict[str, baselines.Way]:
+def promising(
+    ways: dict[str, baselines.Way], clock: Callable[[], float]
+) -> dict[str, baselines.Way]:
     """Those that take less than four times as long as the fastest, called once or twice."""
-    first = timed(list(ways.values()), rounds=1, hopeless=4.0)
+    first = timed(list(ways.values()), clock, rounds=1, hopeless=4.0)
     return {n: w for (n, w), s in zip(ways.items(), first, strict=True) if s <= 4 * min(first)}
 
 

@@ -19,7 +19,7 @@ MOST = 5
 """How many candidates are timed."""
 BLOCK = 31 * 2**20
 """Bytes of the largest allocation that glibc takes from its heap."""
-RESERVED = 2**28
+RESERVED = 2**27
 """Bytes of heap that are reserved at most."""
 
 
@@ -35,19 +35,21 @@ def digest(source: str) -> str:
     return hashlib.sha256(source.encode()).hexdigest()[:16]
 
 
-def reserved(size: int) -> Any:
+def reserved(size: int) -> Sequence[Any]:
     """Something to hold while calls are timed that allocate up to `size` bytes on a CPU.
 
     Where the top of the heap is free, glibc gives it back to the system after every call, and new
     pages can take longer than the call itself; where anything lies above it, it does not. Which of
-    the two it is has nothing to do with the call. What is held lies above enough for all of them.
+    the two it is has nothing to do with the call. What is held lies between gaps, enough for all of
+    them; what is larger than a gap comes as new pages, as it does in any program.
     """
     import torch
 
     entries = BLOCK // 4
     torch.empty(entries)  # freeing one raises the size from which the system is asked directly
-    blocks = [torch.zeros(entries) for _ in range(min(size, RESERVED) // BLOCK + 2)]
-    return max(blocks, key=lambda block: block.data_ptr())
+    gaps = 2 * (min(size, RESERVED) // BLOCK + 1)
+    blocks = [torch.zeros(entries) for _ in range(2 * gaps)]
+    return sorted(blocks, key=lambda block: block.data_ptr())[1::2]
 
 
 def timed(

@@ -149,5 +149,5 @@ def test_what_is_reserved_is_not_asked_of_the_system_again() -> None:
         torch.zeros(BLOCK // 8) + torch.zeros(BLOCK // 8)
         return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
-    assert held.numel() * 4 == BLOCK
     assert min(faults() for _ in range(5)) < 100  # of 8,000 pages
+    del held
