@@ -41,12 +41,12 @@ class Machine:
     scattered: float = 1 / 1.2e10
     reorder: float = 1 / 1.1e10
     fresh: float = 4.5e-10
-    large: int = 24 * 2**20
+    large: int = 32 * 2**20
     product: float = 1 / 4.8e10
     entry: float = 3e-10
     matrix: float = 1e-7
     narrow: int = 16
-    convolution: float = 1 / 1.0e11
+    convolution: float = 1 / 1.2e11
     strided: float = 1.65
     many: float = 4000.0
     outer: float = 10.0
