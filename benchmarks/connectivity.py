@@ -17,7 +17,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from math import prod
-from typing import Annotated
+from typing import Annotated, Any
 
 import opt_einsum
 import torch
@@ -244,14 +244,14 @@ SQUARE = {"count": 1, "in_channels": 64, "out_channels": 64, "groups": 1, "netwo
 
 
 def _gap(name: str, size: int, kernel: int, stride: int, padding: int, dilation: int) -> Layer:
-    pairs = {
+    pairs: dict[str, Any] = {
         "input_size": (size, size),
         "kernel_size": (kernel, kernel),
         "stride": (stride, stride),
         "padding": (padding, padding),
         "dilation": (dilation, dilation),
     }
-    return Layer(name=name, kind=name, **SQUARE, **pairs)  # type: ignore[arg-type]
+    return Layer(name=name, kind=name, **SQUARE, **pairs)
 
 
 GAPS = (

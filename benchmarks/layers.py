@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from math import prod
 from pathlib import Path
+from typing import Any
 
 DATA = Path(__file__).parent / "data" / "cnn_convs.json"
 
@@ -85,10 +86,10 @@ def layers() -> tuple[Layer, ...]:
     return tuple(_layer(entry) for entry in json.loads(DATA.read_text(encoding="utf-8")))
 
 
-def _layer(entry: dict[str, object]) -> Layer:
+def _layer(entry: dict[str, Any]) -> Layer:
     fields = {n: entry[n] for n in Layer.__dataclass_fields__ if n != "kind"}
     pairs = {n: tuple(v) for n, v in fields.items() if isinstance(v, list)}
-    return Layer(**{**fields, **pairs, "kind": entry["class"]})  # type: ignore[arg-type]
+    return Layer(**{**fields, **pairs, "kind": entry["class"]})
 
 
 def chosen(found: Sequence[Layer], words: Iterable[str]) -> tuple[Layer, ...]:

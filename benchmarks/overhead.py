@@ -24,6 +24,7 @@ from benchmarks import results
 from benchmarks.progress import tracked
 from benchmarks.results import Sheet
 from benchmarks.timing import Clock, shown
+from diagrammar.functions.specialised import Specialised
 
 FILE = str(files("diagrammar.library") / "conv2d.tn")
 SHAPES = {
@@ -113,9 +114,9 @@ def processes() -> dict[str, tuple[float, Callable[[], float]]]:
     return found
 
 
-def emitted(special: object) -> Callable[..., object]:
+def emitted(special: Specialised) -> Callable[..., object]:
     """The function that a source defines, loaded as anybody would who has only the text."""
-    source, name = special.source, special.program.name  # type: ignore[attr-defined]
+    source, name = special.source, special.program.name
     module = types.ModuleType("emitted")
     exec(compile(source, "<emitted>", "exec"), module.__dict__)
     function: Callable[..., object] = getattr(module, name)

@@ -109,6 +109,7 @@ def ways(method: str, module: torch.nn.Conv2d, x: torch.Tensor, s: torch.Tensor)
         from backpack.core.derivatives.conv2d import Conv2DDerivatives
     except ImportError:
         return found
+    # what BackPACK's own hook would have kept on the module
     module.input0, module.output = x, s[0]  # type: ignore[assignment]
     derivatives = Conv2DDerivatives()
 

@@ -118,7 +118,7 @@ def library_outcome(library: str, seed: int, number: int) -> Outcome | None:
         return None
     except ImportError:  # not a refusal: the library is not there
         raise
-    except Exception as failure:  # a refusal
+    except Exception as failure:  # a refusal is told by its words
         return Outcome(*about, float("inf"), 0.0, f"{type(failure).__name__}: {failure}")
     return Outcome(*about, deviation(theirs, c.expected()), 0.0)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from math import gcd, prod
+from operator import methodcaller
 
 import sympy
 
@@ -148,7 +149,7 @@ def _points(
     name = next(iter(free))
     rest = {w: n for w, n in free.items() if w != name}
     for value in range(free[name]):
-        fixed = piece.map(lambda form, v=value: form.put(name, Linear((), v)))  # type: ignore[misc]
+        fixed = piece.map(methodcaller("put", name, Linear((), value)))
         yield from _points(fixed, rest, {**known, name: value}, left)
 
 
@@ -171,7 +172,7 @@ def image(relation: Relation, wire: str, sizes: Sizes) -> tuple[int, ...]:
     """The values of a wire that occur, all numbers known."""
     found = []
     for value in range(_number(sizes[wire])):
-        fixed = [p.map(lambda f, v=value: f.put(wire, Linear((), v))) for p in relation.pieces]  # type: ignore[misc]
+        fixed = [p.map(methodcaller("put", wire, Linear((), value))) for p in relation.pieces]
         if any(next(points(p, sizes), None) is not None for p in fixed):
             found.append(value)
     return tuple(found)
@@ -360,7 +361,7 @@ def summed(piece: Piece, name: str, sizes: Sizes) -> tuple[Piece, ...] | None:
     ]
     if len(values) > MOST_PIECES:
         return None
-    at = (piece.map(lambda form, n=n: form.put(name, Linear((), n))) for n in values)  # type: ignore[misc]
+    at = (piece.map(methodcaller("put", name, Linear((), n))) for n in values)
     found = tuple(tidy(p, sizes) for p in at)
     return tuple(p for p in found if not is_empty(p, sizes))
 

@@ -45,12 +45,14 @@ def conv2d(
     """
     values = {"s": stride, "p": padding, "d": dilation, **options}
     made = compiled(form, tuple(sorted(values.items())))
-    return made(x, *factors)  # type: ignore[no-any-return]
+    result: Tensor = made(x, *factors)
+    return result
 
 
 def kernel(form: str, *factors: Tensor) -> Tensor:
     """The kernel [co, ci, k1, k2] that factors stand for. Raises DiagramError as `conv2d` does."""
-    return _rebuilding(_known(form))(*factors)  # type: ignore[no-any-return]
+    result: Tensor = _rebuilding(_known(form))(*factors)
+    return result
 
 
 @lru_cache(maxsize=256)

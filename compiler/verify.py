@@ -11,6 +11,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -194,7 +195,7 @@ def _case(
     def attempt(what: str, make: Callable[[], Array]) -> None:
         try:
             value = make()
-        except Exception as error:
+        except Exception as error:  # whatever goes wrong is a mismatch to report
             problem = f"{type(error).__name__}: {error}"
             tally.mismatches.append(Mismatch(tally.name, what, values, problem))
         else:
@@ -204,7 +205,7 @@ def _case(
         for number, step in enumerate(trace, start=1):
             after = step.after.substitute(symbols)
             what = f"step {number} {kind} ({step.rule.name} at {', '.join(step.at)})"
-            attempt(what, lambda after=after: _oracle(after, operands))  # type: ignore[misc]
+            attempt(what, partial(_oracle, after, operands))
             tally.rewrites += 1
     attempt("the specialised function", lambda: _specialised(diagram, values, operands))
     attempt("the shape-generic function", lambda: _generic(diagram, values, operands))

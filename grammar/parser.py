@@ -161,6 +161,7 @@ def _lark() -> Lark:
         def __init__(self, conf: object) -> None:
             pass
 
+        # what is given is the list of tokens, not lark's text
         def lex(self, given: Any) -> Iterator[Token]:  # type: ignore[override]
             return iter(given)
 

@@ -48,7 +48,8 @@ def _array(program: ops.Program, at: int, like: Any) -> Any:
         entries *= int(n)
     if entries > MOST_ENTRIES:
         raise TooLarge(f"a pattern of {entries:,} entries")
-    alone = replace(step, operation=ops.Indicator(step.operation.pieces, None))  # type: ignore[union-attr]
+    assert isinstance(step.operation, ops.Indicator)
+    alone = replace(step, operation=ops.Indicator(step.operation.pieces, None))
     one = ops.Program("pattern", (), (alone,), (0,), ("pattern",))
     (array,) = evaluate(one, {})
     return torch.from_numpy(array).to(like)

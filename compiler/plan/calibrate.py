@@ -34,7 +34,8 @@ def calibrate(
             rate = seconds(found)
             if usual:
                 rate = min(max(rate, 0.0 if name == "fresh" else least), most)
-            found = replace(found, **{name: max(rate, 0.0)})  # type: ignore[arg-type]
+            rates: dict[str, Any] = {name: max(rate, 0.0)}
+            found = replace(found, **rates)
     return found
 
 

@@ -46,11 +46,10 @@ def _biased(program: ops.Program, at: int, uses: Counter[int]) -> tuple[int, int
         return None
     for first, bias in (step.operation.values, step.operation.values[::-1]):
         convolution = first
-        while (
-            isinstance(program.steps[convolution].operation, ops.Reshape) and uses[convolution] == 1
-        ):
-            convolution = program.steps[convolution].operation.x  # type: ignore[union-attr]
         made = program.steps[convolution]
+        while isinstance(made.operation, ops.Reshape) and uses[convolution] == 1:
+            convolution = made.operation.x
+            made = program.steps[convolution]
         if (
             isinstance(made.operation, ops.Convolution)
             and made.operation.bias is None

@@ -82,7 +82,7 @@ def _written(
     together = sorted(
         [(placed, runs, stride), *zip(inner.axes, inner.stretches, inner.stride, strict=True)]
     )
-    axes, all_runs, strides = (tuple(t[n] for t in together) for n in range(3))  # type: ignore[assignment]
+    axes, all_runs, strides = zip(*together, strict=True)
     whole = ops.WindowSums(inner.x, axes, all_runs, strides)
     if order is None:
         return writer.step(whole, shape, names)

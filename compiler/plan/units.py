@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from diagrammar.algebra import is_empty
 from diagrammar.diagram import Axes, Diagram, Network, Operand, Tensor
-from diagrammar.relation import Linear, Piece, Relation, holds_always
+from diagrammar.relation import Linear, Piece, Relation, Sizes, holds_always
 
 
 def without_units(diagram: Diagram) -> Diagram:
@@ -23,8 +23,8 @@ def without_units(diagram: Diagram) -> Diagram:
     return replace(diagram, axes=axes, terms=terms, sizes=sizes)
 
 
-def _units(sizes: object) -> frozenset[str]:
-    return frozenset(w for w, s in sizes.items() if s == 1)  # type: ignore[attr-defined]
+def _units(sizes: Sizes) -> frozenset[str]:
+    return frozenset(w for w, s in sizes.items() if s == 1)
 
 
 def _kept(axes: Axes, units: frozenset[str]) -> Axes:
