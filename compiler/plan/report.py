@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from diagrammar import program as ops
 from diagrammar.diagram import product
+from diagrammar.plan.candidates import CLOSE
 from diagrammar.plan.devices import machine
 from diagrammar.plan.memory import elements, owners, peak_bytes, show_bytes
 from diagrammar.plan.planner import Planned
@@ -115,27 +116,29 @@ class Plan:
 
     def reasons(self) -> list[str]:
         """Why the chosen candidate, in a sentence; then what it does, and by which law."""
-        timed = [(s, n) for n, _, s, _ in self.candidates if s is not None]
         if not self.chosen:
             return []
-        if timed:
-            (best, _), *rest = sorted(timed)
-            said = f"'{self.chosen}' was the fastest of {len(timed)} that were timed"
-            said += f", {rest[0][0] / best:.2f} times as fast as '{rest[0][1]}'" if rest else ""
-        else:
-            costs = sorted((cost, name) for name, cost, _, _ in self.candidates)
-            cost = next(c for c, name in costs if name == self.chosen)
-            cheaper = [name for c, name in costs if c < cost]
-            others = [(c, name) for c, name in costs if name != self.chosen and c >= cost]
-            said = f"'{self.chosen}' has the least estimate"
-            if cheaper:
-                said = f"'{self.chosen}' has the least estimate of those that fit the memory budget"
-            elif others and cost:
-                said += (
-                    f"; '{others[0][1]}' is said to take {others[0][0] / cost:.2f} times as long"
-                )
         kinds = dict.fromkeys(type(s.operation).__name__ for s in self.program.steps)
-        return ["", f"why: {said}", *(f"  {LAWS[k]}" for k in kinds if k in LAWS)]
+        return ["", f"why: {self._why()}", *(f"  {LAWS[k]}" for k in kinds if k in LAWS)]
+
+    def _why(self) -> str:
+        """The chosen candidate beside the fastest of the others, by the clock or by estimates."""
+        timed = {name: s for name, _, s, _ in self.candidates if s is not None}
+        times = timed or {name: cost for name, cost, _, _ in self.candidates}
+        peaks = {name: peak for name, _, _, peak in self.candidates}
+        own, chosen = times[self.chosen], f"'{self.chosen}'"
+        other = min((n for n in times if n != self.chosen), key=lambda n: times[n], default="")
+        if other and times[other] < own:
+            if own > CLOSE * times[other] or 2 * peaks[self.chosen] > peaks[other]:
+                return f"{chosen} has the least estimate of those that fit the memory budget"
+            little, much = (show_bytes(4 * peaks[n]) for n in (self.chosen, other))
+            return f"{chosen} takes {little} where '{other}', as fast within 5 %, takes {much}"
+        ratio = f"{times[other] / own:.2f}" if other and own else ""
+        if timed:
+            said = f"{chosen} was the fastest of {len(timed)} that were timed"
+            return said + (f", {ratio} times as fast as '{other}'" if ratio else "")
+        said = f"{chosen} has the least estimate"
+        return said + (f"; '{other}' is said to take {ratio} times as long" if ratio else "")
 
 
 LAWS = {

@@ -18,6 +18,7 @@ from diagrammar.backends.numpy import evaluate
 from diagrammar.plan import parts
 from diagrammar.plan.candidates import Candidate, best
 from diagrammar.plan.memory import peak_bytes
+from diagrammar.plan.report import Plan
 from tests.plan.peaks import measured
 from tests.plan.test_candidates import SHAPES, TEXT, layers, shape
 from tests.plan.test_memory import ROUNDING
@@ -116,3 +117,23 @@ def test_one_tap_in_a_small_batch_has_the_same_gradient(groups: int) -> None:
         program = candidate.planned.program
         call = backend.load(backend.emit_module([program], ""), program.name)[program.name]
         assert torch.allclose(call(x, v), expected, atol=1e-4)
+
+
+MANY, FEW, WHOLE = ("many parts", 1.0, 0.5), ("few parts", 1.2, 0.5), ("whole", 1.04, 0.48)
+PEAKS = {"many parts": 2**18, "few parts": 2**19, "whole": 2**21}
+
+
+@pytest.mark.parametrize(
+    ("chosen", "clocked", "expected"),
+    [
+        ("many parts", False, "'many parts' has the least estimate; 'whole' is said to take 1.04"),
+        ("few parts", False, "'few parts' has the least estimate of those that fit the memory"),
+        ("whole", True, "'whole' was the fastest of 3 that were timed, 1.04 times as fast as"),
+        ("many parts", True, "takes 1.0 MiB where 'whole', as fast within 5 %, takes 8.0 MiB"),
+    ],
+)
+def test_a_plan_says_why(chosen: str, clocked: bool, expected: str) -> None:
+    f, x = factor(4, 8, 1)
+    planned = f.specialise(X=tuple(x.shape)).candidates[0].planned
+    found = [(n, c, s if clocked else None, PEAKS[n]) for n, c, s in (MANY, FEW, WHOLE)]
+    assert expected in Plan(planned, found, chosen).reasons()[1]
