@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
 from math import log
@@ -26,8 +27,8 @@ from benchmarks.layers import Layer, chosen, every, layers
 from benchmarks.progress import tracked
 from benchmarks.results import Sheet
 from diagrammar.backends import torch as backend
-from diagrammar.plan.candidates import Candidate
-from diagrammar.plan.measure import digest, timed
+from diagrammar.plan.candidates import Candidate, best
+from diagrammar.plan.measure import RESERVED, digest, reserved, timed
 
 NAMES = ("forward", "weight VJP", "input VJP", "KFAC-expand", "KFAC-reduce")
 BATCH = 16
@@ -38,7 +39,8 @@ Times = dict[str, float]
 
 @dataclass(frozen=True)
 class Pair:
-    """One layer and operation: the candidates, cheapest first by the cost model, and seconds."""
+    """One layer and operation: the candidates, cheapest first by the cost model, and seconds; the
+    number of the one that would be taken."""
 
     layer: str
     geometry: str
@@ -46,11 +48,12 @@ class Pair:
     names: tuple[str, ...]
     predicted: tuple[float, ...]
     seconds: tuple[float, ...]
+    taken: int
 
     @property
     def penalty(self) -> float:
         """How many times longer than the fastest candidate the cost model's choice takes."""
-        return self.seconds[0] / min(self.seconds)
+        return self.seconds[self.taken] / min(self.seconds)
 
     @property
     def fastest(self) -> int:
@@ -79,7 +82,8 @@ def pair(layer: Layer, name: str, kept: Times, device: str) -> Pair:
         ]
         # seconds of the processor, where there is one thread: other programs count for less
         clock = process_time if device == "cpu" and torch.get_num_threads() == 1 else perf_counter
-        with torch.no_grad():
+        heap = reserved(RESERVED) if device == "cpu" else nullcontext()
+        with torch.no_grad(), heap:
             kept.update(zip(keys, timed(calls, clock, rounds=9, budget=1.5), strict=True))
     return Pair(
         layer.label,
@@ -88,6 +92,7 @@ def pair(layer: Layer, name: str, kept: Times, device: str) -> Pair:
         tuple(c.name for c in candidates),
         tuple(c.cost for c in candidates),
         tuple(kept[key] for key in keys),
+        best([c.cost for c in candidates], candidates),
     )
 
 
@@ -99,7 +104,7 @@ def shares(pairs: Sequence[Pair]) -> Sheet:
         if not own:
             continue
         good = sum(p.penalty <= GOOD for p in own)
-        lost = sum(p.seconds[0] for p in own) / sum(min(p.seconds) for p in own)
+        lost = sum(p.seconds[p.taken] for p in own) / sum(min(p.seconds) for p in own)
         off = [abs(log(a / b)) for p in own for a, b in zip(p.predicted, p.seconds, strict=True)]
         lines.append(
             (
@@ -132,7 +137,7 @@ def misses(pairs: Sequence[Pair], count: int) -> Sheet:
         (
             f"{p.layer} ({p.geometry})",
             p.operation,
-            f"{p.names[0]}: {_ms(p.predicted[0])} → {_ms(p.seconds[0])}",
+            f"{p.names[p.taken]}: {_ms(p.predicted[p.taken])} → {_ms(p.seconds[p.taken])}",
             f"{p.names[p.fastest]}: {_ms(p.predicted[p.fastest])} → {_ms(p.seconds[p.fastest])}",
             f"{p.penalty:.2f}",
         )

@@ -13,6 +13,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Annotated
@@ -90,9 +91,8 @@ def row(layer: Layer, name: str, clock: Clock, device: str) -> Row:
     special = operations.specialised(layer, op, BATCH, function)
     twice = {"ours": lambda: function(*arguments), "again": lambda: function(*arguments)}
     least = {"floor": baselines.floor(h, given["X"])} if name == "KFAC-reduce" else {}
-    held = reserved(RESERVED) if device == "cpu" else None  # or the heap decides, not the program
-    times = clock.times({**twice, **known, **least})
-    del held
+    with reserved(RESERVED) if device == "cpu" else nullcontext():  # or the heap decides
+        times = clock.times({**twice, **known, **least})
     way = min(known, key=lambda n: times[n])
     seconds = special.seconds
     cheapest = choose(special.candidates, None).name

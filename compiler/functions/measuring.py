@@ -12,7 +12,7 @@ from typing import Any
 from diagrammar.functions.building import emitted, freeing
 from diagrammar.functions.specialised import Specialised
 from diagrammar.plan.candidates import ONE_CALL, best
-from diagrammar.plan.measure import MOST, reserved, seconds
+from diagrammar.plan.measure import MOST, seconds
 from diagrammar.plan.memory import peak_bytes
 from diagrammar.plan.store import Store
 
@@ -55,18 +55,18 @@ def measured(
     }
 
     most = max(peak_bytes(c.planned.program, itemsize) for c in few)
+    heap = 0 if any(x.is_cuda for x in operands) else most
 
     def calls() -> list[Callable[[], Any]]:
         made = [torch.ones(tuple(x.shape), dtype=x.dtype, device=x.device) for x in operands]
         functions = [backend.load(source, name)[name] for source in sources]
         wait = torch.cuda.synchronize if any(x.is_cuda for x in operands) else None
-        held = reserved(most) if wait is None else None
-        return [partial(_timed_call, f, made, wait, held) for f in functions]
+        return [partial(_timed_call, f, made, wait) for f in functions]
 
     # with one thread, seconds of the processor: what else runs on the machine counts for less
     alone = torch.get_num_threads() == 1 and not any(x.is_cuda for x in operands)
     clock = process_time if alone else perf_counter
-    taken = seconds(sources, facts, calls, store or Store(), clock)
+    taken = seconds(sources, facts, calls, store or Store(), clock, heap)
     chosen = few[best(taken, few)]
     times = {c.name: s for c, s in zip(few, taken, strict=True)}
     made = emitted(name, chosen, special.candidates, special.options, checked=special.checked)
@@ -82,7 +82,7 @@ def _device(operand: Any) -> str:
     return f"{operand.device.type} {platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
 
 
-def _timed_call(call: Callable[..., Any], operands: Sequence[Any], wait: Any, _held: Any) -> None:
+def _timed_call(call: Callable[..., Any], operands: Sequence[Any], wait: Any) -> None:
     """A call without a tape, until its result is there."""
     import torch
 

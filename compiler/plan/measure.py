@@ -5,8 +5,10 @@ Time comes from a clock that is passed in; what is timed are calls without argum
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from statistics import median
 from time import perf_counter
 from typing import Any
@@ -35,13 +37,15 @@ def digest(source: str) -> str:
     return hashlib.sha256(source.encode()).hexdigest()[:16]
 
 
-def reserved(size: int) -> Sequence[Any]:
-    """Something to hold while calls are timed that allocate up to `size` bytes on a CPU.
+@contextmanager
+def reserved(size: int) -> Iterator[None]:
+    """A heap in which calls that allocate up to `size` bytes on a CPU can be timed.
 
     Where the top of the heap is free, glibc gives it back to the system after every call, and new
     pages can take longer than the call itself; where anything lies above it, it does not. Which of
-    the two it is has nothing to do with the call. What is held lies between gaps, enough for all of
-    them; what is larger than a gap comes as new pages, as it does in any program.
+    the two it is has nothing to do with the call. Here blocks lie between gaps, enough for all of
+    them; what is larger than a gap comes as new pages, as it does in any program. Afterwards the
+    system has everything back.
     """
     import torch
 
@@ -49,7 +53,14 @@ def reserved(size: int) -> Sequence[Any]:
     torch.empty(entries)  # freeing one raises the size from which the system is asked directly
     gaps = 2 * (min(size, RESERVED) // BLOCK + 1)
     blocks = [torch.zeros(entries) for _ in range(2 * gaps)]
-    return sorted(blocks, key=lambda block: block.data_ptr())[1::2]
+    held = sorted(blocks, key=lambda block: block.data_ptr())[1::2]
+    blocks.clear()
+    try:
+        yield
+    finally:
+        held.clear()
+        with suppress(OSError, AttributeError):  # other C libraries have no such call
+            ctypes.CDLL(None).malloc_trim(0)
 
 
 def timed(
@@ -107,10 +118,12 @@ def seconds(
     calls: Callable[[], Sequence[Callable[[], Any]]],
     store: Store,
     clock: Clock = perf_counter,
+    heap: int = 0,
 ) -> list[float]:
     """The seconds of all candidates, measured once and then read.
 
-    `calls` makes the calls, one for each source; it is not used where the choice is known.
+    `calls` makes the calls, one for each source; it is not used where the choice is known. With
+    `heap`, they are timed where so many bytes are reserved.
     """
     name = key(sources, facts)
     names = [digest(s) for s in sources]
@@ -119,7 +132,8 @@ def seconds(
         kept = known.get("seconds")
         if isinstance(kept, dict) and all(isinstance(kept.get(n), float) for n in names):
             return [float(kept[n]) for n in names]
-    found = timed(calls(), clock)
+    with reserved(heap) if heap else nullcontext():
+        found = timed(calls(), clock)
     by_name = dict(zip(names, found, strict=True))
     store.put(name, {"seconds": by_name, **{n: str(v) for n, v in facts.items()}})
     return found

@@ -142,12 +142,22 @@ def test_an_unknown_way_to_plan_is_an_error() -> None:
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="about the heap of glibc")
 def test_what_is_reserved_is_not_asked_of_the_system_again() -> None:
-    held = reserved(2 * BLOCK)
-
     def faults() -> int:
         before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
         torch.zeros(BLOCK // 8) + torch.zeros(BLOCK // 8)
         return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
-    assert min(faults() for _ in range(5)) < 100  # of 8,000 pages
-    del held
+    with reserved(2 * BLOCK):
+        assert min(faults() for _ in range(5)) < 100  # of 8,000 pages
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="asks Linux")
+def test_what_was_reserved_is_given_back() -> None:
+    def resident() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+    kept = []
+    with reserved(4 * BLOCK):
+        within = resident()
+        kept.append(torch.zeros(BLOCK // 16))  # what stays may lie in a gap
+    assert within - resident() > 10 * BLOCK
