@@ -61,19 +61,18 @@ def _is_open(wire: str, diagrams: Sequence[Diagram]) -> bool:
 
 
 def _entries(candidate: Candidate, size: int) -> Iterator[int]:
-    """The entries of parts worth a trial: the largest that keep an aim, or else the smallest. (At
-    least two, since a wire of size one is none in a tree.)"""
+    """The entries of parts worth a trial: the largest that keep an aim, or else one."""
     program = candidate.planned.program
     results = sum(
         int(product(estimate(s) for s in program.result_shape(n)))
         for n in range(len(program.results))
     )
     held = candidate.peak - results
-    parts = [n for n in range(2, size) if size % n == 0]
+    parts = [n for n in range(1, size) if size % n == 0]
     tried = set()
     for aim in AIMS:
-        if held > aim and parts:
-            tried.add(max((n for n in parts if held * n <= aim * size), default=parts[0]))
+        if held > aim and size > 1:
+            tried.add(max((n for n in parts if held * n <= aim * size), default=1))
     yield from sorted(tried)
 
 
@@ -85,10 +84,11 @@ def _cut(
     entries: int,
     machine: Machine,
 ) -> Candidate:
-    """A candidate in parts with so many entries of a wire; its trees are those of the whole."""
+    """A candidate in parts with so many entries of a wire. Its trees are those of the whole, unless
+    the wire is none in a part: then they are searched."""
     part, smaller = cut(diagrams, wire, entries)
     sizes = {o.name: o for d in smaller for o in d.operands}
-    trees = [tree for _, tree in candidate.planned.trees]
+    trees = [tree for _, tree in candidate.planned.trees] if entries > 1 else None
     planned = candidate.way.plan(smaller, [sizes.get(o.name, o) for o in operands], trees)
     planned = candidate.way.finish(planned)
     program = in_parts(planned.program, diagrams, (part,))
