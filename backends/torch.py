@@ -18,7 +18,7 @@ from diagrammar.backends.torch_layout import Layout, Line, break_line, format_li
 from diagrammar.backends.torch_lowering import lower
 from diagrammar.backends.torch_names import Scope, atom, checked_name, docstring, one_line
 from diagrammar.backends.torch_operations import Constants, Writer
-from diagrammar.backends.torch_parts import loops
+from diagrammar.backends.torch_parts import helpers, loops
 from diagrammar.program import Dim, Parameter, Program, SizeBinding
 
 
@@ -70,7 +70,9 @@ def _in_parts(program: Program, scope: Scope, constants: Constants | None) -> Fu
     whole = f"{part.text}\n\n{text}"
     behind = len(whole.splitlines()) - len(part.origins)
     origins = part.origins + (frozenset[int](),) * behind
-    return replace(part, name=program.name, text=whole, origins=origins)
+    used = {*part.helpers, *helpers(program)}
+    named = tuple(name for name in HELPERS if name in used)
+    return replace(part, name=program.name, text=whole, helpers=named, origins=origins)
 
 
 def _signature(program: Program, scope: Scope) -> list[str]:

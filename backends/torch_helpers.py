@@ -202,6 +202,13 @@ def _window_products(
     return found
 '''
 
+TOTAL = '''
+def _total(part: Tensor, size: tuple[int, ...]) -> Tensor:
+    """Zeros for a sum of parts; of float16 and bfloat16 it is in float32."""
+    half = part.dtype in (torch.float16, torch.bfloat16)
+    return part.new_zeros(size, dtype=torch.float32 if half else part.dtype)
+'''
+
 CAST = '''
 def _cast(x: Tensor, dtype: torch.dtype) -> Tensor:
     """x in this dtype; a complex x in the complex dtype of this precision."""
@@ -276,6 +283,7 @@ HELPERS = {
     "_blocks": BLOCKS,
     "_gram": GRAM,
     "_window_sums": WINDOW_SUMS,
+    "_total": TOTAL,
     "_cast": CAST,
     "_input_gradient": INPUT_GRADIENT,
     "_weight_gradient": WEIGHT_GRADIENT,

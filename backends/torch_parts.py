@@ -25,9 +25,8 @@ def loops(program: Program, scope: Scope) -> list[str]:
     body.append(f"if {totals[0]} is None:")
     for at, (total, part) in enumerate(zip(totals, parts, strict=True)):
         shape = scope.tuple(program.result_shape(at))
-        body.append(
-            f"    {total} = {part}.new_{'zeros' if _adds(program, at) else 'empty'}({shape})"
-        )
+        made = f"_total({part}, {shape})" if _adds(program, at) else f"{part}.new_empty({shape})"
+        body.append(f"    {total} = {made}")
     for at, (total, part) in enumerate(zip(totals, parts, strict=True)):
         place = f"{total}{_narrowed(program.cuts, counters, at)}"
         if place == total:
@@ -36,8 +35,15 @@ def loops(program: Program, scope: Scope) -> list[str]:
             body.append(f"{place}.{'add_' if _adds(program, at) else 'copy_'}({part})")
     body.append(f"del {', '.join(parts)}")
     lines += [f"{indent}{line}" for line in body]
+    kind = f".to({program.parameters[0].name}.dtype)"
+    totals = [f"{t}{kind}" if _adds(program, at) else t for at, t in enumerate(totals)]
     lines.append(f"return {', '.join(totals)}")
     return [broken for line in lines for broken in break_line(f"    {line}")]
+
+
+def helpers(program: Program) -> tuple[str, ...]:
+    """The helpers that the loops call."""
+    return ("_total",) if any(_adds(program, n) for n in range(len(program.results))) else ()
 
 
 def _adds(program: Program, result: int) -> bool:

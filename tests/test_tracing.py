@@ -43,6 +43,17 @@ def test_one_graph_for_all_batches_and_no_call_before(name: str):
         torch.testing.assert_close(made[n], make().kfac_expand(given), rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("method", ["kfac_expand_grad", "kfac_reduce_grad"])
+def test_factors_of_gradients_need_no_call_before(method: str):
+    """Their groups stand in the file, so the layer gives none."""
+    s = {n: torch.randn(2, n, 6, 5, 5, dtype=torch.float64) for n in (3, 7)}
+    call, graphs = compiled(getattr(Conv((3, 3)), method))
+    made = {n: call(given) for n, given in s.items()}
+    assert graphs.frame_count == 1
+    for n, given in s.items():
+        torch.testing.assert_close(made[n], getattr(Conv((3, 3)), method)(given))
+
+
 def test_gradients_through_a_graph_with_an_open_batch():
     layer, weight = Conv((3, 3), padding=1), torch.randn(5, 4, 3, 3, dtype=torch.float64)
     call, graphs = compiled(lambda x, w: Conv.forward(layer, x, w).square().sum())

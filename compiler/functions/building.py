@@ -176,8 +176,11 @@ class _Loading:
         """The Python function itself. Loaded in a thread of its own: the constants that it holds
         are for all calls, and modes that the first call may be in, such as fake tensors, a default
         device or inference, are a thread's."""
-        with ThreadPoolExecutor(1) as thread:
-            functions = thread.submit(self._backend.load, self._source, self._name).result()
+        try:
+            with ThreadPoolExecutor(1) as thread:
+                functions = thread.submit(self._backend.load, self._source, self._name).result()
+        except RuntimeError:  # no thread starts when the interpreter ends
+            functions = self._backend.load(self._source, self._name)
         loaded: Callable[..., Any] = functions[self._name]
         return loaded
 

@@ -12,7 +12,7 @@ from typing import Any
 from diagrammar.functions.building import emitted, freeing
 from diagrammar.functions.specialised import Specialised
 from diagrammar.plan.candidates import ONE_CALL, best
-from diagrammar.plan.measure import MOST, seconds
+from diagrammar.plan.measure import MOST, PARTED, seconds
 from diagrammar.plan.memory import peak_bytes
 from diagrammar.plan.store import Store
 
@@ -42,7 +42,9 @@ def measured(
     ]
     if budget is not None:
         fitting = [freeing(c) for c in fitting]
-    few = [c for n, c in enumerate(fitting) if n < MOST or c.name.endswith(ONE_CALL)]
+    whole = [c for c in fitting if not c.planned.program.cuts]
+    parts = [c for c in fitting if c.planned.program.cuts][:PARTED]
+    few = [c for n, c in enumerate(whole) if n < MOST or c.name.endswith(ONE_CALL)] + parts
     if len(few) < 2:
         return special
     name = special.program.name
@@ -55,7 +57,7 @@ def measured(
     }
 
     most = max(peak_bytes(c.planned.program, itemsize) for c in few)
-    heap = 0 if any(x.is_cuda for x in operands) else most
+    heap = 0 if budget is not None or any(x.is_cuda for x in operands) else most
 
     def calls() -> list[Callable[[], Any]]:
         made = [torch.ones(tuple(x.shape), dtype=x.dtype, device=x.device) for x in operands]

@@ -52,10 +52,12 @@ def compiled(
     operations: Operations, name: str, sizes: Mapping[str, Any]
 ) -> tuple[tuple[str, ...], Function]:
     """The operands' names and the function of a layer's definition; its `sizes` become numbers."""
-    known = {}
+    known: dict[str, Any] = {}
     for n, size in sizes.items():
-        is_one = not isinstance(size, tuple)
-        known[n] = guard_scalar(size) if is_one else tuple([guard_scalar(m) for m in size])
+        if isinstance(size, tuple):
+            known[n] = tuple([guard_scalar(m) for m in size])
+        else:
+            known[n] = None if size is None else guard_scalar(size)
     found: tuple[tuple[str, ...], Function]
     found = getattr(operations.traced, _compiled(operations, name, tuple(known.items())))
     return found

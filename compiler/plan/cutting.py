@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from diagrammar import program as ops
 from diagrammar.diagram import Diagram, Network, Operand
+from diagrammar.plan.planner import Planned
 from diagrammar.relation import Relation, Sizes
 
 
@@ -117,20 +118,41 @@ def _fewer(term: Network, wire: str, entries: int) -> Network:
     return replace(term, sizes={**term.sizes, wire: entries})
 
 
-def in_parts(
-    program: ops.Program, whole: Sequence[Diagram], cuts: tuple[ops.Cut, ...]
-) -> ops.Program:
+def in_parts(planned: Planned, whole: Sequence[Diagram], cuts: tuple[ops.Cut, ...]) -> Planned:
     """The program of one part, run for one part of some diagrams after another."""
+    planned = _uncast(planned, cuts)
+    program = planned.program
     shapes = {o.name: o.shape() for d in whole for o in d.operands}
-    told = told_of(cuts)
-    return replace(
+    program = replace(
         program,
         parameters=tuple(replace(p, shape=shapes.get(p.name, p.shape)) for p in program.parameters),
         checks=(),
         cuts=cuts,
         frees=True,
-        facts={**program.facts, "Memory": f"computed in {told}."},
+        facts={**program.facts, "Memory": f"computed in {told_of(cuts)}."},
     )
+    return replace(planned, program=program)
+
+
+def _uncast(planned: Planned, cuts: tuple[ops.Cut, ...]) -> Planned:
+    """Parts that are added stay in the dtype that they are accumulated in; their sum is cast."""
+    steps, results = planned.program.steps, list(planned.program.results)
+    gone = set()
+    for number, result in enumerate(results):
+        made = steps[result].operation
+        if isinstance(made, ops.Cast) and any(cut.results[number] is None for cut in cuts):
+            gone.add(result)
+            results[number] = made.x
+    kept = [n for n in range(len(steps)) if n not in gone]
+    value = {n: at for at, n in enumerate(kept)}
+    program = replace(
+        planned.program,
+        steps=tuple(
+            replace(steps[n], operation=ops.reread(steps[n].operation, value)) for n in kept
+        ),
+        results=tuple(value[n] for n in results),
+    )
+    return replace(planned, program=program, origins=tuple(planned.origins[n] for n in kept))
 
 
 def told_of(cuts: Sequence[ops.Cut]) -> str:

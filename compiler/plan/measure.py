@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext
 from statistics import median
 from time import perf_counter
 from typing import Any
@@ -18,9 +19,13 @@ from diagrammar.plan.store import Store
 Clock = Callable[[], float]
 
 MOST = 5
-"""How many candidates are timed."""
+"""How many candidates that run at once are timed."""
+PARTED = 3
+"""How many that run in parts."""
 BLOCK = 31 * 2**20
 """Bytes of the largest allocation that glibc takes from its heap."""
+LEAST = 2**20
+"""Bytes of the smallest gap."""
 RESERVED = 2**27
 """Bytes of heap that are reserved at most."""
 
@@ -45,22 +50,28 @@ def reserved(size: int) -> Iterator[None]:
     pages can take longer than the call itself; where anything lies above it, it does not. Which of
     the two it is has nothing to do with the call. Here blocks lie between gaps, enough for all of
     them; what is larger than a gap comes as new pages, as it does in any program. Afterwards the
-    system has everything back.
+    system has the pages back. With another C library nothing is done.
     """
-    import torch
-
-    entries = BLOCK // 4
-    torch.empty(entries)  # freeing one raises the size from which the system is asked directly
-    gaps = 2 * (min(size, RESERVED) // BLOCK + 1)
-    blocks = [torch.zeros(entries) for _ in range(2 * gaps)]
-    held = sorted(blocks, key=lambda block: block.data_ptr())[1::2]
-    blocks.clear()
+    if platform.libc_ver()[0] != "glibc":
+        yield
+        return
+    libc = ctypes.CDLL(None)
+    libc.malloc.argtypes, libc.malloc.restype = [ctypes.c_size_t], ctypes.c_void_p
+    libc.free.argtypes, libc.free.restype = [ctypes.c_void_p], None
+    libc.free(libc.malloc(BLOCK))  # raises the size from which the system is asked directly
+    block = min(BLOCK, max(size, LEAST))
+    gaps = 2 * (min(size, RESERVED) // block + 1)
+    blocks = sorted(filter(None, (libc.malloc(block) for _ in range(2 * gaps))))
+    for at in blocks:
+        ctypes.memset(at, 0, block)
+    for at in blocks[::2]:
+        libc.free(at)
     try:
         yield
     finally:
-        held.clear()
-        with suppress(OSError, AttributeError):  # other C libraries have no such call
-            ctypes.CDLL(None).malloc_trim(0)
+        for at in blocks[1::2]:
+            libc.free(at)
+        libc.malloc_trim(0)
 
 
 def timed(

@@ -120,5 +120,7 @@ def _peak(program: ops.Program, itemsize: int | None) -> int:
         alive -= sum(elements(program.steps[value]) for value in ending.get(at, ()))
     if program.cuts:  # results are put together beside the part that is being computed
         for n in range(len(program.results)):
-            peak += int(product(estimate(s) for s in program.result_shape(n)))
+            size = int(product(estimate(s) for s in program.result_shape(n)))
+            adds = any(cut.results[n] is None for cut in program.cuts)
+            peak += 3 * size if itemsize == 2 and adds else size  # halves are added in float32
     return peak

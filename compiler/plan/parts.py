@@ -90,12 +90,11 @@ def _cut(
     sizes = {o.name: o for d in smaller for o in d.operands}
     trees = [tree for _, tree in candidate.planned.trees] if entries > 1 else None
     planned = candidate.way.plan(smaller, [sizes.get(o.name, o) for o in operands], trees)
-    planned = candidate.way.finish(planned)
-    program = in_parts(planned.program, diagrams, (part,))
+    planned = in_parts(candidate.way.finish(planned), diagrams, (part,))
     return replace(
         candidate,
         name=f"{candidate.name}, {told_of((part,))}",
-        planned=replace(planned, program=program),
-        cost=price(program, machine),
-        peak=peak_bytes(program) // 4,
+        planned=planned,
+        cost=price(planned.program, machine),
+        peak=peak_bytes(planned.program) // 4,
     )

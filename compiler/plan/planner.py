@@ -96,6 +96,7 @@ def plan(
                 values.append(_constant(writer, diagram, term, operands))
         result = _combined(writer, diagram, values, operands, axis_names(whole.axes))
         results.append(writer.uncast(result) if isinstance(writer, _Casting) else result)
+    assert next(known, None) is None, "a tree for each term that has operands"
     made = _program(name, diagrams, operands, writer, results, doc)
     return Planned(made, tuple(used), tuple(map(frozenset, writer.origins)))
 

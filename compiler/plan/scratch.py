@@ -107,8 +107,11 @@ def _library(op: Native, shape: Sequence[int], places: Sequence[Placed], itemsiz
             ops.WeightGradient: x.shape[1],
         }[type(op)]
         return WORKSPACE + copies + x.shape[0] * channels * prod(kernel) * prod(positions)
-    written = _blocked(shape) if isinstance(op, ops.WeightGradient) else 0
+    written = _blocked(shape) + prod(shape) if isinstance(op, ops.WeightGradient) else 0
     made = 0 if isinstance(op, ops.WeightGradient) else _blocked(shape) - prod(shape)
+    if isinstance(op, ops.TransposedConvolution) and estimate(op.groups) > 1:
+        # what was made in blocks is put in order, up to twice; an operand is there for its shape
+        made += prod(shape) * (3 if op.backward else 2)
     return WORKSPACE + copies + _blocked(x.shape) + _blocked(other.shape) + written + made
 
 

@@ -119,14 +119,14 @@ def _as_parts(
     """Candidates for one part as programs that run part after part."""
     made = []
     for candidate in found:
-        program = in_parts(candidate.planned.program, whole, cuts)
+        planned = in_parts(candidate.planned, whole, cuts)
         made.append(
             replace(
                 candidate,
                 name=f"{candidate.name}, {told_of(cuts)}",
-                planned=replace(candidate.planned, program=program),
-                cost=price(program, machine),
-                peak=peak_bytes(program) // 4,
+                planned=planned,
+                cost=price(planned.program, machine),
+                peak=peak_bytes(planned.program) // 4,
             )
         )
     return made

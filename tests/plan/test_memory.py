@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import diagrammar as dg
 from diagrammar.backends.numpy import evaluate
+from diagrammar.backends.torch import emit_module, load
 from diagrammar.plan.memory import peak_bytes
 from tests.plan.peaks import measured
 from tests.plan.test_candidates import SHAPES, TEXT, layers, shape
@@ -184,3 +185,30 @@ def test_large_calls_run_in_parts_without_being_told() -> None:
     made = f.specialise(A=(1024, 768, 32), B=(1024, 768, 32), C=(768, 768, 2))
     assert made.program.cuts
     assert made.plan.peak() < 2**30
+
+
+@pytest.mark.parametrize(
+    ("name", "layer", "shapes"),
+    [
+        ("dX", {"k": 3, "g": 8, "s": 2, "p": 1, "i": 56}, [(64, 8, 3, 3), (8, 64, 28, 28)]),
+        ("dX", {"k": 3, "g": 4, "s": 3, "p": 1, "i": 55}, [(64, 16, 3, 3), (4, 64, 19, 19)]),
+        ("dW", {"k": 3, "g": 1, "s": 1, "p": 1}, [(2, 256, 7, 7), (2, 256, 7, 7)]),
+        ("dW", {"k": 1, "g": 1, "s": 1, "p": 0}, [(8, 512, 7, 7), (8, 1024, 7, 7)]),
+    ],
+)
+def test_gradients_by_the_library_keep_to_the_predicted_peak(
+    name: str, layer: dict[str, int], shapes: list[tuple[int, ...]]
+) -> None:
+    """With the operands that are only there for their shapes."""
+    values = {n: layer[n] for n in ("g", "s", "p")} | {"d": 1, "k1": layer["k"], "k2": layer["k"]}
+    values |= {f"i{n}": layer["i"] for n in (1, 2) if "i" in layer}
+    f = dg.shipped("conv2d")[name].compile(**values)
+    operands = [torch.randn(shape) for shape in shapes]
+    known = {o.name: shape for o, shape in zip(f.operands, shapes, strict=True)}
+    calls = [c for c in f.specialise(**known).candidates if "library call" in c.name]
+    assert calls
+    for candidate in calls:
+        program = candidate.planned.program
+        call = load(emit_module([program], ""), program.name)[program.name]
+        taken = measured(lambda call=call: call(*operands))
+        assert taken <= peak_bytes(program) + ROUNDING, candidate.name

@@ -38,6 +38,7 @@ def test_parts_have_the_value_of_the_whole(name: str, v: dict[str, int], batch: 
         found = f.specialise(**known).candidates
     whole = {c.name: c for c in found if not c.planned.program.cuts}
     cut = [c for c in found if c.planned.program.cuts]
+    assert cut or max(v[n] for n in ("ci", "co", "i", "k")) < 4
     random = np.random.default_rng(0)
     operands: dict[str, Any] = {n: random.standard_normal(s) for n, s in known.items()}
     for candidate in cut:
@@ -117,6 +118,60 @@ def test_one_tap_in_a_small_batch_has_the_same_gradient(groups: int) -> None:
         program = candidate.planned.program
         call = backend.load(backend.emit_module([program], ""), program.name)[program.name]
         assert torch.allclose(call(x, v), expected, atol=1e-4)
+
+
+def called(candidate: Candidate) -> Any:
+    """The function of a candidate."""
+    from diagrammar.backends import torch as backend
+
+    program = candidate.planned.program
+    return backend.load(backend.emit_module([program], ""), program.name)[program.name]
+
+
+def in_parts(f: Any, **operands: torch.Tensor) -> list[Candidate]:
+    """The candidates in parts, also of small operands."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parts, "AIMS", (0, 1))
+        patch.setattr(parts, "WORSE", float("inf"))
+        found = f.specialise(**{n: tuple(x.shape) for n, x in operands.items()}).candidates
+    cut = [c for c in found if c.planned.program.cuts]
+    assert cut
+    return cut
+
+
+def test_parts_are_added_in_the_dtype_of_accumulation() -> None:
+    """They would overflow one by one: their sum is zero."""
+    x = torch.full((8, 2, 8, 8), 20.0, dtype=torch.float16)
+    v = x.clone()
+    v[4:] *= -1
+    known = {"k1": 1, "k2": 1, "g": 1, "s": 1, "p": 0, "d": 1}
+    f = dg.shipped("conv2d")["dW"].compile(**known, accumulate="float32")
+    for candidate in in_parts(f, X=x, dY=v):
+        made = called(candidate)(x, v)
+        assert made.dtype == torch.float16
+        assert torch.equal(made, torch.zeros_like(made)), candidate.name
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+def test_halves_are_added_in_float32(dtype: torch.dtype) -> None:
+    """256 parts that are one each: bfloat16 stops counting at 256, float16 at 2048."""
+    x = torch.ones(4096, 1, 1, 1, dtype=dtype)
+    f = dg.shipped("conv2d")["A_expand"].compile(k1=1, k2=1, g=1, s=1, p=0, d=1)
+    for candidate in in_parts(f, X=x):
+        made = called(candidate)(x)
+        assert made.dtype == dtype
+        assert float(made) == 1.0, candidate.name
+
+
+def test_parts_have_gradients_and_transforms() -> None:
+    f, _ = factor(5, 4, 3)
+    x = torch.randn(4, 4, 5, 5, dtype=torch.float64, requires_grad=True)
+    for candidate in in_parts(f, X=x):
+        call = called(candidate)
+        assert torch.autograd.gradcheck(call, (x,))
+        many = torch.randn(3, *x.shape, dtype=torch.float64)
+        alone = torch.stack([call(one) for one in many])
+        assert torch.allclose(torch.func.vmap(call)(many), alone)
 
 
 MANY, FEW, WHOLE = ("many parts", 1.0, 0.5), ("few parts", 1.2, 0.5), ("whole", 1.04, 0.48)
