@@ -15,7 +15,7 @@ from diagrammar import program as ops
 from diagrammar.diagram import product
 from diagrammar.plan.planner import Planned
 from diagrammar.plan.writer import Value, Writer
-from diagrammar.scalar import equal
+from diagrammar.scalar import equal, nonnegative
 
 Chooses = Callable[[ops.Einsum, Sequence[ops.Step]], bool]
 
@@ -46,6 +46,10 @@ def as_backward(planned: Planned) -> Planned:
             return step
         if all(equal(s, 1) for s in op.stride):
             return step
+        if not all(
+            nonnegative(s - 1 - more) for s, more in zip(op.stride, op.output_padding, strict=True)
+        ):
+            return step  # there is room for a window more, and the library says that it is missing
         return replace(step, operation=replace(op, backward=True))
 
     program = planned.program

@@ -214,6 +214,18 @@ def test_strided_input_gradients_in_groups_may_go_by_the_backward_pass() -> None
         assert not any(c.name.endswith("backward pass") for c in found(layer, name))
 
 
+def test_output_padding_beyond_the_stride_is_not_for_the_backward_pass() -> None:
+    """A convolution of that size would have a window more than there is."""
+    layer = dg.layers.Conv(
+        (3, 2), stride=(1, 3), dilation=2, groups=3, transposed=True, output_padding=(1, 1)
+    )
+    x, w = torch.randn(1, 3, 3, 6), torch.randn(3, 1, 3, 2)
+    expected = torch.nn.functional.conv_transpose2d(
+        x, w, stride=(1, 3), dilation=2, groups=3, output_padding=(1, 1)
+    )
+    assert torch.allclose(layer.forward(x, w), expected, atol=1e-5)
+
+
 def test_rows_that_are_only_put_in_place_are_no_sums() -> None:
     """A stack of every row and zero took four times what the result does."""
     dX = dg.shipped("conv2d")["dX"].compile(k1=1, k2=1, s=2, p=0, i1=56, i2=56)
