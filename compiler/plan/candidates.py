@@ -36,11 +36,10 @@ FACTORS = 4
 CLOSE = 1.05
 """Times closer than this are alike: a clock can hardly tell them apart."""
 MUCH = 2**18
-"""Entries that are worth a look for a program that takes fewer."""
+"""Entries from which the memory of the fastest counts."""
 
 ONE_CALL = "one library call"
 """What a candidate's name ends with that is PyTorch's own call for some term."""
-
 
 Finish = Callable[[Planned], Planned]
 
@@ -136,8 +135,8 @@ def candidates(
 
 
 def _finishes(*, native: bool, plain: bool, windows: bool) -> Iterator[tuple[str, Finish]]:
-    """What may be done to the steps of a program, by what it adds to a candidate's name. Where no
-    patterns are windows there are library calls of its own."""
+    """What may be done to the steps of a program, by what it adds to a candidate's name. A program
+    that keeps a paired relation is made of products or calls of its own, and left as it is."""
     yield "", as_products
     if windows and plain:
         yield ", sums of rows", lambda planned: as_grams(as_sums(with_bias(planned)))

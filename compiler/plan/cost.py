@@ -27,7 +27,8 @@ class Machine:
     input gradient with stride takes; outer: so many output channels run at half the speed;
     many: so do weight gradients of a kernel of size one over so many positions; depthwise,
     depthwise_weight: a multiplication where each group has one channel (for the weight gradient
-    times the kernel's entries). part: a turn of a program in parts, without its steps.
+    times the kernel's entries). part: a turn of a program in parts, without its steps
+    (not measured by `plan.calibrate`).
 
     A dense I×O×K pattern costs `dense_pattern` seconds: it is the last resort, never a choice.
     """

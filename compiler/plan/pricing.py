@@ -30,7 +30,8 @@ def price(program: ops.Program, machine: Machine) -> float:
 
 
 BACKWARD = 0.2
-"""A backward pass against the transposed convolution, with stride and groups."""
+"""How many times the multiplications of a transposed convolution, with stride and groups, its
+backward pass takes."""
 
 
 def prices(program: ops.Program, machine: Machine) -> list[float]:
