@@ -13,6 +13,7 @@ from diagrammar.plan.search import estimate
 from diagrammar.plan.strides import Placed, placed, reshaped
 
 FEW = 16
+"""Channels, or a batch, below which library calls are not at their best."""
 Library = ops.Convolution | ops.TransposedConvolution | ops.WeightGradient
 
 
@@ -147,6 +148,8 @@ def _native(op: Library, shape: Sequence[int], places: Sequence[Placed], machine
     if isinstance(op, ops.Convolution):
         swept = written * int(product(other[1:]))
         inner, outer = other[1], other[0] // groups
+        if x[0] < FEW and _is_product(op, other):  # PyTorch has a product of matrices for it
+            swept = int(swept * max(machine.product / machine.convolution, 1))
     else:
         swept = int(product(x)) * int(product(other[1:]))
         inner, outer = other[0] // groups, other[1]
@@ -159,6 +162,11 @@ def _native(op: Library, shape: Sequence[int], places: Sequence[Placed], machine
         return copies + machine.depthwise_call(swept, read, written)
     channels = outer if groups == 1 else max(outer // 4, 1)
     return copies + machine.convolved(swept, channels, read, written, x[0])
+
+
+def _is_product(op: ops.Convolution, weight: Sequence[int]) -> bool:
+    """Whether a convolution has one tap and no steps."""
+    return product(weight[2:]) == 1 and all(estimate(s) == 1 for s in op.stride)
 
 
 def _weight_gradient(
