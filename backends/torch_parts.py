@@ -25,30 +25,25 @@ def loops(program: Program, scope: Scope) -> list[str]:
     body.append(f"if {totals[0]} is None:")
     for at, (total, part) in enumerate(zip(totals, parts, strict=True)):
         shape = scope.tuple(program.result_shape(at))
-        made = f"_total({part}, {shape})" if _adds(program, at) else f"{part}.new_empty({shape})"
+        made = f"_total({part}, {shape})" if program.adds(at) else f"{part}.new_empty({shape})"
         body.append(f"    {total} = {made}")
     for at, (total, part) in enumerate(zip(totals, parts, strict=True)):
         place = f"{total}{_narrowed(program.cuts, counters, at)}"
         if place == total:
             body.append(f"{total} += {part}")
         else:
-            body.append(f"{place}.{'add_' if _adds(program, at) else 'copy_'}({part})")
+            body.append(f"{place}.{'add_' if program.adds(at) else 'copy_'}({part})")
     body.append(f"del {', '.join(parts)}")
     lines += [f"{indent}{line}" for line in body]
     kind = f".to({program.parameters[0].name}.dtype)"
-    totals = [f"{t}{kind}" if _adds(program, at) else t for at, t in enumerate(totals)]
+    totals = [f"{t}{kind}" if program.adds(at) else t for at, t in enumerate(totals)]
     lines.append(f"return {', '.join(totals)}")
     return [broken for line in lines for broken in break_line(f"    {line}")]
 
 
 def helpers(program: Program) -> tuple[str, ...]:
     """The helpers that the loops call."""
-    return ("_total",) if any(_adds(program, n) for n in range(len(program.results))) else ()
-
-
-def _adds(program: Program, result: int) -> bool:
-    """Whether some parts of a result are added up."""
-    return any(cut.results[result] is None for cut in program.cuts)
+    return ("_total",) if any(program.adds(n) for n in range(len(program.results))) else ()
 
 
 def _given(program: Program, counters: Sequence[str]) -> str:

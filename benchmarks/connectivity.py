@@ -201,6 +201,7 @@ def _lettered(
 
 def theirs(layer: Layer, operation: str) -> Left:
     """What einconv returns, its factor of one entry left out."""
+    # an optional peer, which type checkers need not have
     from einconv.expressions import (  # type: ignore[import-not-found]
         convNd_forward,
         convNd_input_vjp,

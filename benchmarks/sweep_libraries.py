@@ -62,6 +62,7 @@ def _words(c: Case, module: Any, *names: str) -> dict[str, Any]:
     if c.layer.transposed or c.options or not c.batched:
         raise NotAsked
     if c.layer.padding_mode != "zeros":
+        # einconv's functions have no such argument: a refusal of theirs, to be counted
         raise NotImplementedError("no padding modes")
     return {n: getattr(module, n) for n in ("stride", "padding", "dilation", "groups", *names)}
 

@@ -538,6 +538,10 @@ class Program:
                 shape[along[0]] = along[1] * cut.turns
         return tuple(shape)
 
+    def adds(self, number: int) -> bool:
+        """Whether parts of a result are added, and not only put side by side."""
+        return any(cut.results[number] is None for cut in self.cuts)
+
     def last_use(self) -> tuple[int, ...]:
         """For each value, the step that reads it last (its own if none; past the end for
         results)."""

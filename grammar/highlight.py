@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+# pygments has no types
 from pygments import token as kinds  # type: ignore[import-untyped]
 from pygments.lexer import (  # type: ignore[import-untyped]
     RegexLexer,

@@ -134,8 +134,9 @@ class Function:
     def opened(
         self, shapes: Sequence[Sequence[int | None]], itemsize: int = 4, device: str = "cpu"
     ) -> Specialised:
-        """The function for operands of these shapes, of which None is any size; it checks them
-        when it is called, and keeps no budget where one is open.
+        """The function for operands of these shapes, one for each in their order, in which None is
+        any size, such as [(None, 4, 8, 8)]. It checks sizes when it is called, and keeps no budget
+        where one is open; otherwise for entries of `itemsize` bytes. `device`: "cpu" or "cuda".
 
         Raises DiagramError for sizes that do not fit, and for a budget that is too small.
         """

@@ -39,7 +39,7 @@ def _is_new(torch: Any) -> bool:
 
 def is_symbolic(operands: Sequence[Any]) -> bool:
     """Whether sizes of tensors are symbols, as torch.export has them."""
-    from torch import SymInt, Tensor
+    import torch
 
-    sizes = (n for x in operands if isinstance(x, Tensor) for n in x.shape)
-    return any(isinstance(n, SymInt) for n in sizes)
+    sizes = (n for x in operands if isinstance(x, torch.Tensor) for n in x.shape)
+    return _is_new(torch) and any(isinstance(n, torch.SymInt) for n in sizes)

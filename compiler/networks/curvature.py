@@ -197,7 +197,7 @@ def _check_untied(modules: dict[str, nn.Module]) -> None:
     owner: dict[int, str] = {}
     for name, module in modules.items():
         other = owner.setdefault(id(module.weight), name)
-        if other != name:
+        if other != name:  # its blocks would be summed over uses, with terms between them
             raise NotImplementedError(
                 f"layers {other!r} and {name!r} share a weight; leave one out: layers=[…]"
             )

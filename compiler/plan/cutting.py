@@ -120,7 +120,6 @@ def _fewer(term: Network, wire: str, entries: int) -> Network:
 
 def in_parts(planned: Planned, whole: Sequence[Diagram], cuts: tuple[ops.Cut, ...]) -> Planned:
     """The program of one part, run for one part of some diagrams after another."""
-    planned = _uncast(planned, cuts)
     program = planned.program
     shapes = {o.name: o.shape() for d in whole for o in d.operands}
     program = replace(
@@ -131,27 +130,23 @@ def in_parts(planned: Planned, whole: Sequence[Diagram], cuts: tuple[ops.Cut, ..
         frees=True,
         facts={**program.facts, "Memory": f"computed in {told_of(cuts)}."},
     )
-    return replace(planned, program=program)
+    return _uncast(replace(planned, program=program))
 
 
-def _uncast(planned: Planned, cuts: tuple[ops.Cut, ...]) -> Planned:
-    """Parts that are added stay in the dtype that they are accumulated in; their sum is cast."""
+def _uncast(planned: Planned) -> Planned:
+    """Parts that are added stay in the dtype that they are accumulated in, since one of them may
+    overflow where their sum does not; the sum is cast."""
     steps, results = planned.program.steps, list(planned.program.results)
     gone = set()
     for number, result in enumerate(results):
         made = steps[result].operation
-        if isinstance(made, ops.Cast) and any(cut.results[number] is None for cut in cuts):
+        if isinstance(made, ops.Cast) and planned.program.adds(number):
             gone.add(result)
             results[number] = made.x
     kept = [n for n in range(len(steps)) if n not in gone]
     value = {n: at for at, n in enumerate(kept)}
-    program = replace(
-        planned.program,
-        steps=tuple(
-            replace(steps[n], operation=ops.reread(steps[n].operation, value)) for n in kept
-        ),
-        results=tuple(value[n] for n in results),
-    )
+    left = (replace(steps[n], operation=ops.reread(steps[n].operation, value)) for n in kept)
+    program = replace(planned.program, steps=tuple(left), results=tuple(value[n] for n in results))
     return replace(planned, program=program, origins=tuple(planned.origins[n] for n in kept))
 
 

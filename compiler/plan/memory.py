@@ -121,6 +121,6 @@ def _peak(program: ops.Program, itemsize: int | None) -> int:
     if program.cuts:  # results are put together beside the part that is being computed
         for n in range(len(program.results)):
             size = int(product(estimate(s) for s in program.result_shape(n)))
-            adds = any(cut.results[n] is None for cut in program.cuts)
-            peak += 3 * size if itemsize == 2 and adds else size  # halves are added in float32
+            halves = itemsize == 2 and program.adds(n)  # they are added in float32
+            peak += 3 * size if halves else size
     return peak
