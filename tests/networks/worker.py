@@ -54,6 +54,25 @@ def basis(rank: int) -> dg.Curvature:
     return dg.Curvature(sums, made.examples, made.options, {})
 
 
+def result(rank: int, size: int, mode: str) -> dg.Curvature:
+    """What all processes have together."""
+    if mode == "late":  # the result of one process's part, and then nothing more of it
+        made = dg.curvature(network(), part(rank, size, mode), nn.CrossEntropyLoss(), WHAT)
+        if rank == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return made.all_reduced()
+    if mode == "ekfac":
+        return dg.curvature(
+            network(), part(rank, size, mode), nn.CrossEntropyLoss(), "ekfac",
+            basis=basis(rank), distributed=True,
+        )  # fmt: skip
+    what: str | tuple[str, ...] = "diag_ggn" if mode == "differ" and rank == 1 else WHAT
+    what = "gram" if mode == "gram" else what
+    return dg.curvature(
+        network(), part(rank, size, mode), nn.CrossEntropyLoss(), what, distributed=True
+    )
+
+
 def main() -> None:
     """Compute a part, all-reduce, write the result of all."""
     rank, size, folder, mode = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], sys.argv[4]
@@ -62,24 +81,11 @@ def main() -> None:
         "gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=size,
         timeout=timedelta(seconds=60),
     )  # fmt: skip
-    if mode == "late":  # the result of one process's part, and then nothing more of it
-        made = dg.curvature(network(), part(rank, size, mode), nn.CrossEntropyLoss(), WHAT)
-        if rank == 1:
-            os.kill(os.getpid(), signal.SIGKILL)
-        made = made.all_reduced()
-    elif mode == "ekfac":
-        made = dg.curvature(
-            network(), part(rank, size, mode), nn.CrossEntropyLoss(), "ekfac",
-            basis=basis(rank), distributed=True,
-        )  # fmt: skip
-    else:
-        what: str | tuple[str, ...] = "diag_ggn" if mode == "differ" and rank == 1 else WHAT
-        what = "gram" if mode == "gram" else what
-        made = dg.curvature(
-            network(), part(rank, size, mode), nn.CrossEntropyLoss(), what, distributed=True
-        )
-    torch.save((made.examples, made.sums), f"{folder}/result{rank}.pt")
-    distributed.destroy_process_group()
+    try:
+        made = result(rank, size, mode)
+        torch.save((made.examples, made.sums), f"{folder}/result{rank}.pt")
+    finally:  # or gloo's threads can abort an interpreter that exits with an error
+        distributed.destroy_process_group()
 
 
 if __name__ == "__main__":
