@@ -209,6 +209,19 @@ def _total(part: Tensor, size: tuple[int, ...]) -> Tensor:
     return part.new_zeros(size, dtype=torch.float32 if half else part.dtype)
 '''
 
+ONE_TAP = '''
+def _one_tap(x: Tensor, weight: Tensor, bias: Tensor | None = None, groups: int = 1) -> Tensor:
+    """The convolution with a kernel of size one.
+
+    A dilation changes nothing about it, but with one PyTorch takes oneDNN's code for fewer than 16
+    images, too, on one thread.
+    """
+    convolve = getattr(torch.nn.functional, f"conv{x.ndim - 2}d")
+    dilation = 2 if x.is_cpu and x.dtype == torch.float32 else 1
+    made: Tensor = convolve(x, weight, bias, dilation=dilation, groups=groups)
+    return made
+'''
+
 CAST = '''
 def _cast(x: Tensor, dtype: torch.dtype) -> Tensor:
     """x in this dtype; a complex x in the complex dtype of this precision."""
@@ -285,6 +298,7 @@ HELPERS = {
     "_window_sums": WINDOW_SUMS,
     "_total": TOTAL,
     "_cast": CAST,
+    "_one_tap": ONE_TAP,
     "_input_gradient": INPUT_GRADIENT,
     "_weight_gradient": WEIGHT_GRADIENT,
     "_window_gram": WINDOW_GRAM,

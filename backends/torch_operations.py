@@ -297,6 +297,8 @@ class Writer:
     ) -> Code:
         name = f"torch.nn.functional.conv{_dimensions(op)}d"
         values = [v.text for v in (x, weight, *bias)]
+        if not same(op.dilation, [1] * len(op.dilation)) and _one_tap(op, self._shape(op.weight)):
+            return call(self.helper("_one_tap"), *values, *self._options([], op.groups))
         return call(name, *values, *self._options(_geometry(op), op.groups))
 
     def _transposed(self, op: ops.TransposedConvolution, step: Step, x: Code, weight: Code) -> Code:
@@ -355,6 +357,12 @@ def _geometry(
 ) -> list[tuple[str, Sequence[Dim], int]]:
     """The options of a convolution: keyword, values and default."""
     return [("stride", op.stride, 1), ("padding", op.padding, 0), ("dilation", op.dilation, 1)]
+
+
+def _one_tap(op: ops.Convolution, weight: Sequence[Dim]) -> bool:
+    """Whether a kernel has size one, and is neither moved in steps nor over padding."""
+    taps, steps = weight[2:], op.stride
+    return same((*taps, *steps), [1] * 2 * len(steps)) and same(op.padding, [0] * len(steps))
 
 
 def _dimensions(op: ops.Convolution | ops.TransposedConvolution | ops.WeightGradient) -> int:

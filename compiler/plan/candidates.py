@@ -153,7 +153,7 @@ def as_products(planned: Planned) -> Planned:
 
 def as_calls(planned: Planned) -> Planned:
     """Every product that is a library convolution by its call."""
-    return with_bias(as_convolutions(planned, lambda _op, _steps: True))
+    return with_bias(as_convolutions(planned))
 
 
 def _searches(

@@ -148,7 +148,7 @@ def _native(op: Library, shape: Sequence[int], places: Sequence[Placed], machine
     if isinstance(op, ops.Convolution):
         swept = written * int(product(other[1:]))
         inner, outer = other[1], other[0] // groups
-        if x[0] < FEW and _is_product(op, other):  # PyTorch has a product of matrices for it
+        if x[0] < FEW and _is_product(op, other):  # PyTorch makes a product of matrices of it
             swept = int(swept * max(machine.product / machine.convolution, 1))
     else:
         swept = int(product(x)) * int(product(other[1:]))
@@ -165,8 +165,8 @@ def _native(op: Library, shape: Sequence[int], places: Sequence[Placed], machine
 
 
 def _is_product(op: ops.Convolution, weight: Sequence[int]) -> bool:
-    """Whether a convolution has one tap and no steps."""
-    return product(weight[2:]) == 1 and all(estimate(s) == 1 for s in op.stride)
+    """Whether a convolution has one tap, and neither stride nor dilation."""
+    return product(weight[2:]) == 1 and all(estimate(s) == 1 for s in (*op.stride, *op.dilation))
 
 
 def _weight_gradient(

@@ -3,11 +3,15 @@
 Law: Σ_c X[n,c,p]·W[d,c] is the convolution of X with a kernel of size one, and Σ_{n,p} X[n,c,p]·
 V[n,d,p] is its weight gradient. Libraries have other code for the two; which is faster depends on
 the machine and the sizes, so both are candidates.
+
+On one thread, PyTorch 2.13 makes a product of matrices of a convolution of one tap with fewer than
+`FEW` images, unless it has a stride or a dilation (`use_mkldnn` in ATen's Convolution.cpp). A
+dilation changes nothing about one tap, so these have one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
 
@@ -17,18 +21,21 @@ from diagrammar.plan.planner import Planned
 from diagrammar.plan.writer import Value, Writer
 from diagrammar.scalar import equal, nonnegative
 
-Chooses = Callable[[ops.Einsum, Sequence[ops.Step]], bool]
+FEW = 16
+"""Images below which PyTorch has a product of matrices for a convolution of one plain tap."""
+SMALL = 20480
+"""Entries of one image up to which PyTorch has no library call for it."""
 
 
-def as_convolutions(planned: Planned, chooses: Chooses) -> Planned:
-    """The plan with the contractions that `chooses` accepts as native calls, where they fit."""
+def as_convolutions(planned: Planned) -> Planned:
+    """The plan with contractions as native calls, where they fit."""
     program, writer = planned.program, Writer()
     value: dict[int, int] = {}
     for at, step in enumerate(program.steps):
         writer.about = planned.origins[at]
         operation = ops.reread(step.operation, value)
         made = None
-        if isinstance(operation, ops.Einsum) and chooses(operation, writer.steps):
+        if isinstance(operation, ops.Einsum):
             made = _native(writer, operation, step)
         if made is None:
             made = writer.step(operation, step.shape, step.axes, step.remark)
@@ -56,17 +63,13 @@ def as_backward(planned: Planned) -> Planned:
     return replace(planned, program=replace(program, steps=tuple(map(changed, program.steps))))
 
 
-def fits(operation: ops.Einsum, steps: Sequence[ops.Step]) -> bool:
-    """Whether a contraction is one of the two."""
-    return _roles(operation, steps) is not None
-
-
 @dataclass(frozen=True, slots=True)
 class _Roles:
     """The labels of a contraction: `data` and `other` number its sides, `data` the convolved one.
 
-    Data stands as (batch, group, channels, places); a convolution's other side has group, kept and
-    channels in any order, a weight gradient's stands as (batch, group, kept, places).
+    Data stands as (batch, group, channels, places), where a convolution may have no batch; its
+    other side has group, kept and channels in any order, a weight gradient's stands as (batch,
+    group, kept, places).
     """
 
     gradient: bool
@@ -79,12 +82,13 @@ class _Roles:
 
 
 def _roles(op: ops.Einsum, steps: Sequence[ops.Step]) -> _Roles | None:
-    if len(op.values) != 2 or not all(isinstance(n, int) for n in _sizes(op, steps).values()):
+    sizes = _sizes(op, steps)
+    if len(op.values) != 2 or not all(isinstance(n, int) for n in sizes.values()):
         return None
-    return _gradient(op) or _convolution(op, 0) or _convolution(op, 1)
+    return _gradient(op) or _convolution(op, 0, sizes) or _convolution(op, 1, sizes)
 
 
-def _convolution(op: ops.Einsum, data: int) -> _Roles | None:
+def _convolution(op: ops.Einsum, data: int, sizes: dict[int, ops.Dim]) -> _Roles | None:
     x, w = op.terms[data], op.terms[1 - data]
     batch = tuple(takewhile(lambda n: n not in w, x))
     places = tuple(reversed(tuple(takewhile(lambda n: n not in w, reversed(x)))))
@@ -92,7 +96,9 @@ def _convolution(op: ops.Einsum, data: int) -> _Roles | None:
     group = tuple(takewhile(lambda n: n in op.out, inner))
     channels = inner[len(group) :]
     kept = tuple(n for n in op.out if n in w and n not in x)
-    if not (places and batch and channels and kept):
+    if not (places and channels and kept):
+        return None
+    if not batch and product(sizes[n] for n in x) <= SMALL:
         return None
     if any(n in op.out or n not in w for n in channels):
         return None
@@ -153,7 +159,9 @@ class _Rewriting:
         data = self._value(r.data, (*r.batch, *r.group, *r.channels, *r.places))
         x = self._grouped(data, r.batch, (*r.group, *r.channels), *self.places)
         ones = (1,) * len(self.places)
-        geometry = (ones, (0,) * len(ones), ones, self._size(r.group))
+        few = not r.gradient and not nonnegative(self._size(r.batch) - FEW)
+        dilation = (2,) * len(ones) if few else ones
+        geometry = (ones, (0,) * len(ones), dilation, self._size(r.group))
         if r.gradient:
             other = self._value(1 - r.data, (*r.batch, *r.group, *r.kept, *r.places))
             v = self._grouped(other, r.batch, (*r.group, *r.kept), *self.places)

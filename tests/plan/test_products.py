@@ -1,0 +1,62 @@
+"""Products of matrices as library convolutions: which there are, and their values."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+import diagrammar as dg
+from diagrammar import program as ops
+from diagrammar.backends import torch as backend
+from diagrammar.plan.candidates import Candidate
+
+TEXT = """
+tensor X[b, (g ci), i]
+tensor W[(g co), ci]
+Y[b, (g co), i] = X[b, (g ci), i] * W[(g co), ci]
+dX = vjp(Y, X)
+"""
+
+
+def found(name: str, **shapes: tuple[int, ...]) -> list[Candidate]:
+    """The candidates with a library convolution."""
+    made = dg.parse(TEXT)[name].compile(g=2).specialise(**shapes).candidates
+    return [c for c in made if calls(c)]
+
+
+def calls(candidate: Candidate) -> list[ops.Convolution]:
+    operations = [s.operation for s in candidate.planned.program.steps]
+    return [o for o in operations if isinstance(o, ops.Convolution)]
+
+
+@pytest.mark.parametrize("b", [1, 2, 15, 16, 17])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.complex64])
+def test_one_tap_is_dilated_below_sixteen_images(b: int, dtype: torch.dtype) -> None:
+    x, w = torch.randn(b, 64, 400).to(dtype), torch.randn(6, 32).to(dtype)
+    dilation = (2,) if b < 16 else (1,)
+    expected = torch.cat([wg @ xg for xg, wg in zip(x.chunk(2, 1), w.chunk(2), strict=True)], 1)
+
+    (made,) = found("Y", X=(b, 64, 400), W=(6, 32))
+    assert [c.dilation for c in calls(made)] == [dilation]
+    text = backend.emit_module([made.planned.program], "", checked=False)
+    assert ("_one_tap(" in text) == (b < 16)
+    torch.testing.assert_close(backend.load(text, "Y")["Y"](x, w), expected)
+
+    (made,) = found("dX", dY=(b, 64, 400), W=(64, 3))
+    assert [c.dilation for c in calls(made)] == [dilation]
+    text = backend.emit_module([made.planned.program], "", checked=False)
+    back = torch.cat([m.mT for m in w.chunk(2)])
+    torch.testing.assert_close(backend.load(text, "dX")["dX"](back, x), expected)
+
+
+def test_one_small_image_stays_a_product() -> None:
+    """PyTorch has no library call for up to 20,480 entries of one image."""
+    assert not found("Y", X=(1, 64, 320), W=(6, 32))
+    assert found("Y", X=(1, 64, 321), W=(6, 32))
+
+
+def test_small_batches_are_priced_as_such() -> None:
+    """A plain convolution of one tap costs what a product does; the dilated one is cheaper."""
+    shapes = {"X": (8, 512, 784), "W": (512, 256)}
+    (dilated,) = found("Y", **shapes)
+    assert dg.parse(TEXT)["Y"].compile(g=2).specialise(**shapes).chosen == dilated.name
