@@ -138,16 +138,18 @@ def _window_gram(
     dilation: tuple[int, ...],
     groups: int = 1,
     scale: float = 1,
+    gradient: Callable[..., Tensor] = _weight_gradient,
 ) -> Tensor:
     """Gram matrices [g, c, *k, c, *k] of the windows of x [b, g*c, *i].
 
     The entry of k and l depends on the rows in the windows' column k and on the distance l - k.
     Rows come in stretches (start, stop, those k); the weight gradient of x by rows of itself has
-    all distances of a stretch at once. What lies below the diagonal in the first k is mirrored.
+    all distances of a stretch at once. What lies below the diagonal in the longest k is mirrored.
     """
     n, c = len(kernel), x.shape[1] // groups
+    half = max(range(n), key=lambda m: (kernel[m], m))
     reach = [d * (k - 1) for d, k in zip(dilation, kernel, strict=True)]
-    before = [0, *reach[1:]]
+    before = [0 if m == half else r for m, r in enumerate(reach)]
     pads = [p for pair in zip(before[::-1], reach[::-1], strict=True) for p in pair]
     padded = torch.nn.functional.pad(x, pads)
 
@@ -156,15 +158,17 @@ def _window_gram(
     ) -> Tensor:
         v, data = (scale * x[(..., *rows)]).contiguous(), padded[(..., *near)].contiguous()
         size = (groups * c, c, *taps)
-        return _weight_gradient(data, v, size, stride, (0,) * n, dilation, groups)
+        return gradient(data, v, size, stride, (0,) * n, dilation, groups)
 
-    sums = _window_products(product, kernel, stretches, stride, dilation, before)
+    sums = _window_products(product, kernel, stretches, stride, dilation, before, half)
     out = x.new_zeros(groups, c, *kernel, c, *kernel)
+    every = (slice(None),) * half
     for k, part in sums.items():
         block = part.unflatten(0, (groups, c))
-        out[(slice(None), slice(None), *k, slice(None), slice(k[0], None))] = block
-        later = block[:, :, :, 1:].permute(0, 2, *range(3, n + 3), 1)
-        out[(slice(None), slice(None), slice(k[0] + 1, None), ..., *k)] = later
+        out[(slice(None), slice(None), *k, slice(None), *every, slice(k[half], None))] = block
+        later = block.narrow(3 + half, 1, block.shape[3 + half] - 1)
+        later = later.permute(0, 2, *range(3, n + 3), 1)
+        out[(slice(None), slice(None), *every, slice(k[half] + 1, None), ..., *k)] = later
     return out
 
 
@@ -175,6 +179,7 @@ def _window_products(
     stride: tuple[int, ...],
     dilation: tuple[int, ...],
     before: list[int],
+    half: int,
     rows: tuple[slice, ...] = (),
     near: tuple[slice, ...] = (),
     taps: tuple[int, ...] = (),
@@ -186,16 +191,16 @@ def _window_products(
         return {(): product(rows, near, taps)}
     found: dict[tuple[int, ...], Tensor] = {}
     for start, stop, inside in stretches[m]:
-        low, high = (0 if m == 0 else -max(inside)), kernel[m] - 1 - min(inside)
+        low, high = (0 if m == half else -max(inside)), kernel[m] - 1 - min(inside)
         first, end = before[m] + dilation[m] * low, before[m] + dilation[m] * high
         shifted = slice(start + first, stop - stride[m] + 1 + end)
         own = slice(start, stop, stride[m])
         parts = _window_products(
-            product, kernel, stretches, stride, dilation, before,
+            product, kernel, stretches, stride, dilation, before, half,
             (*rows, own), (*near, shifted), (*taps, high - low + 1),
         )
         for k in inside:
-            first, count = (0, kernel[0] - k) if m == 0 else (-k - low, kernel[m])
+            first, count = (0, kernel[m] - k) if m == half else (-k - low, kernel[m])
             for rest, part in parts.items():
                 at, some = (k, *rest), part.narrow(2 + m, first, count)
                 found[at] = found[at] + some if at in found else some
@@ -249,7 +254,7 @@ def $name(
     stride, padding, dilation = (
         n if isinstance(n, tuple) else (n,) * (v.ndim - 2) for n in (stride, padding, dilation)
     )
-    $other = v.new_empty(size)  # only its shape is read; one that is expanded would be copied
+$guard    $other = v.new_empty(size)  # only its shape is read; one that is expanded would be copied
     if v.is_cpu and v.dtype == torch.float32 and all(k == 1 for k in weight.shape[2:]):
         dilation = (2,) * len(dilation)  # of one tap: the same, but oneDNN takes small batches too
     gradients: list[Tensor] = torch.ops.aten.convolution_backward(
@@ -260,12 +265,24 @@ def $name(
 """A part of the backward pass of a convolution of x with weight, for the cotangent v."""
 
 
-def _gradient(name: str, first: str, second: str, other: str, at: int, doc: str) -> str:
+_GUARD = """\
+    tall = any(k > 7 and p for k, p in zip(size[2:-1], padding, strict=False))
+    if v.is_cpu and (tall or (any(padding) and v.dtype in (torch.float16, torch.bfloat16))):
+        # oneDNN 3.12 is wrong about, or crashes at, padding of tall kernels and of 16-bit operands
+        x = torch.nn.functional.pad(x, [p for n in reversed(padding) for p in (n, n)])
+        padding = (0,) * len(padding)
+"""
+
+
+def _gradient(
+    name: str, first: str, second: str, other: str, at: int, doc: str, guard: str = ""
+) -> str:
     """The helper for the gradient of `other`, which is number `at` of the backward pass."""
     wanted = tuple(n == at for n in range(3))
     return Template(_GRADIENT).substitute(
-        name=name, first=first, second=second, other=other, doc=doc, wanted=wanted, at=at
-    )
+        name=name, first=first, second=second, other=other, doc=doc, wanted=wanted, at=at,
+        guard=guard,
+    )  # fmt: skip
 
 
 WEIGHT_GRADIENT = _gradient(
@@ -275,6 +292,7 @@ WEIGHT_GRADIENT = _gradient(
     "weight",
     1,
     "The gradient, for a weight of this size, of convolving x with it; v is the cotangent.",
+    _GUARD,
 )
 INPUT_GRADIENT = _gradient(
     "_input_gradient",
@@ -284,6 +302,48 @@ INPUT_GRADIENT = _gradient(
     0,
     "The gradient, for an input of this size, of convolving it with weight; v is the cotangent.",
 )
+
+DEPTHWISE_GRADIENT = '''
+def _depthwise_gradient(
+    x: Tensor,
+    v: Tensor,
+    size: tuple[int, ...],
+    stride: int | tuple[int, ...] = 1,
+    padding: int | tuple[int, ...] = 0,
+    dilation: int | tuple[int, ...] = 1,
+    groups: int = 1,
+) -> Tensor:
+    """The weight gradient of a convolution with one channel a group.
+
+    On the CPU, oneDNN has fast code for kernels of up to three columns, so that wider ones are cut;
+    a kernel of one dimension stands upright, one of three is computed plane by plane.
+    """
+    n = v.ndim - 2
+    stride, padding, dilation = (
+        p if isinstance(p, tuple) else (p,) * n for p in (stride, padding, dilation)
+    )
+    if not x.is_cpu or x.dtype != torch.float32 or any(d > 1 for d in dilation):
+        return _weight_gradient(x, v, size, stride, padding, dilation, groups)
+    if n == 1:
+        upright = (*size, 1), (*stride, 1), (*padding, 0)
+        return _weight_gradient(x[..., None], v[..., None], *upright, 1, groups)[..., 0]
+    if n == 3:
+        around = (0, 0, 0, 0, 0, 0, padding[0], padding[0])
+        x = torch.nn.functional.pad(x.transpose(1, 2), around)
+        stop, v = stride[0] * (v.shape[2] - 1) + 1, v.transpose(1, 2).flatten(0, 1)
+        flat = (*size[:2], *size[3:]), stride[1:], padding[1:], 1, groups
+        planes = [x[:, k : k + stop : stride[0]].flatten(0, 1) for k in range(size[2])]
+        return torch.stack([_depthwise_gradient(plane, v, *flat) for plane in planes], 2)
+    if size[3] <= 3:
+        return _weight_gradient(x, v, size, stride, padding, 1, groups)
+    x = torch.nn.functional.pad(x, (padding[1], padding[1]))
+    stop, parts = stride[1] * (v.shape[3] - 1), []
+    for k in range(0, size[3], 3):
+        few = (*size[:3], min(3, size[3] - k))
+        part = x[..., k : k + stop + few[3]]
+        parts.append(_weight_gradient(part, v, few, stride, (padding[0], 0), 1, groups))
+    return torch.cat(parts, 3)
+'''
 
 HELPERS = {
     "_check_axes": CHECK_AXES,
@@ -301,5 +361,6 @@ HELPERS = {
     "_one_tap": ONE_TAP,
     "_input_gradient": INPUT_GRADIENT,
     "_weight_gradient": WEIGHT_GRADIENT,
+    "_depthwise_gradient": DEPTHWISE_GRADIENT,
     "_window_gram": WINDOW_GRAM,
 }

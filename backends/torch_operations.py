@@ -285,6 +285,8 @@ class Writer:
         written = [f"{name}={value}" for name, value in options.items()]
         written += [f"groups={op.groups}"] if op.groups != 1 else []
         written += [] if op.scale == 1 else [f"scale={self._ratio(op.scale)}"]
+        if op.groups > 1 and scalar.equal(step.shape[1], 1):
+            written.append(f"gradient={self.helper('_depthwise_gradient')}")
         return call(self.helper("_window_gram"), x.text, *written)
 
     def _ratio(self, factor: Dim) -> str:
@@ -315,7 +317,10 @@ class Writer:
         _dimensions(op)
         options = self._options(_geometry(op), op.groups)
         size = f"size={self.scope.tuple(step.shape)}"
-        return call(self.helper("_weight_gradient"), x.text, v.text, size, *options)
+        name = self.helper("_weight_gradient")
+        if op.narrow:
+            name = self.helper("_depthwise_gradient")
+        return call(name, x.text, v.text, size, *options)
 
     def _options(self, options: Sequence[tuple[str, Sequence[Dim], int]], groups: Dim) -> list[str]:
         """Keywords that differ from their defaults; one number where all dimensions agree."""

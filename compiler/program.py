@@ -315,7 +315,8 @@ class WindowGram(_Unary):
     [g, c, *k, c, *k].
 
     `stretches` has the runs of rows of each dimension, in steps of the stride. The entry of k and l
-    is the sum of x[i]·x[i + dilation·(l − k)] over the rows of k; outside, x is zero.
+    is the sum of x[i]·x[i + dilation·(l − k)] over the rows of k; outside, x is zero. What lies
+    below the diagonal in dimension `mirrored` is not computed again.
     """
 
     kernel: tuple[int, ...]
@@ -324,6 +325,11 @@ class WindowGram(_Unary):
     dilation: tuple[int, ...]
     groups: int = 1
     scale: Dim = 1
+
+    @property
+    def mirrored(self) -> int:
+        """The dimension with the longest kernel, the last of several."""
+        return max(range(len(self.kernel)), key=lambda n: (self.kernel[n], n))
 
 
 @dataclass(frozen=True, slots=True)
@@ -371,7 +377,7 @@ class TransposedConvolution:
 @dataclass(frozen=True, slots=True)
 class WeightGradient:
     """Native weight gradient: x [b, g·ci, *i], v [b, g·co, *o] → [g·co, ci, *k], the step's
-    shape."""
+    shape; `narrow` if a few columns of the kernel are computed at a time."""
 
     x: int
     cotangent: int
@@ -379,6 +385,7 @@ class WeightGradient:
     padding: tuple[Dim, ...]
     dilation: tuple[Dim, ...]
     groups: Dim = 1
+    narrow: bool = False
 
     @property
     def inputs(self) -> tuple[int, ...]:

@@ -125,9 +125,25 @@ def _library_rates(
         "depthwise",
         lambda _m: time(lambda: functional.conv2d(z, each, padding=3, groups=96)) / area,
     )
+    three = new(96, 1, 3, 3)
+    wider = new(96, 1, 1, 17)
+    yield (
+        "slow",
+        lambda m: (
+            time(lambda: functional.conv2d(z, wider, padding=(0, 8), groups=96))
+            / (z.numel() * 17 * m.depthwise)
+        ),
+    )
+    entries = int(z.numel())
     yield (
         "depthwise_weight",
-        lambda _m: gradient(z, z, each, 1, 3, 96, weight=True) / (area * 49),
+        lambda m: (
+            (gradient(z, z, three, 1, 1, 96, weight=True) - 8 * entries * m.reorder) / (9 * entries)
+        ),
+    )
+    yield (
+        "wide",
+        lambda m: gradient(z, z, each, 1, 3, 96, weight=True) / (area * m.depthwise_weight),
     )
 
 

@@ -18,8 +18,10 @@ from diagrammar.gram import gram_form
 from diagrammar.pipeline import Pipeline, Simplified
 from diagrammar.plan.correlation import recognise
 from diagrammar.plan.cost import Machine
+from diagrammar.plan.flipping import as_flipped
 from diagrammar.plan.fusion import with_bias
 from diagrammar.plan.memory import peak_bytes
+from diagrammar.plan.narrow import as_narrow
 from diagrammar.plan.native import whole
 from diagrammar.plan.planner import Planned, Shortcut, plan
 from diagrammar.plan.pricing import price
@@ -144,6 +146,8 @@ def _finishes(*, native: bool, plain: bool, windows: bool) -> Iterator[tuple[str
         yield ", products as convolutions", as_calls
     if windows and native:
         yield ", backward pass", lambda planned: as_backward(as_products(planned))
+        yield ", three columns at a time", lambda planned: as_narrow(as_products(planned))
+        yield ", kernels flipped", lambda planned: as_products(as_flipped(planned))
 
 
 def as_products(planned: Planned) -> Planned:

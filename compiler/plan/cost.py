@@ -26,8 +26,9 @@ class Machine:
     each of its batch; weight: an entry of a weight gradient; strided: how many times longer an
     input gradient with stride takes; outer: so many output channels run at half the speed;
     many: so do weight gradients of a kernel of size one over so many positions; depthwise,
-    depthwise_weight: a multiplication where each group has one channel (for the weight gradient
-    times the kernel's entries). part: a turn of a program in parts, without its steps
+    depthwise_weight: a multiplication where each group has one channel; slow: how many times
+    longer it takes without fast code; wide: so many times a weight gradient that `plan.narrow`
+    calls wide. part: a turn of a program in parts, without its steps
     (not measured by `plan.calibrate`).
 
     A dense I×O×K pattern costs `dense_pattern` seconds: it is the last resort, never a choice.
@@ -52,7 +53,9 @@ class Machine:
     many: float = 4000.0
     outer: float = 10.0
     depthwise: float = 1 / 5.7e10
-    depthwise_weight: float = 1 / 1.1e11
+    slow: float = 27.0
+    depthwise_weight: float = 1 / 3e10
+    wide: float = 14.0
     part: float = 4e-5
     itemsize: int = 4
     dense_pattern: float = 1e6
@@ -146,10 +149,10 @@ class Machine:
         moved = (read + written) * self.itemsize * self.reorder
         return self.library + multiplications * self.depthwise + moved + 2 * self.new(written)
 
-    def depthwise_weights(self, multiplications: int, kernel: int, read: int) -> float:
-        """Its weight gradient."""
+    def depthwise_weights(self, multiplications: int, read: int) -> float:
+        """Its weight gradient, for a kernel of a few columns."""
         moved = read * self.itemsize * self.reorder
-        return self.library + multiplications * kernel * self.depthwise_weight + moved
+        return self.library + multiplications * self.depthwise_weight + moved
 
 
 DEFAULT = Machine()

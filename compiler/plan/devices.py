@@ -33,7 +33,9 @@ CUDA = Machine(
     matrix=1e-9,
     convolution=1 / 1.5e13,
     depthwise=1 / 1e12,
-    depthwise_weight=1 / 2e11,
+    slow=1.0,
+    depthwise_weight=1 / 2e10,
+    wide=1.0,
 )
 """A current data-centre GPU in float32, from data sheets; not measured."""
 

@@ -86,10 +86,11 @@ def timed(
     """The median seconds of each call.
 
     After a call for warming up, calls take turns until each was timed `rounds` times or all
-    together took `budget` seconds; one whose first time is `hopeless` times the best is not timed
-    again, and one that takes ten times that while warming up is left at it. Calls that are then
-    within `close` times the best go on, for as many rounds or four budgets: a few samples of slow
-    calls would leave the choice to what else the machine does.
+    together took `budget` seconds; one whose first two times are `hopeless` times the best is not
+    timed again. One that takes ten times that, and a quarter of the budget, while warming up is
+    left at it; shorter first calls may have made what later ones find. Calls that are then within
+    `close` times the best go on, for as many rounds or four budgets: a few samples of slow calls
+    would leave the choice to what else the machine does.
     """
     samples: list[list[float]] = [[] for _ in calls]
 
@@ -102,9 +103,11 @@ def timed(
         start = clock()
         call()
         warm = clock() - start
-        if warm > 10 * hopeless * min((s[0] for s in samples if s), default=warm):
+        best = min((min(s) for s in samples if s), default=warm)
+        if warm > max(10 * hopeless * best, budget / 4):
             samples[at].append(warm)
         else:
+            once(at)
             once(at)
 
     def turns(among: Sequence[int], seconds: float) -> None:
@@ -114,8 +117,8 @@ def timed(
             for at in among:
                 once(at)
 
-    best = min((s[0] for s in samples), default=0.0)
-    turns([at for at, s in enumerate(samples) if s[0] <= hopeless * best], budget)
+    best = min((min(s) for s in samples), default=0.0)
+    turns([at for at, s in enumerate(samples) if min(s) <= hopeless * best], budget)
     best = min((median(s) for s in samples), default=0.0)
     left = [at for at, s in enumerate(samples) if median(s) <= close * best]
     if len(left) > 1:

@@ -83,8 +83,10 @@ def _of_windows(op: ops.WindowGram, x: Sequence[int]) -> int:
     pads = [d * (k - 1) for d, k in zip(op.dilation, op.kernel, strict=True)]
     padded = x[0] * x[1] * int(product(n + 2 * p for n, p in zip(x[2:], pads, strict=True)))
     blocks = x[1] * (x[1] // op.groups)
-    distances = int(product(2 * k - 1 for k in op.kernel[1:])) * op.kernel[0]
-    sums = int(product(k * k for k in op.kernel[1:])) * op.kernel[0] * (op.kernel[0] + 1) // 2
+    longest = op.kernel[op.mirrored]
+    others = [k for n, k in enumerate(op.kernel) if n != op.mirrored]
+    distances = int(product(2 * k - 1 for k in others)) * longest
+    sums = int(product(k * k for k in others)) * longest * (longest + 1) // 2
     return 2 * padded + int(product(x)) + blocks * (2 * distances + sums)
 
 

@@ -9,6 +9,7 @@ from math import prod
 from diagrammar import program as ops
 from diagrammar.diagram import product
 from diagrammar.plan.cost import Machine
+from diagrammar.plan.narrow import columns, is_wide
 from diagrammar.plan.search import estimate
 from diagrammar.plan.strides import Placed, placed, reshaped
 
@@ -30,6 +31,11 @@ def price(program: ops.Program, machine: Machine) -> float:
     return seconds
 
 
+WIDEST = 14
+"""Columns of a kernel up to which oneDNN has fast code for one channel a group."""
+AGAINST = 1.8
+"""How many times longer than a convolution an input gradient takes with few channels on both
+sides."""
 BACKWARD = 0.2
 """How many times the multiplications of a transposed convolution, with stride and groups, its
 backward pass takes."""
@@ -142,7 +148,8 @@ def _native(op: Library, shape: Sequence[int], places: Sequence[Placed], machine
     other = places[op.cotangent if isinstance(op, ops.WeightGradient) else op.weight].shape
     groups = estimate(op.groups)
     if isinstance(op, ops.WeightGradient):
-        return _weight_gradient(x, other, shape, groups, machine)
+        dilated = any(estimate(d) > 1 for d in op.dilation)
+        return _weight_gradient(x, other, shape, groups, machine, dilated=dilated, narrow=op.narrow)
     written = int(product(shape))
     read = int(product(x)) + int(product(other))
     if isinstance(op, ops.Convolution):
@@ -154,12 +161,17 @@ def _native(op: Library, shape: Sequence[int], places: Sequence[Placed], machine
         swept = int(product(x)) * int(product(other[1:]))
         inner, outer = other[0] // groups, other[1]
         if any(estimate(s) > 1 for s in op.stride):
-            swept = int(swept * machine.strided)
-        if op.backward:
-            swept = int(swept * BACKWARD)
+            swept = int(swept * machine.strided * (BACKWARD if op.backward else 1))
+        elif groups == 1 and max(inner, outer) < FEW:
+            swept = int(swept * AGAINST)
     copies = 0.0 if places[op.x].contiguous else machine.moved(read, read, scattered=True)
     if groups > 1 and inner == outer == 1:
-        return copies + machine.depthwise_call(swept, read, written)
+        slow = other[-1] > WIDEST
+        if isinstance(op, ops.TransposedConvolution):
+            slow = len(op.stride) > 2 or any(estimate(d) > 1 for d in op.dilation)
+        return copies + machine.depthwise_call(
+            int(swept * machine.slow) if slow else swept, read, written
+        )
     channels = outer if groups == 1 else max(outer // 4, 1)
     return copies + machine.convolved(swept, channels, read, written, x[0])
 
@@ -170,7 +182,14 @@ def _is_product(op: ops.Convolution, weight: Sequence[int]) -> bool:
 
 
 def _weight_gradient(
-    x: Sequence[int], v: Sequence[int], shape: Sequence[int], groups: int, machine: Machine
+    x: Sequence[int],
+    v: Sequence[int],
+    shape: Sequence[int],
+    groups: int,
+    machine: Machine,
+    *,
+    dilated: bool,
+    narrow: bool,
 ) -> float:
     """Input [b, g·ci, *i] and cotangent [b, g·co, *o] to [g·co, ci, *k]."""
     written = int(product(shape))
@@ -179,13 +198,32 @@ def _weight_gradient(
     if len(v) > 2:
         swept = swept * (v[-1] + 2) // v[-1]  # short rows
     if groups > 1 and shape[1] == 1 and shape[0] == groups:
-        return machine.depthwise_weights(swept, int(product(shape[2:])), sum(read))
+        return _depthwise_weights(swept, read, shape[2:], machine, dilated=dilated, narrow=narrow)
     positions = int(product(v[2:])) if product(shape[2:]) == 1 else 0
     channels = shape[0] // groups
     if channels < FEW:  # few on both sides
         swept = int(swept * (shape[1] + machine.outer) / shape[1])
     channels = channels if groups == 1 else max(channels // 4, 1)
     return machine.weighed(swept, channels, read, written, positions)
+
+
+def _depthwise_weights(
+    swept: int,
+    read: tuple[int, int],
+    kernel: Sequence[int],
+    machine: Machine,
+    *,
+    dilated: bool,
+    narrow: bool,
+) -> float:
+    """A weight gradient with one channel a group, by calls for a few columns of the kernel each."""
+    cut = narrow and is_wide(kernel)
+    fast = not dilated and (cut or not is_wide(kernel))
+    calls = columns(kernel) if cut else 1
+    seconds = calls * machine.depthwise_weights(0, sum(read))
+    if cut and len(kernel) > 1:  # padded, and a part for each call
+        seconds += (calls + 1) * machine.moved(read[0], read[0], scattered=False)
+    return seconds + swept * machine.depthwise_weight * (1 if fast else machine.wide)
 
 
 def _sums(op: ops.WindowSums, x: Sequence[int], shape: Sequence[int], machine: Machine) -> float:
@@ -208,18 +246,21 @@ def _windows(op: ops.WindowGram, x: Sequence[int], shape: Sequence[int], machine
     pads = [d * (k - 1) for d, k in zip(op.dilation, op.kernel, strict=True)]
     padded = int(product(n + 2 * p for n, p in zip(x[2:], pads, strict=True))) * x[0] * x[1]
     seconds = machine.moved(int(product(x)), padded, scattered=False)
+    dilated = any(d > 1 for d in op.dilation)
     for region in itertools.product(*op.stretches):
         rows, near, taps = [], [], []
         sums = 1
         for at, (start, stop, has) in enumerate(region):
-            low, high = (-max(has) if at else 0), op.kernel[at] - 1 - min(has)
+            low, high = (0 if at == op.mirrored else -max(has)), op.kernel[at] - 1 - min(has)
             rows.append(len(range(start, stop, op.stride[at])))
             near.append(op.stride[at] * (rows[-1] - 1) + 1 + op.dilation[at] * (high - low))
             taps.append(high - low + 1)
             sums *= len(has)
         v, data = (*x[:2], *rows), (*x[:2], *near)
         made = (x[1], channels, *taps)
-        seconds += _weight_gradient(data, v, made, op.groups, machine)
+        seconds += _weight_gradient(
+            data, v, made, op.groups, machine, dilated=dilated, narrow=not dilated
+        )
         sizes = [int(product(s)) for s in (v, data)]
         seconds += sum(machine.moved(n, n, scattered=False) for n in sizes)
         seconds += 2 * sums * machine.launch

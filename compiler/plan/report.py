@@ -198,7 +198,8 @@ def _of_windows(operation: ops.WindowGram, shape: Sequence[ops.Dim]) -> int:
     for region in itertools.product(*operation.stretches):
         swept = batch * channels * channels // operation.groups
         for at, (start, stop, inside) in enumerate(region):
-            low, high = (-max(inside) if at else 0), operation.kernel[at] - 1 - min(inside)
+            low = 0 if at == operation.mirrored else -max(inside)
+            high = operation.kernel[at] - 1 - min(inside)
             swept *= len(range(start, stop, operation.stride[at])) * (high - low + 1)
         total += swept
     return total

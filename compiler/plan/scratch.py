@@ -18,6 +18,8 @@ BLOCK = 16
 """Channels in a block of a library's format; fewer are filled up with zeros."""
 WORKSPACE = 2**15
 """Entries of a library call's own workspace, whatever its operands are."""
+TALL = 7
+"""Rows of a kernel up to which a weight gradient does not pad its input itself."""
 FEW = 4
 """The least number of channels that are put into blocks."""
 
@@ -107,6 +109,11 @@ def _library(op: Native, shape: Sequence[int], places: Sequence[Placed], itemsiz
             ops.WeightGradient: x.shape[1],
         }[type(op)]
         return WORKSPACE + copies + x.shape[0] * channels * prod(kernel) * prod(positions)
+    if isinstance(op, ops.WeightGradient):
+        padded = [n + 2 * estimate(p) for n, p in zip(x.shape[2:], op.padding, strict=True)]
+        tall = any(k > TALL for k in shape[2:-1]) or itemsize < 4
+        copies += (tall + 2 * op.narrow) * prod((*x.shape[:2], *padded))
+        copies += op.narrow * (prod(other.shape) + 2 * prod(shape))  # planes, and all parts
     written = _blocked(shape) + prod(shape) if isinstance(op, ops.WeightGradient) else 0
     made = 0 if isinstance(op, ops.WeightGradient) else _blocked(shape) - prod(shape)
     if isinstance(op, ops.TransposedConvolution) and estimate(op.groups) > 1:

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-VERSION = 2
+VERSION = 3
 
 
 def folder() -> Path:

@@ -47,10 +47,17 @@ def test_the_median_counts_and_warming_up_does_not() -> None:
     assert clock.count == {"a": 6, "b": 6}
 
 
-def test_what_is_hopeless_is_timed_once() -> None:
+def test_what_is_hopeless_is_timed_twice() -> None:
     clock = FakeClock()
     timed([clock.taking("fast", 1.0), clock.taking("slow", 10.0)], clock, rounds=5, budget=100.0)
-    assert clock.count == {"fast": 6, "slow": 2}
+    assert clock.count == {"fast": 6, "slow": 3}
+
+
+def test_a_slow_first_call_or_first_time_is_not_the_last() -> None:
+    """A library may make code for a shape when it first meets it."""
+    clock = FakeClock()
+    calls = [clock.taking("fast", 0.5), clock.taking("cold", 20.0, 9.0, 0.25)]
+    assert timed(calls, clock, rounds=5, budget=100.0) == [0.5, 0.25]
 
 
 def test_what_is_far_slower_is_called_once() -> None:
