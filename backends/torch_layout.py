@@ -141,6 +141,8 @@ class Layout:
 
     def _joins_later(self, at: int, op: ops.Indicator, code: Code) -> bool:
         """Whether a constant stands in the contraction that reads it, some lines on."""
+        if self.last[at] == len(self.steps):
+            return False  # a result
         reader = self.steps[self.last[at]]
         if reader is None or not isinstance(reader.operation, ops.Einsum) or len(code.text) > 30:
             return False

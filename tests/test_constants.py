@@ -126,3 +126,10 @@ def test_under_vmap_and_compile_nothing_is_read():
     assert torch.equal(torch.func.vmap(f)(x, q), x)
     g = dg.parse(EIGENBASIS)["Y"].compile()
     assert torch.equal(torch.compile(g, backend="eager")(x[0], q[0]), x[0])
+
+
+def test_constants_are_not_rounded_to_integers() -> None:
+    spec = dg.parse("tensor X[b, i]\nconstant C[i, j]\nY[b, j] = X[b, i] * C[i, j]")["Y"]
+    f = spec.compile(constants={"C": torch.full((4, 3), 0.5)})
+    with pytest.raises(dg.DiagramError, match="different dtypes: X int64, C float32"):
+        f(torch.ones(2, 4, dtype=torch.int64))

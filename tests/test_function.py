@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 import torch
@@ -291,3 +294,26 @@ def test_a_value_replaces_the_default_of_a_size_under_another_name():
     f = diagonal.compile(g=2, k=2)
     x, s = torch.rand(3, 4, 6), torch.rand(2, 3, 6, 5)
     assert f(X=x, S=s).shape == (6, 2, 2)
+
+
+def test_a_constant_among_several_results() -> None:
+    spec = dg.parse("tensor X[b, i]\nS[b] = X[b, i]\nO[b, i] = 0*X[b, i]")
+    for f in (made := spec.compile("S", "O")), made.generic():
+        s, o = f(torch.ones(2, 5))
+        assert s.tolist() == [5, 5]
+        assert o.tolist() == [[0] * 5] * 2
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda f: pickle.loads(pickle.dumps(f))])
+def test_functions_can_be_copied_and_pickled(copied: Any) -> None:
+    """Also after a call, as are modules that hold one."""
+    spec = dg.parse("tensor X[b, i]\nconstant C[i, j]\nY[b, j] = X[b, i] * C[i, j]")["Y"]
+    x, c = torch.randn(2, 4), torch.randn(4, 3)
+    for f, given in ((spec.compile(), (x, c)), (spec.compile(constants={"C": c}), (x,))):
+        expected = f(*given)
+        assert torch.equal(copied(f)(*given), expected)
+    special = spec.compile().specialise(X=(2, 4), C=(4, 3))
+    assert torch.equal(copied(special)(x, c), special(x, c))
+    layer = dg.layers.Conv((3, 3))
+    image = torch.randn(2, 3, 8, 8)
+    assert torch.equal(layer.kfac_reduce(image), copied(layer).kfac_reduce(image))

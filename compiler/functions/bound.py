@@ -17,6 +17,7 @@ from diagrammar.functions.function import Function
 from diagrammar.functions.shapes import at_shapes
 from diagrammar.functions.specialise import shape_facts, value_facts
 from diagrammar.functions.specialised import Specialised
+from diagrammar.functions.unfit import unfit
 from diagrammar.grammar.errors import DiagramError, Problem, near
 from diagrammar.sizes import Contradiction, solve
 
@@ -36,6 +37,9 @@ class BoundFunction(Function):
         self.operands = tuple(o for o in inner.operands if o.name not in constants)
         self._cast: dict[Any, dict[str, Any]] = {}
         self._ready: dict[Any, Callable[..., Any]] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "_cast": {}, "_ready": {}}
 
     def _check(self) -> None:
         """DiagramError for values that no constant has, and for shapes that do not fit."""
@@ -99,8 +103,10 @@ class BoundFunction(Function):
             values = {n: torch.as_tensor(v).detach() for n, v in self.constants.items()}
             if like is not None:
                 for name, value in values.items():
-                    narrow = value.is_complex() and not like.is_complex()
-                    kind = value.dtype if narrow else like.dtype
+                    exact = like.is_complex() or (
+                        like.is_floating_point() and not value.is_complex()
+                    )
+                    kind = like.dtype if exact else value.dtype
                     values[name] = value.to(like.device, kind)
             self._cast[key] = values
         return self._cast[key]
@@ -115,6 +121,8 @@ class BoundFunction(Function):
         special, made = self._chosen(shapes)
         given = dict(zip((o.name for o in self.operands), operands, strict=True))
         everything = tuple(({**given, **constants})[o.name] for o in self.inner.operands)
+        if problems := unfit(self.inner.operands, everything, self.options.backend):
+            raise DiagramError(problems)
         self.inner._check_declarations(everything)
         self._check_memory(special)
         values = dict(constants)

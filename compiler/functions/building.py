@@ -151,7 +151,7 @@ def emitted(
     from diagrammar.backends import torch as backend
 
     source = backend.emit_module([planned.program], "", checked=checked)
-    loaded = _Loading(backend, source, name)
+    loaded = _Loading(source, name)
     return Specialised(
         loaded,
         source,
@@ -168,19 +168,25 @@ def emitted(
 class _Loading:
     """The emitted function, loaded (and torch imported) when it is first called."""
 
-    def __init__(self, backend: Any, source: str, name: str) -> None:
-        self._backend, self._source, self._name = backend, source, name
+    def __init__(self, source: str, name: str) -> None:
+        self._source, self._name = source, name
+
+    def __getstate__(self) -> dict[str, str]:
+        """For copies and pickles: the source, to be loaded again."""
+        return {"_source": self._source, "_name": self._name}
 
     @cached_property
     def function(self) -> Callable[..., Any]:
         """The Python function itself. Loaded in a thread of its own: the constants that it holds
         are for all calls, and modes that the first call may be in, such as fake tensors, a default
         device or inference, are a thread's."""
+        from diagrammar.backends import torch as backend
+
         try:
             with ThreadPoolExecutor(1) as thread:
-                functions = thread.submit(self._backend.load, self._source, self._name).result()
+                functions = thread.submit(backend.load, self._source, self._name).result()
         except RuntimeError:  # no thread starts when the interpreter ends
-            functions = self._backend.load(self._source, self._name)
+            functions = backend.load(self._source, self._name)
         loaded: Callable[..., Any] = functions[self._name]
         return loaded
 

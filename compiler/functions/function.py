@@ -73,6 +73,11 @@ class Function:
                 raise DiagramError(problems) from error
             raise
 
+    def __getstate__(self) -> dict[str, Any]:
+        """For copies and pickles: what was compiled, without what was made for operands so far."""
+        fresh = {"_made": {}, "_kept": {}, "_opened": {}, "traced": SimpleNamespace()}
+        return {**self.__dict__, **fresh}
+
     def _bound(self, given: tuple[Any, ...], named: Mapping[str, Any]) -> tuple[Any, ...]:
         names = [o.name for o in self.operands]
         problems = [
@@ -106,7 +111,7 @@ class Function:
         self._check_declarations(operands)
         self._check_memory(special)
         if self._timed:
-            special = self._kept[shapes, itemsize, "cpu"] = measured(special, operands)
+            special = self._kept[shapes, itemsize, device] = measured(special, operands)
         by_dtype = self._budgets or self._timed
         self._made[_signature(operands) if by_dtype else _shapes(operands)] = special.call
         return special.call

@@ -34,6 +34,7 @@ def measured(
     if any(x.device.type == "meta" for x in operands):
         return special
     itemsize = max((x.element_size() for x in operands), default=4)
+    itemsize = max(itemsize, special.itemsize if special.options.memory is not None else 0)
     budget = special.options.memory
     fitting = [
         c
@@ -72,7 +73,7 @@ def measured(
     chosen = few[best(taken, few)]
     times = {c.name: s for c, s in zip(few, taken, strict=True)}
     made = emitted(name, chosen, special.candidates, special.options, checked=special.checked)
-    return replace(made, seconds=times)
+    return replace(made, seconds=times, itemsize=special.itemsize)
 
 
 def _device(operand: Any) -> str:

@@ -141,18 +141,38 @@ def _finishes(*, native: bool, plain: bool, windows: bool) -> Iterator[tuple[str
     that keeps a paired relation is made of products or calls of its own, and left as it is."""
     yield "", as_products
     if windows and plain:
-        yield ", sums of rows", lambda planned: as_grams(as_sums(with_bias(planned)))
+        yield ", sums of rows", as_row_sums
     if windows and plain and native:
         yield ", products as convolutions", as_calls
     if windows and native:
-        yield ", backward pass", lambda planned: as_backward(as_products(planned))
-        yield ", three columns at a time", lambda planned: as_narrow(as_products(planned))
-        yield ", kernels flipped", lambda planned: as_products(as_flipped(planned))
+        yield ", backward pass", as_backward_pass
+        yield ", three columns at a time", as_three_columns
+        yield ", kernels flipped", as_flipped_kernels
 
 
 def as_products(planned: Planned) -> Planned:
     """The bias in its call, symmetric products by half."""
     return as_grams(with_bias(planned))
+
+
+def as_row_sums(planned: Planned) -> Planned:
+    """Sums of windows as sums of rows."""
+    return as_grams(as_sums(with_bias(planned)))
+
+
+def as_backward_pass(planned: Planned) -> Planned:
+    """Strided input gradients in groups by the library's backward pass."""
+    return as_backward(as_products(planned))
+
+
+def as_three_columns(planned: Planned) -> Planned:
+    """Wide weight gradients with one channel a group by three columns of the kernel."""
+    return as_narrow(as_products(planned))
+
+
+def as_flipped_kernels(planned: Planned) -> Planned:
+    """Convolutions of few channels as input gradients, and back."""
+    return as_products(as_flipped(planned))
 
 
 def as_calls(planned: Planned) -> Planned:

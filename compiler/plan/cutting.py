@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from diagrammar import program as ops
-from diagrammar.diagram import Diagram, Network, Operand
+from diagrammar.diagram import Declared, Diagram, Network, Operand
 from diagrammar.plan.planner import Planned
 from diagrammar.relation import Relation, Sizes
 
@@ -92,10 +92,7 @@ def _part(diagram: Diagram, wire: str, entries: int, cut: ops.Cut) -> Diagram:
     operands = []
     for operand in diagram.operands:
         if operand.name in cut.operands:
-            axis = cut.operands[operand.name][0]
-            name = _leading(diagram, operand.name, wire, axis)
-            sizes = {**operand.sizes, operand.axes[axis][name]: entries}
-            operand = replace(operand, sizes=sizes)
+            operand = _cut(operand, diagram, wire, entries, cut.operands[operand.name][0])
         operands.append(operand)
     sizes = {**diagram.sizes, wire: entries} if wire in diagram.sizes else dict(diagram.sizes)
     return replace(
@@ -103,13 +100,22 @@ def _part(diagram: Diagram, wire: str, entries: int, cut: ops.Cut) -> Diagram:
     )
 
 
-def _leading(diagram: Diagram, operand: str, wire: str, axis: int) -> int:
-    """The place of the wire within the operand's axis, where the declaration has its own name."""
+def _cut(operand: Declared, diagram: Diagram, wire: str, entries: int, axis: int) -> Declared:
+    """An operand with fewer entries of a wire. The declaration has other names for it than a term,
+    which may read one axis as several, or as fewer."""
     for term in diagram.terms:
         for tensor in term.tensors:
-            if isinstance(tensor, Operand) and tensor.name == operand:
-                return tensor.axes[axis].index(wire)
-    return 0
+            if isinstance(tensor, Operand) and tensor.name == operand.name:
+                own = tensor.axes[axis]
+                if wire not in own:
+                    continue
+                sizes = {**operand.sizes, **{w: term.sizes[w] for w in own}, wire: entries}
+                axes = (*operand.axes[:axis], own, *operand.axes[axis + 1 :])
+                if len(own) == len(operand.axes[axis]):
+                    axes, name = operand.axes, operand.axes[axis][own.index(wire)]
+                    sizes = {**operand.sizes, name: entries}
+                return replace(operand, axes=axes, sizes=sizes)
+    return operand
 
 
 def _fewer(term: Network, wire: str, entries: int) -> Network:

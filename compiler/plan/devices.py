@@ -49,9 +49,11 @@ def machine(kind: str = "cpu", store: Store | None = None) -> Machine:
     """The rates for `"cpu"` or `"cuda"`: measured ones where there are some."""
     default = CUDA if kind == "cuda" else DEFAULT
     kept = store or rates_store()
-    if not kept.path.exists():
+    try:
+        changed = kept.path.stat().st_mtime_ns
+    except OSError:  # there are none, or none that may be read
         return default
-    return read(_stored(kept.path, kept.path.stat().st_mtime_ns, name(kind)), default)
+    return read(_stored(kept.path, changed, name(kind)), default)
 
 
 @cache

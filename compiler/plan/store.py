@@ -23,7 +23,12 @@ def folder() -> Path:
     if given:
         return Path(given)
     base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "diagrammar"
+    if base:
+        return Path(base) / "diagrammar"
+    try:
+        return Path.home() / ".cache" / "diagrammar"
+    except RuntimeError:  # a user without a home, as in some containers
+        return Path(tempfile.gettempdir()) / "diagrammar"
 
 
 class Store:
@@ -36,7 +41,7 @@ class Store:
         """All that is stored; nothing if the file is missing, damaged or of another version."""
         try:
             data = json.loads(self.path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return {}
         if not isinstance(data, dict) or data.get("version") != VERSION:
             return {}

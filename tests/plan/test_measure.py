@@ -15,6 +15,8 @@ import pytest
 import torch
 
 import diagrammar as dg
+from diagrammar.plan.cost import DEFAULT
+from diagrammar.plan.devices import machine
 from diagrammar.plan.measure import BLOCK, key, reserved, seconds, timed
 from diagrammar.plan.store import VERSION, Store
 
@@ -201,3 +203,18 @@ def test_a_first_call_within_a_transform_is_measured(tmp_path: Path, monkeypatch
     assert torch.allclose(found, torch.autograd.grad(y.square().sum(), x)[0], rtol=1e-4)
     made = f.specialise(X=tuple(x.shape), W=tuple(w.shape), bias=tuple(bias.shape))
     assert len(made.seconds) > 1
+
+
+def test_without_a_home_or_a_readable_folder_there_are_no_rates(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def homeless() -> Path:
+        raise RuntimeError("no home")
+
+    monkeypatch.setattr(Path, "home", staticmethod(homeless))
+    for name in ("DIAGRAMMAR_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    assert dg.parse("tensor X[b]\nY[] = X[b]")["Y"].compile()(torch.ones(3)) == 3
+    deep = tmp_path / "rates.json"
+    deep.write_text("[" * 100_000)
+    assert machine(store=Store(deep)) == DEFAULT

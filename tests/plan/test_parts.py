@@ -192,3 +192,17 @@ def test_a_plan_says_why(chosen: str, clocked: bool, expected: str) -> None:
     planned = f.specialise(X=tuple(x.shape)).candidates[0].planned
     found = [(n, c, s if clocked else None, PEAKS[n]) for n, c, s in (MANY, FEW, WHOLE)]
     assert expected in Plan(planned, found, chosen).reasons()[1]
+
+
+def test_an_axis_that_a_term_reads_as_several_is_cut() -> None:
+    """The declaration has one wire where the term has two."""
+    text = "tensor X[b, i]\ntensor W[k, c]\nY[b, o, c] = X[b, (o k)]^2 * W[k, c]^2"
+    x, w = torch.randn(4, 8), torch.randn(8, 3)
+    found = dg.parse(text)["Y"].compile(memory="300B")(x, w)
+    torch.testing.assert_close(found[:, 0], x**2 @ w**2)
+
+
+def test_one_large_patch_is_cut() -> None:
+    x, w = torch.randn(512, 1, 64, 64), torch.randn(64, 1, 64, 64)
+    found = dg.layers.Conv((64, 64), stride=64).forward(x, w)[..., 0, 0]
+    torch.testing.assert_close(found, x.flatten(1) @ w.flatten(1).T, rtol=1e-4, atol=1e-3)
