@@ -28,6 +28,12 @@ N[i, j] = delta[i, j]
 """
 
 
+def test_packs_of_open_rank_have_several_ranks() -> None:
+    report = verify.verify(dg.shipped("convnd"), cases=3, names=("Y", "dW"))
+    assert report.ok, str(report)
+    assert [(v.cases, v.functions) for v in report.verdicts] == [(3, 6), (3, 6)]
+
+
 def test_what_is_shipped_agrees_with_the_oracle() -> None:
     spec = dg.shipped("conv2d")
     report = verify.verify(spec, cases=2, seed=3, names=("Y", "dW", "A_reduce"))

@@ -317,3 +317,26 @@ def test_functions_can_be_copied_and_pickled(copied: Any) -> None:
     layer = dg.layers.Conv((3, 3))
     image = torch.randn(2, 3, 8, 8)
     assert torch.equal(layer.kfac_reduce(image), copied(layer).kfac_reduce(image))
+
+
+@pytest.mark.parametrize("name", ["torch", "Tensor", "max"])
+def test_names_of_emitted_code_are_taken(name: str) -> None:
+    for text in (f"tensor {name}[i]\nY[] = {name}[i]", f"tensor X[i]\n{name}[] = X[i]"):
+        with pytest.raises(dg.DiagramError, match=rf"'{name}' is a name that emitted code uses"):
+            dg.parse(text)
+
+
+def test_an_operand_may_be_called_self() -> None:
+    assert dg.parse("tensor self[i]\nY[] = self[i]")["Y"].compile()(self=torch.ones(3)) == 3
+
+
+@pytest.mark.parametrize("memory", [0, -5, True, 2e9, "3x"])
+def test_what_is_no_number_of_bytes(memory: Any) -> None:
+    with pytest.raises(dg.DiagramError, match="no number of bytes"):
+        dg.parse("tensor X[i]\nY[] = X[i]")["Y"].compile(memory=memory)
+
+
+def test_open_shapes_are_counted() -> None:
+    f = dg.parse("tensor X[i, j]\ntensor Z[j]\nY[i] = X[i, j] * Z[j]")["Y"].compile()
+    with pytest.raises(dg.DiagramError, match="'Y' has 2 operands, not 1"):
+        f.opened([(None, 4)])

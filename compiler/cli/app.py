@@ -137,7 +137,7 @@ def fmt(
         ),
     ] = False,
 ) -> None:
-    """Write files in their canonical form, in place. A file with errors stays as it is."""
+    """Write files in their canonical form, in place. A file with syntax errors stays as it is."""
     from diagrammar.cli.fmt import run
 
     raise typer.Exit(run(files, check=check))

@@ -71,7 +71,7 @@ class BoundFunction(Function):
     def _open(self) -> bool:
         return any(d.family for d in self.inner.diagrams)
 
-    def __call__(self, *operands: Tensor, **named: Any) -> Any:
+    def __call__(self, /, *operands: Tensor, **named: Any) -> Any:
         """The result for the operands that are not constants; a tuple for several diagrams.
 
         Raises DiagramError when an operand is missing or a shape does not fit.

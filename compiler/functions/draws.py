@@ -72,7 +72,9 @@ class SampledFunction(Function):
             raise DiagramError(problems)
         return found
 
-    def __call__(self, *operands: Tensor, generator: Generator | None = None, **named: Any) -> Any:
+    def __call__(
+        self, /, *operands: Tensor, generator: Generator | None = None, **named: Any
+    ) -> Any:
         """The result; masks that are not given are drawn, by `generator` if there is one.
 
         Raises DiagramError when another operand is missing or a shape does not fit.

@@ -51,7 +51,7 @@ class Function:
         self._ranked: dict[int, Function] = {}
         self._timed = options.plan == "measure"
 
-    def __call__(self, *operands: Tensor, **named: Any) -> Any:
+    def __call__(self, /, *operands: Tensor, **named: Any) -> Any:
         """The result for these operands; a tuple for several diagrams.
 
         Raises DiagramError when an operand is missing, or a shape, dtype or device does not fit.
@@ -145,6 +145,10 @@ class Function:
 
         Raises DiagramError for sizes that do not fit, and for a budget that is too small.
         """
+        if len(shapes) != len(self.operands):
+            message = f"'{self.name}' has {len(self.operands)} operands, not {len(shapes)}"
+            help = f"give a shape for each: {', '.join(o.name for o in self.operands)}"
+            raise DiagramError([Problem(message, help=help)])
         if all(None not in shape for shape in shapes):
             known = tuple(tuple(int(n or 0) for n in shape) for shape in shapes)
             special = self._specialised(known, itemsize, device)

@@ -25,10 +25,10 @@ UNITS = {
 
 def parse_bytes(text: str | int) -> int:
     """`"2GiB"` as a number of bytes; raises ValueError for anything else."""
-    if isinstance(text, int):
+    if isinstance(text, int) and not isinstance(text, bool) and text > 0:
         return text
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", text)
-    if match is None or match[2].upper() not in UNITS:
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", str(text))
+    if not isinstance(text, str) or match is None or match[2].upper() not in UNITS:
         raise ValueError(f"no number of bytes: {text!r}; write it like '2GiB' or '500MB'")
     return int(float(match[1]) * UNITS[match[2].upper()])
 
