@@ -25,7 +25,7 @@ UNITS = {
 
 def parse_bytes(text: str | int) -> int:
     """`"2GiB"` as a number of bytes; raises ValueError for anything else."""
-    if isinstance(text, int) and not isinstance(text, bool) and text > 0:
+    if isinstance(text, int) and not isinstance(text, bool) and text >= 0:
         return text
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", str(text))
     if not isinstance(text, str) or match is None or match[2].upper() not in UNITS:
