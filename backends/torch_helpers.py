@@ -267,8 +267,8 @@ $guard    $other = v.new_empty(size)  # only its shape is read; one that is expa
 
 _GUARD = """\
     tall = any(k > 7 and p for k, p in zip(size[2:-1], padding, strict=False))
-    if v.is_cpu and (tall or (any(padding) and v.dtype in (torch.float16, torch.bfloat16))):
-        # oneDNN 3.12 is wrong about, or crashes at, padding of tall kernels and of 16-bit operands
+    if v.is_cpu and (tall or (any(padding) and v.dtype == torch.bfloat16)):
+        # oneDNN 3.12 is wrong about, or crashes at, padding of tall kernels and of bfloat16
         x = torch.nn.functional.pad(x, [p for n in reversed(padding) for p in (n, n)])
         padding = (0,) * len(padding)
 """

@@ -27,9 +27,9 @@ OPERATIONS = ("forward", "input VJP", "weight VJP")
 
 @dataclass(frozen=True)
 class Case:
-    """A layer: what it is from, the shape of its input, and its hyper-parameters."""
+    """A layer: a network that has such ones, the shape of its input, and its hyper-parameters."""
 
-    source: str
+    like: str
     shape: tuple[int, ...]
     kernel: int
     stride: int = 1
@@ -75,7 +75,7 @@ class Measured:
     """Seconds of both on a case, and the largest error beside float64 relative to the largest
     entry."""
 
-    source: str
+    like: str
     layer: str
     operation: str
     torch: float
@@ -124,14 +124,14 @@ def measured(case: Case, operation: str, clock: Clock) -> Measured:
             float((y - exact).abs().max() / exact.abs().max()) for y in (theirs(x, w, v), ours())
         ]
         times = clock.times({"torch": lambda: theirs(x, w, v), "ours": ours})
-    return Measured(case.source, str(case), operation, times["torch"], times["ours"], *errors)
+    return Measured(case.like, str(case), operation, times["torch"], times["ours"], *errors)
 
 
 def sheet(found: Sequence[Measured]) -> Sheet:
     """A line for each case and operation."""
     rows = tuple(
         (
-            *(m.source, m.layer, m.operation, shown(m.torch), shown(m.ours), f"{m.ratio:.2f}"),
+            *(m.like, m.layer, m.operation, shown(m.torch), shown(m.ours), f"{m.ratio:.2f}"),
             *(f"{m.error_torch:.1e}", f"{m.error:.1e}"),
         )
         for m in found
@@ -144,7 +144,16 @@ def sheet(found: Sequence[Measured]) -> Sheet:
     )
     return Sheet(
         "one channel a group, float32",
-        ("from", "layer", "operation", "PyTorch", "ours", "ratio", "error, PyTorch", "error, ours"),
+        (
+            "as in",
+            "layer",
+            "operation",
+            "PyTorch",
+            "ours",
+            "ratio",
+            "error, PyTorch",
+            "error, ours",
+        ),
         rows,
         labels=3,
         notes=(*means, "errors: largest, beside float64, of the largest entry"),

@@ -17,7 +17,7 @@ from diagrammar.plan.writer import Writer
 from diagrammar.scalar import expand, nonnegative
 
 FEW = 16
-"""Channels of one group from which the two are alike."""
+"""Channels of a group below which library calls are not at their best, and the two differ."""
 
 
 def as_flipped(planned: Planned) -> Planned:

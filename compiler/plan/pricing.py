@@ -9,12 +9,12 @@ from math import prod
 from diagrammar import program as ops
 from diagrammar.diagram import product
 from diagrammar.plan.cost import Machine
+from diagrammar.plan.flipping import FEW
 from diagrammar.plan.narrow import columns, is_wide
+from diagrammar.plan.products import IMAGES
 from diagrammar.plan.search import estimate
 from diagrammar.plan.strides import Placed, placed, reshaped
 
-FEW = 16
-"""Channels, or a batch, below which library calls are not at their best."""
 Library = ops.Convolution | ops.TransposedConvolution | ops.WeightGradient
 
 
@@ -33,7 +33,7 @@ def price(program: ops.Program, machine: Machine) -> float:
 
 WIDEST = 14
 """Columns of a kernel up to which oneDNN has fast code for one channel a group."""
-AGAINST = 1.8
+INPUT_GRADIENT = 1.8
 """How many times longer than a convolution an input gradient takes with few channels on both
 sides."""
 BACKWARD = 0.2
@@ -155,7 +155,7 @@ def _native(op: Library, shape: Sequence[int], places: Sequence[Placed], machine
     if isinstance(op, ops.Convolution):
         swept = written * int(product(other[1:]))
         inner, outer = other[1], other[0] // groups
-        if x[0] < FEW and _is_product(op, other):  # PyTorch makes a product of matrices of it
+        if x[0] < IMAGES and _is_product(op, other):  # PyTorch makes a product of matrices of it
             swept = int(swept * max(machine.product / machine.convolution, 1))
     else:
         swept = int(product(x)) * int(product(other[1:]))
@@ -163,7 +163,7 @@ def _native(op: Library, shape: Sequence[int], places: Sequence[Placed], machine
         if any(estimate(s) > 1 for s in op.stride):
             swept = int(swept * machine.strided * (BACKWARD if op.backward else 1))
         elif groups == 1 and max(inner, outer) < FEW:
-            swept = int(swept * AGAINST)
+            swept = int(swept * INPUT_GRADIENT)
     copies = 0.0 if places[op.x].contiguous else machine.moved(read, read, scattered=True)
     if groups > 1 and inner == outer == 1:
         slow = other[-1] > WIDEST

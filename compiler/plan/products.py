@@ -5,7 +5,7 @@ V[n,d,p] is its weight gradient. Libraries have other code for the two; which is
 the machine and the sizes, so both are candidates.
 
 On one thread, PyTorch 2.13 makes a product of matrices of a convolution of one tap with fewer than
-`FEW` images, unless it has a stride or a dilation (`use_mkldnn` in ATen's Convolution.cpp). A
+`IMAGES` images, unless it has a stride or a dilation (`use_mkldnn` in ATen's Convolution.cpp). A
 dilation changes nothing about one tap, so these have one.
 """
 
@@ -21,7 +21,7 @@ from diagrammar.plan.planner import Planned
 from diagrammar.plan.writer import Value, Writer
 from diagrammar.scalar import equal, nonnegative
 
-FEW = 16
+IMAGES = 16
 """Images below which PyTorch has a product of matrices for a convolution of one plain tap."""
 SMALL = 20480
 """Entries of one image up to which PyTorch has no library call for it."""
@@ -159,7 +159,7 @@ class _Rewriting:
         data = self._value(r.data, (*r.batch, *r.group, *r.channels, *r.places))
         x = self._grouped(data, r.batch, (*r.group, *r.channels), *self.places)
         ones = (1,) * len(self.places)
-        few = not r.gradient and not nonnegative(self._size(r.batch) - FEW)
+        few = not r.gradient and not nonnegative(self._size(r.batch) - IMAGES)
         dilation = (2,) * len(ones) if few else ones
         geometry = (ones, (0,) * len(ones), dilation, self._size(r.group))
         if r.gradient:

@@ -111,7 +111,7 @@ def _library(op: Native, shape: Sequence[int], places: Sequence[Placed], itemsiz
         return WORKSPACE + copies + x.shape[0] * channels * prod(kernel) * prod(positions)
     if isinstance(op, ops.WeightGradient):
         padded = [n + 2 * estimate(p) for n, p in zip(x.shape[2:], op.padding, strict=True)]
-        tall = any(k > TALL for k in shape[2:-1]) or itemsize < 4
+        tall = any(k > TALL for k in shape[2:-1]) or itemsize < 4  # bfloat16, perhaps
         copies += (tall + 2 * op.narrow) * prod((*x.shape[:2], *padded))
         copies += op.narrow * (prod(other.shape) + 2 * prod(shape))  # planes, and all parts
     written = _blocked(shape) + prod(shape) if isinstance(op, ops.WeightGradient) else 0
