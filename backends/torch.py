@@ -94,12 +94,16 @@ def emit_module(programs: Sequence[Program], header: str, *, checked: bool = Tru
     constants = Constants()
     functions = [emit_function(p, checked=checked, constants=constants) for p in programs]
     helpers = [name for name in HELPERS if any(name in f.helpers for f in functions)]
-    calls = any("Callable[" in HELPERS[name] for name in helpers)
+    abstract = [
+        kind
+        for kind in ("Callable", "Iterator")
+        if any(f"{kind}[" in HELPERS[name] for name in helpers)
+    ]
     defined = {name: text for f in functions for name, text in f.constants.items()}
     blocks = [
         *(["\n".join(docstring([header], "")) + "\n"] if header.strip() else []),
         "from __future__ import annotations\n",
-        *(["from collections.abc import Callable\n"] if calls else []),
+        *([f"from collections.abc import {', '.join(abstract)}\n"] if abstract else []),
         "import torch\nfrom torch import Tensor\n",
         "\n".join(break_line(f"__all__ = [{', '.join(_quoted(name) for name in names)}]")) + "\n",
     ]

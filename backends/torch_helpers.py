@@ -214,6 +214,21 @@ def _total(part: Tensor, size: tuple[int, ...]) -> Tensor:
     return part.new_zeros(size, dtype=torch.float32 if half else part.dtype)
 '''
 
+JOINED = '''
+def _joined(parts: Iterator[Tensor], size: tuple[int, ...], dim: int = 0) -> Tensor:
+    """Parts side by side. Each is put into its place before the next is made, unless gradients are
+    recorded (those of a copy into a place are as large as the whole) or channels lie last."""
+    part = next(parts)
+    if part.requires_grad or not part.is_contiguous():
+        return torch.cat([part, *parts], dim)
+    total, entries = part.new_empty(size), part.shape[dim]
+    total.narrow(dim, 0, entries).copy_(part)
+    del part
+    for start in range(entries, size[dim], entries):
+        total.narrow(dim, start, entries).copy_(next(parts))
+    return total
+'''
+
 ONE_TAP = '''
 def _one_tap(x: Tensor, weight: Tensor, bias: Tensor | None = None, groups: int = 1) -> Tensor:
     """The convolution with a kernel of size one.
@@ -357,6 +372,7 @@ HELPERS = {
     "_gram": GRAM,
     "_window_sums": WINDOW_SUMS,
     "_total": TOTAL,
+    "_joined": JOINED,
     "_cast": CAST,
     "_one_tap": ONE_TAP,
     "_input_gradient": INPUT_GRADIENT,

@@ -11,6 +11,8 @@ from diagrammar.program import Cut, Program
 
 def loops(program: Program, scope: Scope) -> list[str]:
     """The body of the function that calls the one of a part: a loop for each cut."""
+    if _is_joined(program):
+        return _joined(program, scope)
     names = [safe_identifier(name) for name in program.result_names]
     single = len(names) == 1
     totals = [scope.fresh("total" if single else name) for name in names]
@@ -41,8 +43,42 @@ def loops(program: Program, scope: Scope) -> list[str]:
     return [broken for line in lines for broken in break_line(f"    {line}")]
 
 
+def _is_joined(program: Program) -> bool:
+    """Whether there is one result, one cut, and parts that stand side by side."""
+    places = [place for cut in program.cuts for place in cut.results]
+    return len(program.cuts) == len(places) == 1 and places[0] is not None
+
+
+def _joined(program: Program, scope: Scope) -> list[str]:
+    """The body for one result whose parts stand side by side."""
+    (cut,) = program.cuts
+    (place,) = cut.results
+    assert place is not None
+    given, names, pieces = [], [], []
+    for p in program.parameters:
+        given.append(p.name)
+        if p.name in cut.operands:
+            axis, entries = cut.operands[p.name]
+            given[-1] = scope.fresh(safe_identifier(p.name.lower()))
+            names.append(given[-1])
+            pieces.append(f"{p.name}.split({entries}{f', {axis}' if axis else ''})")
+    several = f"zip({', '.join(pieces)}, strict=True)"
+    source = pieces[0] if len(pieces) == 1 else several
+    call = f"{program.part.name}({', '.join(given)})"
+    options = [f"size={scope.tuple(program.result_shape(0))}"]
+    options += [f"dim={place[0]}"] if place[0] else []
+    parts = scope.fresh("parts")
+    lines = [
+        f"{parts} = ({call} for {', '.join(names)} in {source})",
+        f"return _joined({parts}, {', '.join(options)})",
+    ]
+    return [broken for line in lines for broken in break_line(f"    {line}")]
+
+
 def helpers(program: Program) -> tuple[str, ...]:
     """The helpers that the loops call."""
+    if _is_joined(program):
+        return ("_joined",)
     return ("_total",) if any(program.adds(n) for n in range(len(program.results))) else ()
 
 

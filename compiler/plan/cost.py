@@ -49,7 +49,7 @@ class Machine:
     matrix: float = 1e-7
     narrow: int = 16
     convolution: float = 1 / 1.2e11
-    strided: float = 1.65
+    strided: float = 1.4
     many: float = 4000.0
     outer: float = 10.0
     depthwise: float = 1 / 5.7e10

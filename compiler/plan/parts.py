@@ -1,8 +1,9 @@
-"""Candidates that run in parts along a summed wire, for speed and for less memory.
+"""Candidates that run in parts along the batch or another leading wire, for speed and for less
+memory.
 
 What a step copies or a library call reorders of the whole batch comes as new pages from the system
-and is gone from the caches when it is read. Of a part it is small enough to be used again, and the
-sum of the parts costs one addition of the result for each.
+and is gone from the caches when it is read. Of a part it is small enough to be used again. Parts
+along a summed wire cost one addition of the result for each, those along an open one a copy.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ def parted(
         if candidate.cost > WORSE * found[0].cost:
             break
         diagrams = tuple(s.diagram for s in candidate.start)
-        wire = _summed(diagrams)
+        wire = _leading(diagrams)
         if wire is None:
             continue
         for entries in _entries(candidate, size_of(diagrams, wire)):
@@ -43,21 +44,18 @@ def parted(
     return [c for c in made if c.cost <= WORSE * found[0].cost]
 
 
-def _summed(diagrams: Sequence[Diagram]) -> str | None:
-    """Of the wires that may be cut and that no result has, the one along which the operands have
-    most entries; of several the outermost, whose parts lie together."""
+def _leading(diagrams: Sequence[Diagram]) -> str | None:
+    """Of the wires that may be cut and that lead all operands and results that have them, so that
+    parts lie together, the one along which the operands have most entries."""
     uses = [(t, n.sizes) for d in diagrams for n in d.terms for t in n.tensors]
+    shapes = [*(t.wires for t, _ in uses), *(d.open for d in diagrams)]
 
-    def worth(wire: str) -> tuple[int, int]:
+    def worth(wire: str) -> int:
         found = [(t, sizes) for t, sizes in uses if wire in t.wires]
-        entries = sum(int(product(estimate(sizes[w]) for w in t.wires)) for t, sizes in found)
-        return entries, -min((t.wires.index(wire) for t, _ in found), default=0)
+        return sum(int(product(estimate(sizes[w]) for w in t.wires)) for t, sizes in found)
 
-    return max((w for w in wires(diagrams) if not _is_open(w, diagrams)), key=worth, default=None)
-
-
-def _is_open(wire: str, diagrams: Sequence[Diagram]) -> bool:
-    return any(wire in d.open for d in diagrams)
+    leading = [w for w in wires(diagrams) if all(w not in s[1:] for s in shapes)]
+    return max(leading, key=worth, default=None)
 
 
 def _entries(candidate: Candidate, size: int) -> Iterator[int]:

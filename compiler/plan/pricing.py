@@ -26,7 +26,8 @@ def price(program: ops.Program, machine: Machine) -> float:
     for n in range(len(program.results) if program.cuts else 0):  # parts are put into place
         written = int(product(estimate(s) for s in program.result_shape(n)))
         added = program.turns // prod(c.turns for c in program.cuts if c.results[n] is not None)
-        seconds += machine.moved(2 * written * added, written * added, scattered=False)
+        read = (2 if program.adds(n) else 1) * written * added
+        seconds += machine.moved(read, written * added, scattered=False)
         seconds += program.turns * machine.view()
     return seconds
 
@@ -36,6 +37,8 @@ WIDEST = 14
 INPUT_GRADIENT = 1.8
 """How many times longer than a convolution an input gradient takes with few channels on both
 sides."""
+DEPTHWISE_INPUT_GRADIENT = 1.2
+"""The same with one channel a group, in two dimensions, where there is fast code for both."""
 BACKWARD = 0.2
 """How many times the multiplications of a transposed convolution, with stride and groups, its
 backward pass takes."""
@@ -155,28 +158,34 @@ def _native(op: Library, shape: Sequence[int], places: Sequence[Placed], machine
     if isinstance(op, ops.Convolution):
         swept = written * int(product(other[1:]))
         inner, outer = other[1], other[0] // groups
-        if x[0] < IMAGES and _is_product(op, other):  # PyTorch makes a product of matrices of it
-            swept = int(swept * max(machine.product / machine.convolution, 1))
     else:
         swept = int(product(x)) * int(product(other[1:]))
         inner, outer = other[0] // groups, other[1]
         if any(estimate(s) > 1 for s in op.stride):
             swept = int(swept * machine.strided * (BACKWARD if op.backward else 1))
+            read += written  # it is written twice
         elif groups == 1 and max(inner, outer) < FEW:
             swept = int(swept * INPUT_GRADIENT)
-    copies = 0.0 if places[op.x].contiguous else machine.moved(read, read, scattered=True)
+    if x[0] < IMAGES and _is_product(op, other):  # PyTorch makes a product of matrices of it
+        swept = int(swept * max(machine.product / machine.convolution, 1))
+    scattered = [places[v] for v in (op.x, op.weight) if not places[v].contiguous]
+    copies = sum(_copied(int(product(at.shape)), machine) for at in scattered)
     if groups > 1 and inner == outer == 1:
-        slow = other[-1] > WIDEST
+        slow, fast = other[-1] > WIDEST, 1.0
         if isinstance(op, ops.TransposedConvolution):
             slow = len(op.stride) > 2 or any(estimate(d) > 1 for d in op.dilation)
-        return copies + machine.depthwise_call(
-            int(swept * machine.slow) if slow else swept, read, written
-        )
+            fast = DEPTHWISE_INPUT_GRADIENT if len(op.stride) == 2 else 1.0
+        swept = int(swept * (machine.slow if slow else fast))
+        return copies + machine.depthwise_call(swept, read, written)
     channels = outer if groups == 1 else max(outer // 4, 1)
     return copies + machine.convolved(swept, channels, read, written, x[0])
 
 
-def _is_product(op: ops.Convolution, weight: Sequence[int]) -> bool:
+def _copied(entries: int, machine: Machine) -> float:
+    return machine.moved(entries, entries, scattered=True)
+
+
+def _is_product(op: ops.Convolution | ops.TransposedConvolution, weight: Sequence[int]) -> bool:
     """Whether a convolution has one tap, and neither stride nor dilation."""
     return product(weight[2:]) == 1 and all(estimate(s) == 1 for s in (*op.stride, *op.dilation))
 

@@ -85,7 +85,9 @@ def _roles(op: ops.Einsum, steps: Sequence[ops.Step]) -> _Roles | None:
     sizes = _sizes(op, steps)
     if len(op.values) != 2 or not all(isinstance(n, int) for n in sizes.values()):
         return None
-    return _gradient(op) or _convolution(op, 0, sizes) or _convolution(op, 1, sizes)
+    sides = (_convolution(op, side, sizes) for side in (0, 1))
+    found = [roles for roles in (_gradient(op), *sides) if roles]
+    return max(found, key=lambda roles: roles.gradient or bool(roles.batch), default=None)
 
 
 def _convolution(op: ops.Einsum, data: int, sizes: dict[int, ops.Dim]) -> _Roles | None:

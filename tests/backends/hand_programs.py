@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import sympy
 
@@ -258,6 +259,28 @@ def native(kind: str) -> Program:
         return b.program(b.put(transposed, x[2:]))
     inputs = (b.operand(*x), b.operand(*v))
     return b.program(b.put(ops.WeightGradient(*inputs, *options, 2), w[2:]))
+
+
+def side_by_side(axis: int) -> Program:
+    """A convolution of two channels a group for each image or each group in turn."""
+    b = Builder("side_by_side")
+    x, w = [3, 4, 5, 6], [2, 2, 2, 2]
+    entries = (1, 2)[axis]
+    cut = {"X": (axis, entries)} | ({"W": (0, 1)} if axis else {})
+    made, parts = [3, 2, 4, 5], (3, 2)[axis]
+    shapes = {"X": x, "W": w, "Y": made}
+    axes = {"X": "b g-ci i1 i2", "W": "g-co ci k1 k2"}
+    part = {n: list(s) for n, s in shapes.items()}
+    for name, (at, count) in (cut | {"Y": (axis, 1)}).items():
+        part[name][at] = count
+    given = [b.operand(n, axes[n], *part[n]) for n in axes]
+    options = (1, 1), (0, 0), (1, 1)
+    convolved = b.put(ops.Convolution(given[0], given[1], *options, 1 if axis else 2), part["Y"])
+    program = b.program(convolved)
+    whole = tuple(replace(p, shape=tuple(shapes[p.name])) for p in program.parameters)
+    return replace(
+        program, parameters=whole, cuts=(ops.Cut("bg"[axis], parts, cut, ((axis, 1),)),)
+    )
 
 
 def gram(kind: str) -> Program:

@@ -18,6 +18,7 @@ from hand_programs import (
     native,
     overlapping_fold,
     potpourri,
+    side_by_side,
     symbolic,
     unfold_matmul,
 )
@@ -38,6 +39,8 @@ PROGRAMS: dict[str, Program] = {
     "transposed_convolution": native("transposed_convolution"),
     "input_gradient": native("input_gradient"),
     "weight_gradient": native("weight_gradient"),
+    "images_side_by_side": side_by_side(0),
+    "groups_side_by_side": side_by_side(1),
     "gram": gram("gram"),
     "window_sums": gram("window_sums"),
     "window_gram": gram("window_gram"),

@@ -24,12 +24,12 @@ from tests.plan.test_candidates import SHAPES, TEXT, layers, shape
 from tests.plan.test_memory import ROUNDING
 
 
-@pytest.mark.parametrize("name", ["dW", "A", "C"])
+@pytest.mark.parametrize("name", ["Y", "dX", "dW", "A", "C"])
 @settings(max_examples=15, deadline=None)
 @given(v=layers(), batch=st.sampled_from([2, 3, 4, 6]))
 def test_parts_have_the_value_of_the_whole(name: str, v: dict[str, int], batch: int) -> None:
     v |= {"b": batch}
-    values = {n: v[n] for n in ("g", "k", "s", "p", "d")}
+    values = {n: v[n] for n in ("g", "k", "s", "p", "d")} | ({"i": v["i"]} if name == "dX" else {})
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(parts, "AIMS", (0, 1))
         patch.setattr(parts, "WORSE", float("inf"))

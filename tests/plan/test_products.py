@@ -58,5 +58,5 @@ def test_one_small_image_stays_a_product() -> None:
 def test_small_batches_are_priced_as_such() -> None:
     """A plain convolution of one tap costs what a product does; the dilated one is cheaper."""
     shapes = {"X": (8, 512, 784), "W": (512, 256)}
-    (dilated,) = found("Y", **shapes)
-    assert dg.parse(TEXT)["Y"].compile(g=2).specialise(**shapes).chosen == dilated.name
+    dilated = {c.name for c in found("Y", **shapes)}
+    assert dg.parse(TEXT)["Y"].compile(g=2).specialise(**shapes).chosen in dilated
