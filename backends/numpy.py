@@ -150,6 +150,9 @@ class _Run:
     def reshape(self, op: ops.Reshape, shape: tuple[int, ...]) -> Array:
         return self.values[op.x].reshape(shape)
 
+    def contiguous(self, op: ops.Contiguous, shape: tuple[int, ...]) -> Array:
+        return self.values[op.x]
+
     def permute(self, op: ops.Permute, shape: tuple[int, ...]) -> Array:
         return self.values[op.x].transpose(op.order)
 
@@ -394,6 +397,7 @@ _METHODS: dict[type, Callable[[_Run, Any, tuple[int, ...]], Array]] = {
     ops.Operand: _Run.operand,
     ops.Indicator: _Run.indicator,
     ops.Reshape: _Run.reshape,
+    ops.Contiguous: _Run.contiguous,
     ops.Permute: _Run.permute,
     ops.Slice: _Run.slice,
     ops.Pad: _Run.pad,

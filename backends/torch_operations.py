@@ -105,6 +105,9 @@ class Writer:
             return x.method("squeeze", str(start))
         return x.method("reshape", self.scope.shape(new) if new else "()")
 
+    def _contiguous(self, op: ops.Contiguous, step: Step, x: Code) -> Code:
+        return x.method("contiguous")
+
     def _permute(self, op: ops.Permute, step: Step, x: Code) -> Code:
         rank = len(op.order)
         moved = [n for n in range(rank) if op.order[n] != n]
@@ -379,6 +382,7 @@ def _dimensions(op: ops.Convolution | ops.TransposedConvolution | ops.WeightGrad
 _METHODS: dict[type, Callable[..., Code]] = {
     ops.Indicator: Writer._indicator,
     ops.Reshape: Writer._reshape,
+    ops.Contiguous: Writer._contiguous,
     ops.Permute: Writer._permute,
     Index: Writer._index,
     ops.Pad: Writer._pad,

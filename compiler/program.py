@@ -72,6 +72,11 @@ class Reshape(_Unary):
 
 
 @dataclass(frozen=True, slots=True)
+class Contiguous(_Unary):
+    """The same entries, laid out in row-major order."""
+
+
+@dataclass(frozen=True, slots=True)
 class Permute(_Unary):
     """Axis n of the result is axis `order[n]` of x."""
 
@@ -397,6 +402,7 @@ Operation = (
     Operand
     | Indicator
     | Reshape
+    | Contiguous
     | Permute
     | Slice
     | Pad

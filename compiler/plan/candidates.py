@@ -104,17 +104,18 @@ def candidates(
     accumulate: str | None,
     doc: Callable[[Sequence[Simplified]], str],
 ) -> list[Candidate]:
-    """Different programs, the cheapest first."""
-    made: list[Candidate] = []
-    seen: set[tuple[ops.Step, ...]] = set()
+    """Programs that do different things, the cheapest first; of some that do the same PyTorch's own
+    call gives the name."""
+    made: dict[object, Candidate] = {}
 
     def add(title: str, way: Way, searched: Planned, start: Sequence[Simplified]) -> None:
         planned = way.finish(searched)
-        if planned.program.steps not in seen:
-            seen.add(planned.program.steps)
-            program = planned.program
+        program = planned.program
+        does = program.results, tuple((step.operation, step.shape) for step in program.steps)
+        known = made.get(does)
+        if known is None or (title.endswith(ONE_CALL) and not known.name.endswith(ONE_CALL)):
             cost, peak = price(program, machine), peak_bytes(program) // 4
-            made.append(Candidate(title, planned, tuple(start), way, cost, peak))
+            made[does] = Candidate(title, planned, tuple(start), way, cost, peak)
 
     simplified = [Pipeline(without=without).run(d) for d in diagrams]
     starts = [("", simplified)]
@@ -133,7 +134,7 @@ def candidates(
                 windows=options.paired is None,
             ):
                 add(prefix + title + suffix, replace(way, finish=finish), planned, start)
-    return sorted(made, key=lambda c: c.cost)
+    return sorted(made.values(), key=lambda c: c.cost)
 
 
 def _finishes(*, native: bool, plain: bool, windows: bool) -> Iterator[tuple[str, Finish]]:

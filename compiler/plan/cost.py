@@ -10,6 +10,7 @@ before those.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -19,17 +20,17 @@ class Machine:
 
     call: a view. launch: a call that computes. library: a library convolution, without its work.
     byte: a byte read or written in order; scattered: in another order than it lies in; reorder: by
-    a library convolution, which has a layout of its own. fresh: a byte of a result above `large`
-    bytes, which comes as new pages from the system. product: a multiplication of a matrix product;
-    entry: an entry of its operands and result; matrix: each product of a batch; narrow: fewer
-    columns take as long as these. convolution: a multiplication of a library convolution; image:
-    each of its batch; weight: an entry of a weight gradient; strided: how many times longer an
-    input gradient with stride takes; outer: so many output channels run at half the speed;
-    many: so do weight gradients of a kernel of size one over so many positions; depthwise,
-    depthwise_weight: a multiplication where each group has one channel; slow: how many times
-    longer it takes without fast code; wide: so many times a weight gradient that `plan.narrow`
-    calls wide. part: a turn of a program in parts, without its steps
-    (not measured by `plan.calibrate`).
+    a library convolution, which has a layout of its own. near: bytes that stay in the caches.
+    fresh: a byte of a result above `large` bytes, which comes as new pages from the system.
+    product: a multiplication of a matrix product; entry: an entry of its operands and result;
+    matrix: each product of a batch; narrow: fewer columns take as long as these. convolution: a
+    multiplication of a library convolution; image: each of its batch; weight: an entry of a weight
+    gradient; strided: how many times longer an input gradient with stride takes; outer: so many
+    output channels run at half the speed; many: so do weight gradients of a kernel of size one over
+    so many positions; depthwise, depthwise_weight: a multiplication where each group has one
+    channel; slow: how many times longer it takes without fast code; wide: so many times a weight
+    gradient that `plan.narrow` calls wide. part: a turn of a program in parts, without its steps
+    (near and part are not measured by `plan.calibrate`).
 
     A dense I×O×K pattern costs `dense_pattern` seconds: it is the last resort, never a choice.
     """
@@ -42,6 +43,7 @@ class Machine:
     byte: float = 1 / 3.5e10
     scattered: float = 1 / 1.2e10
     reorder: float = 1 / 1.1e10
+    near: int = 4 * 2**20
     fresh: float = 4.5e-10
     large: int = 32 * 2**20
     product: float = 1 / 4.8e10
@@ -56,7 +58,7 @@ class Machine:
     slow: float = 27.0
     depthwise_weight: float = 1 / 3e10
     wide: float = 14.0
-    part: float = 4e-5
+    part: float = 2e-5
     itemsize: int = 4
     dense_pattern: float = 1e6
     library_discount: float = 1.0
@@ -110,17 +112,24 @@ class Machine:
             + new
         )
 
+    def reordered(self, entries: int) -> float:
+        """What a library call reads and writes in a layout of its own; half of it where the caches
+        have it all."""
+        size = entries * self.itemsize
+        return size * self.reorder * (0.5 if size <= self.near else 1)
+
     def convolved(
-        self, multiplications: int, channels: int, read: int, written: int, images: int
+        self, multiplications: int, channels: int, read: Sequence[int], written: int, images: int
     ) -> float:
         """A library convolution or transposed convolution of a batch of images with so many output
-        channels a group; the input is reordered before, the result afterwards."""
+        channels a group; operands, with so many entries each, are reordered before, the result
+        afterwards."""
         return (
             self.library
             + images * self.image
             + multiplications * self.convolution * (channels + self.outer) / channels
-            + (read + written) * self.itemsize * self.reorder
-            + self.new(read)
+            + self.reordered(sum(read) + written)
+            + sum(self.new(n) for n in read)
             + 2 * self.new(written)
         )
 
@@ -138,7 +147,7 @@ class Machine:
         return (
             self.library
             + multiplications * self.convolution / part
-            + (sum(read) + written) * self.itemsize * self.reorder
+            + self.reordered(sum(read) + written)
             + written * self.weight
             + sum(self.new(n) for n in read)
             + self.new(3 * written)
@@ -146,13 +155,14 @@ class Machine:
 
     def depthwise_call(self, multiplications: int, read: int, written: int) -> float:
         """A library convolution with one channel a group, in and out."""
-        moved = (read + written) * self.itemsize * self.reorder
-        return self.library + multiplications * self.depthwise + moved + 2 * self.new(written)
+        moved = self.reordered(read + written)
+        new = self.new(read) + 2 * self.new(written)
+        return self.library + multiplications * self.depthwise + moved + new
 
     def depthwise_weights(self, multiplications: int, read: int) -> float:
         """Its weight gradient, for a kernel of a few columns."""
-        moved = read * self.itemsize * self.reorder
-        return self.library + multiplications * self.depthwise_weight + moved
+        moved = self.reordered(read)
+        return self.library + multiplications * self.depthwise_weight + moved + self.new(read)
 
 
 DEFAULT = Machine()

@@ -10,6 +10,7 @@ import hashlib
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from random import Random
 from statistics import median
 from time import perf_counter
 from typing import Any
@@ -86,7 +87,8 @@ def timed(
     """The median seconds of each call.
 
     After a call for warming up, calls take turns until each was timed `rounds` times or all
-    together took `budget` seconds; one whose first two times are `hopeless` times the best is not
+    together took `budget` seconds, in another order every time, since what ran before decides what
+    is in the caches; one whose first two times are `hopeless` times the best is not
     timed again. One that takes ten times that, and a quarter of the budget, while warming up is
     left at it; shorter first calls may have made what later ones find. Calls that are then within
     `close` times the best go on, for as many rounds or four budgets: a few samples of slow calls
@@ -110,10 +112,13 @@ def timed(
             once(at)
             once(at)
 
-    def turns(among: Sequence[int], seconds: float) -> None:
+    shuffled = Random(0).shuffle
+
+    def turns(among: list[int], seconds: float) -> None:
         while min((len(samples[at]) for at in among), default=rounds) < rounds:
             if sum(sum(s) for s in samples) > seconds:
                 break
+            shuffled(among)
             for at in among:
                 once(at)
 

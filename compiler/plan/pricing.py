@@ -154,7 +154,7 @@ def _native(op: Library, shape: Sequence[int], places: Sequence[Placed], machine
         dilated = any(estimate(d) > 1 for d in op.dilation)
         return _weight_gradient(x, other, shape, groups, machine, dilated=dilated, narrow=op.narrow)
     written = int(product(shape))
-    read = int(product(x)) + int(product(other))
+    read = [int(product(x)), int(product(other))]
     if isinstance(op, ops.Convolution):
         swept = written * int(product(other[1:]))
         inner, outer = other[1], other[0] // groups
@@ -163,7 +163,7 @@ def _native(op: Library, shape: Sequence[int], places: Sequence[Placed], machine
         inner, outer = other[0] // groups, other[1]
         if any(estimate(s) > 1 for s in op.stride):
             swept = int(swept * machine.strided * (BACKWARD if op.backward else 1))
-            read += written  # it is written twice
+            read.append(written)  # it is written twice
         elif groups == 1 and max(inner, outer) < FEW:
             swept = int(swept * INPUT_GRADIENT)
     if x[0] < IMAGES and _is_product(op, other):  # PyTorch makes a product of matrices of it
@@ -176,7 +176,7 @@ def _native(op: Library, shape: Sequence[int], places: Sequence[Placed], machine
             slow = len(op.stride) > 2 or any(estimate(d) > 1 for d in op.dilation)
             fast = DEPTHWISE_INPUT_GRADIENT if len(op.stride) == 2 else 1.0
         swept = int(swept * (machine.slow if slow else fast))
-        return copies + machine.depthwise_call(swept, read, written)
+        return copies + machine.depthwise_call(swept, sum(read), written)
     channels = outer if groups == 1 else max(outer // 4, 1)
     return copies + machine.convolved(swept, channels, read, written, x[0])
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-VERSION = 3
+VERSION = 4
 
 
 def folder() -> Path:

@@ -237,7 +237,8 @@ def potpourri() -> Program:
     x = b.slice(b.pad(x, (0, 0), (1, 0), (-1, 1)), 1, 0, 3, 2)
     d = b.diagonal(x, 1, 2)
     d = b.add(b.scale(d, sympy.Rational(2, 3)), b.expand(b.reshape(bias, (1, 3)), 2, 3))
-    d = b.sum(b.permute(b.expand(d, 4, 2, 3), 2, 1, 0), 2)
+    d = b.permute(b.expand(d, 4, 2, 3), 2, 1, 0)
+    d = b.sum(b.put(ops.Contiguous(d), b.shape(d), b.axes(d)), 2)
     return b.program(b.einsum("ib,ic->bc", d, d))
 
 
