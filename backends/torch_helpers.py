@@ -214,6 +214,13 @@ def _total(part: Tensor, size: tuple[int, ...]) -> Tensor:
     return part.new_zeros(size, dtype=torch.float32 if half else part.dtype)
 '''
 
+ROUNDED = '''
+def _rounded(total: Tensor, like: Tensor) -> Tensor:
+    """A sum of parts in the dtype of an operand; an average of integers stays what it is."""
+    numbers = like.is_floating_point() or like.is_complex()
+    return total.to(like.dtype) if numbers else total
+'''
+
 JOINED = '''
 def _joined(parts: Iterator[Tensor], size: tuple[int, ...], dim: int = 0) -> Tensor:
     """Parts side by side. Each is put into its place before the next is made, unless gradients are
@@ -372,6 +379,7 @@ HELPERS = {
     "_gram": GRAM,
     "_window_sums": WINDOW_SUMS,
     "_total": TOTAL,
+    "_rounded": ROUNDED,
     "_joined": JOINED,
     "_cast": CAST,
     "_one_tap": ONE_TAP,

@@ -37,8 +37,8 @@ def loops(program: Program, scope: Scope) -> list[str]:
             body.append(f"{place}.{'add_' if program.adds(at) else 'copy_'}({part})")
     body.append(f"del {', '.join(parts)}")
     lines += [f"{indent}{line}" for line in body]
-    kind = f".to({program.parameters[0].name}.dtype)"
-    totals = [f"{t}{kind}" if program.adds(at) else t for at, t in enumerate(totals)]
+    like = program.parameters[0].name
+    totals = [f"_rounded({t}, {like})" if program.adds(at) else t for at, t in enumerate(totals)]
     lines.append(f"return {', '.join(totals)}")
     return [broken for line in lines for broken in break_line(f"    {line}")]
 
@@ -79,7 +79,8 @@ def helpers(program: Program) -> tuple[str, ...]:
     """The helpers that the loops call."""
     if _is_joined(program):
         return ("_joined",)
-    return ("_total",) if any(program.adds(n) for n in range(len(program.results))) else ()
+    added = any(program.adds(n) for n in range(len(program.results)))
+    return ("_total", "_rounded") if added else ()
 
 
 def _given(program: Program, counters: Sequence[str]) -> str:

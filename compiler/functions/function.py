@@ -305,8 +305,11 @@ def _shape(name: str, given: Any) -> tuple[int, ...]:
     try:
         return tuple(int(n) for n in given)
     except (TypeError, ValueError):
-        message = f"the shape of '{name}' must be a sequence of integers, not {given!r}"
-        raise DiagramError([Problem(message, help=f"give it as {name}=(8, 3)")]) from None
+        tensor = hasattr(given, "shape")
+        said = "a tensor" if tensor else repr(given)
+        message = f"the shape of '{name}' must be a sequence of integers, not {said}"
+        way = f"{name}={name}.shape" if tensor else f"{name}=(8, 3)"
+        raise DiagramError([Problem(message, help=f"give it as {way}")]) from None
 
 
 def _shapes(operands: Sequence[Any]) -> tuple[Any, ...]:

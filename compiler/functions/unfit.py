@@ -44,7 +44,7 @@ def unfit(declared: Sequence[Declared], operands: Sequence[Any], backend: str) -
         for name, x in plain
         if x.dtype == torch.bool
     ]
-    return problems or _different(plain)
+    return problems or _different(plain) or _integers(plain)
 
 
 def _no_tensor(name: str, value: Any) -> Problem:
@@ -54,6 +54,20 @@ def _no_tensor(name: str, value: Any) -> Problem:
         return Problem(f"operand '{name}' is a numpy {kind}, not a tensor", help=way)
     way = f"make one: torch.as_tensor({name})"
     return Problem(f"operand '{name}' is of type {kind}, not a tensor", help=way)
+
+
+def _integers(given: Sequence[tuple[str, Any]]) -> list[Problem]:
+    """Operands of integers, where a call failed for no other reason: library gradients and products
+    with averages take none."""
+    return [
+        Problem(
+            f"operand '{name}' is of {str(x.dtype).removeprefix('torch.')}, which this function "
+            "cannot be computed in",
+            help=f"convert it: {name}.float()",
+        )
+        for name, x in given
+        if not (x.is_floating_point() or x.is_complex())
+    ]
 
 
 def _different(given: Sequence[tuple[str, Any]]) -> list[Problem]:

@@ -118,7 +118,10 @@ def _library_rates(
     yield (
         "strided",
         lambda m: (
-            (gradient(x, half, w, 2, 1, 1, weight=False) - m.reordered(half.numel() + 2 * x.numel()))
+            (
+                gradient(x, half, w, 2, 1, 1, weight=False)
+                - m.reordered(half.numel() + 2 * x.numel())
+            )
             / (work / 4 * m.convolution * (1 + m.outer / 128))
         ),
     )

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from diagrammar import program as ops
 from diagrammar.diagram import Declared, Diagram, Network, Operand
 from diagrammar.gram import gram_form
 from diagrammar.pipeline import Pipeline, Simplified

@@ -26,6 +26,9 @@ def with_bias(planned: Planned) -> Planned:
     for at, step in enumerate(program.steps):
         writer.about = planned.origins[at]
         if at not in fused:
+            if isinstance(step.operation, ops.Reshape):
+                value[at] = writer.reshape(value[step.operation.x], step.shape, step.axes)
+                continue
             operation = ops.reread(step.operation, value)
             value[at] = writer.step(operation, step.shape, step.axes, step.remark)
             continue

@@ -279,9 +279,7 @@ def side_by_side(axis: int) -> Program:
     convolved = b.put(ops.Convolution(given[0], given[1], *options, 1 if axis else 2), part["Y"])
     program = b.program(convolved)
     whole = tuple(replace(p, shape=tuple(shapes[p.name])) for p in program.parameters)
-    return replace(
-        program, parameters=whole, cuts=(ops.Cut("bg"[axis], parts, cut, ((axis, 1),)),)
-    )
+    return replace(program, parameters=whole, cuts=(ops.Cut("bg"[axis], parts, cut, ((axis, 1),)),))
 
 
 def gram(kind: str) -> Program:

@@ -101,6 +101,18 @@ CALLS: dict[str, tuple[Callable[[Any], Any], str]] = {
         "error: the shape of 'X' must be a sequence of integers, not 5\n"
         "  = help: give it as X=(8, 3)",
     ),
+    "a tensor for a shape": (
+        lambda f: f.specialise(X=x, W=(4, 3, 3)),
+        "error: the shape of 'X' must be a sequence of integers, not a tensor\n"
+        "  = help: give it as X=X.shape",
+    ),
+    "integers in an average": (
+        lambda f: dg.shipped("conv2d")["A_reduce"].compile(k1=3, k2=3)(
+            torch.ones(2, 3, 6, 6).int()
+        ),
+        "error: operand 'X' is of int32, which this function cannot be computed in\n"
+        "  = help: convert it: X.float()",
+    ),
 }
 
 COMPILATIONS: dict[str, tuple[dict[str, Any], str]] = {

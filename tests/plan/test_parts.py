@@ -206,3 +206,38 @@ def test_one_large_patch_is_cut() -> None:
     x, w = torch.randn(512, 1, 64, 64), torch.randn(64, 1, 64, 64)
     found = dg.layers.Conv((64, 64), stride=64).forward(x, w)[..., 0, 0]
     torch.testing.assert_close(found, x.flatten(1) @ w.flatten(1).T, rtol=1e-4, atol=1e-3)
+
+
+def test_averages_of_integers_stay_fractions() -> None:
+    f = dg.parse("tensor X[b, i]\nM[i, j] = 1/|b| * X[b, i] * X[b, j]")["M"].compile()
+    x = torch.tensor([[1, 2], [0, 1], [1, 1], [0, 1]])
+    for candidate in in_parts(f, X=x):
+        assert torch.equal(called(candidate)(x), (x.mT @ x) / 4), candidate.name
+
+
+def convolution(x: torch.Tensor, w: torch.Tensor, bias: torch.Tensor) -> list[Candidate]:
+    """A padded convolution in parts."""
+    f = dg.shipped("conv2d")["Y"].compile(k1=3, k2=3, g=1, s=1, p=1, d=1)
+    return in_parts(f, X=x, W=w, bias=bias)
+
+
+def test_parts_side_by_side_have_the_gradients_of_the_whole() -> None:
+    x, w = torch.randn(4, 2, 5, 6).double(), torch.randn(3, 2, 3, 3).double()
+    given = x.requires_grad_(), w.requires_grad_(), torch.randn(3).double()
+    expected = torch.nn.functional.conv2d(*given, padding=1)
+    gradients = torch.autograd.grad(expected.square().sum(), given[:2])
+    for candidate in convolution(*given):
+        made = called(candidate)(*given)
+        torch.testing.assert_close(made, expected)
+        torch.testing.assert_close(torch.autograd.grad(made.square().sum(), given[:2]), gradients)
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last], ids=str)
+def test_parts_side_by_side_lie_as_a_part_does(layout: torch.memory_format) -> None:
+    x = torch.randn(4, 16, 36, 37).contiguous(memory_format=layout)
+    given = x, torch.randn(3, 16, 3, 3), torch.randn(3)
+    found = {c.name: c for c in convolution(*given)}
+    made = called(found["one library call, 4 parts along b"])(*given)
+    assert made.is_contiguous(memory_format=layout)
+    expected = torch.nn.functional.conv2d(*given, padding=1)
+    assert (made - expected).abs().max() <= 1e-5 * expected.abs().max()

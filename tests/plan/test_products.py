@@ -60,3 +60,33 @@ def test_small_batches_are_priced_as_such() -> None:
     shapes = {"X": (8, 512, 784), "W": (512, 256)}
     dilated = {c.name for c in found("Y", **shapes)}
     assert dg.parse(TEXT)["Y"].compile(g=2).specialise(**shapes).chosen in dilated
+
+
+@pytest.mark.parametrize(("dtype", "dilation"), [(torch.float32, 2), (torch.float64, 1)], ids=str)
+def test_the_dilation_reaches_the_call(
+    dtype: torch.dtype, dilation: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of float32, which oneDNN has code for; it knows no float64."""
+    seen, convolve = [], torch.nn.functional.conv1d
+
+    def seeing(*operands: torch.Tensor, **options: int) -> torch.Tensor:
+        seen.append(options["dilation"])
+        return convolve(*operands, **options)
+
+    (made,) = found("Y", X=(2, 64, 400), W=(6, 32))
+    call = backend.load(backend.emit_module([made.planned.program], "", checked=False), "Y")["Y"]
+    monkeypatch.setattr(torch.nn.functional, "conv1d", seeing)
+    call(torch.randn(2, 64, 400, dtype=dtype), torch.randn(6, 32, dtype=dtype))
+    assert seen == [dilation]
+
+
+def test_a_transposed_kernel_is_copied_as_a_matrix() -> None:
+    (made,) = found("dX", dY=(4, 64, 400), W=(64, 3))
+    text = backend.emit_module([made.planned.program], "", checked=False)
+    plain = dg.parse(TEXT)["dX"].compile(g=1).specialise(dY=(4, 64, 400), W=(64, 48)).candidates
+    (single,) = [c for c in plain if calls(c)]
+    assert ".contiguous()" not in text  # each group has a matrix of its own
+    text = backend.emit_module([single.planned.program], "", checked=False)
+    assert "w = W.mT.contiguous()" in text
+    x, w = torch.randn(4, 64, 400), torch.randn(64, 48)
+    torch.testing.assert_close(backend.load(text, "dX")["dX"](w, x), w.mT @ x, rtol=1e-4, atol=1e-4)
