@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from diagrammar.backends.torch_layout import break_line
+from diagrammar.backends.torch_layout import WIDTH, break_line
 from diagrammar.backends.torch_names import Scope, safe_identifier
 from diagrammar.program import Cut, Program
 
@@ -68,10 +68,11 @@ def _joined(program: Program, scope: Scope) -> list[str]:
     options = [f"size={scope.tuple(program.result_shape(0))}"]
     options += [f"dim={place[0]}"] if place[0] else []
     parts = scope.fresh("parts")
-    lines = [
-        f"{parts} = ({call} for {', '.join(names)} in {source})",
-        f"return _joined({parts}, {', '.join(options)})",
-    ]
+    each = f"for {', '.join(names)} in {source}"
+    lines = [f"{parts} = ({call} {each})"]
+    if len(lines[0]) + 4 > WIDTH:
+        lines = [f"{parts} = (", f"    {call}", f"    {each}", ")"]
+    lines.append(f"return _joined({parts}, {', '.join(options)})")
     return [broken for line in lines for broken in break_line(f"    {line}")]
 
 
