@@ -19,7 +19,7 @@ from diagrammar.plan.correlation import recognise
 from diagrammar.plan.cost import Machine
 from diagrammar.plan.flipping import as_flipped
 from diagrammar.plan.fusion import with_bias
-from diagrammar.plan.memory import peak_bytes
+from diagrammar.plan.memory import peak_bytes, result_elements
 from diagrammar.plan.narrow import as_narrow
 from diagrammar.plan.native import whole
 from diagrammar.plan.planner import Planned, Shortcut, plan
@@ -86,6 +86,11 @@ class Candidate:
     way: Way
     cost: float
     peak: int
+
+    @property
+    def held(self) -> int:
+        """What it allocates beside its results, in entries."""
+        return self.peak - result_elements(self.planned.program)
 
 
 AS_WRITTEN = "as written: "
@@ -240,14 +245,14 @@ def choose(found: Sequence[Candidate], budget: int | None) -> Candidate:
 
 def best(seconds: Sequence[float], found: Sequence[Candidate]) -> int:
     """The number of the fastest candidate, or of one as fast that takes at most half of what it
-    allocates, if that is much."""
+    allocates beside the results, if that is much."""
     fastest = min(range(len(found)), key=lambda n: seconds[n])
-    most = found[fastest].peak
+    most = found[fastest].held
     if most < MUCH:
         return fastest
     lean = [
         n
         for n, candidate in enumerate(found)
-        if seconds[n] <= CLOSE * seconds[fastest] and 2 * candidate.peak <= most
+        if seconds[n] <= CLOSE * seconds[fastest] and 2 * candidate.held <= most
     ]
-    return min(lean, key=lambda n: found[n].peak, default=fastest)
+    return min(lean, key=lambda n: found[n].held, default=fastest)

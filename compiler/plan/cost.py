@@ -43,7 +43,7 @@ class Machine:
     byte: float = 1 / 3.5e10
     scattered: float = 1 / 1.2e10
     reorder: float = 1 / 1.1e10
-    near: int = 4 * 2**20
+    near: int = 12 * 2**20
     fresh: float = 4.5e-10
     large: int = 32 * 2**20
     product: float = 1 / 4.8e10
@@ -113,10 +113,12 @@ class Machine:
         )
 
     def reordered(self, entries: int) -> float:
-        """What a library call reads and writes in a layout of its own; half of it where the caches
-        have it all."""
+        """What a library call reads and writes in a layout of its own: less where the caches have
+        it all, more where they have little of it."""
         size = entries * self.itemsize
-        return size * self.reorder * (0.5 if size <= self.near else 1)
+        return (
+            size * self.reorder * (0.75 if size <= self.near else 1 if size <= self.large else 1.4)
+        )
 
     def convolved(
         self, multiplications: int, channels: int, read: Sequence[int], written: int, images: int
@@ -153,16 +155,16 @@ class Machine:
             + self.new(3 * written)
         )
 
-    def depthwise_call(self, multiplications: int, read: int, written: int) -> float:
+    def depthwise_call(self, multiplications: int, read: Sequence[int], written: int) -> float:
         """A library convolution with one channel a group, in and out."""
-        moved = self.reordered(read + written)
-        new = self.new(read) + 2 * self.new(written)
+        moved = self.reordered(sum(read) + written)
+        new = sum(self.new(n) for n in read) + 2 * self.new(written)
         return self.library + multiplications * self.depthwise + moved + new
 
-    def depthwise_weights(self, multiplications: int, read: int) -> float:
+    def depthwise_weights(self, multiplications: int, read: Sequence[int]) -> float:
         """Its weight gradient, for a kernel of a few columns."""
-        moved = self.reordered(read)
-        return self.library + multiplications * self.depthwise_weight + moved + self.new(read)
+        moved = self.reordered(sum(read)) + sum(self.new(n) for n in read)
+        return self.library + multiplications * self.depthwise_weight + moved
 
 
 DEFAULT = Machine()

@@ -101,6 +101,12 @@ def peak_elements(program: ops.Program) -> int:
     return _peak(program, None)
 
 
+def result_elements(program: ops.Program) -> int:
+    """Entries of all results."""
+    shapes = (program.result_shape(n) for n in range(len(program.results)))
+    return sum(int(product(estimate(s) for s in shape)) for shape in shapes)
+
+
 def _peak(program: ops.Program, itemsize: int | None) -> int:
     places = placed(program)
     owner = _owners(program, places)

@@ -60,12 +60,7 @@ def _leading(diagrams: Sequence[Diagram]) -> str | None:
 
 def _entries(candidate: Candidate, size: int) -> Iterator[int]:
     """The entries of parts worth a trial: the largest that keep an aim, or else one."""
-    program = candidate.planned.program
-    results = sum(
-        int(product(estimate(s) for s in program.result_shape(n)))
-        for n in range(len(program.results))
-    )
-    held = candidate.peak - results
+    held = candidate.held
     parts = [n for n in range(1, size) if size % n == 0]
     tried = set()
     for aim in AIMS:

@@ -176,7 +176,7 @@ def _native(op: Library, shape: Sequence[int], places: Sequence[Placed], machine
             slow = len(op.stride) > 2 or any(estimate(d) > 1 for d in op.dilation)
             fast = DEPTHWISE_INPUT_GRADIENT if len(op.stride) == 2 else 1.0
         swept = int(swept * (machine.slow if slow else fast))
-        return copies + machine.depthwise_call(swept, sum(read), written)
+        return copies + machine.depthwise_call(swept, read, written)
     channels = outer if groups == 1 else max(outer // 4, 1)
     return copies + machine.convolved(swept, channels, read, written, x[0])
 
@@ -229,7 +229,7 @@ def _depthwise_weights(
     cut = narrow and is_wide(kernel)
     fast = not dilated and (cut or not is_wide(kernel))
     calls = columns(kernel) if cut else 1
-    seconds = calls * machine.depthwise_weights(0, sum(read))
+    seconds = calls * machine.depthwise_weights(0, read)
     if cut and len(kernel) > 1:  # padded, and a part for each call
         seconds += (calls + 1) * machine.moved(read[0], read[0], scattered=False)
     return seconds + swept * machine.depthwise_weight * (1 if fast else machine.wide)

@@ -10,7 +10,13 @@ from diagrammar import program as ops
 from diagrammar.diagram import product
 from diagrammar.plan.candidates import CLOSE
 from diagrammar.plan.devices import machine
-from diagrammar.plan.memory import elements, owners, peak_bytes, show_bytes
+from diagrammar.plan.memory import (
+    elements,
+    owners,
+    peak_bytes,
+    result_elements,
+    show_bytes,
+)
 from diagrammar.plan.planner import Planned
 from diagrammar.plan.pricing import prices
 from diagrammar.plan.search import estimate
@@ -126,10 +132,12 @@ class Plan:
         timed = {name: s for name, _, s, _ in self.candidates if s is not None}
         times = timed or {name: cost for name, cost, _, _ in self.candidates}
         peaks = {name: peak for name, _, _, peak in self.candidates}
+        results = result_elements(self.program)
         own, chosen = times[self.chosen], f"'{self.chosen}'"
         other = min((n for n in times if n != self.chosen), key=lambda n: times[n], default="")
         if other and times[other] < own:
-            if own > CLOSE * times[other] or 2 * peaks[self.chosen] > peaks[other]:
+            held, most = (peaks[n] - results for n in (self.chosen, other))
+            if own > CLOSE * times[other] or 2 * held > most:
                 return f"{chosen} has the least estimate of those that fit the memory budget"
             little, much = (show_bytes(4 * peaks[n]) for n in (self.chosen, other))
             return f"{chosen} takes {little} where '{other}', as fast within 5 %, takes {much}"

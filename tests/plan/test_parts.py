@@ -246,7 +246,9 @@ def test_parts_side_by_side_lie_as_a_part_does(layout: torch.memory_format) -> N
 def test_many_operands_are_cut_on_several_lines() -> None:
     names = [f"operand_number_{n}" for n in range(6)]
     text = "".join(f"tensor {n}[batch, i]\n" for n in names)
-    f = dg.parse(f"{text}Y[batch, i] = {' * '.join(f'{n}[batch, i]' for n in names)}")["Y"].compile()
+    f = dg.parse(f"{text}Y[batch, i] = {' * '.join(f'{n}[batch, i]' for n in names)}")[
+        "Y"
+    ].compile()
     given = {n: torch.randn(4, 3) for n in names}
     for candidate in in_parts(f, **given):
         made = called(candidate)(*given.values())
