@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
-from pathlib import Path
 from types import ModuleType
 from xml.etree import ElementTree
 
 import pytest
 
 from diagrammar.library import drawn, names
+from tests.written import DOCS, writer
 
-DOCS = Path(__file__).parents[2] / "docs"
 COMMAND = "python docs/gallery.py writes the gallery anew"
 DEFINITION = re.compile(r"^```tn\n(.*?)\n```$", re.DOTALL | re.MULTILINE)
 
@@ -20,12 +18,7 @@ DEFINITION = re.compile(r"^```tn\n(.*?)\n```$", re.DOTALL | re.MULTILINE)
 @pytest.fixture(scope="module")
 def gallery() -> ModuleType:
     """The module that writes the page."""
-    spec = importlib.util.spec_from_file_location("gallery", DOCS / "gallery.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return writer("gallery")
 
 
 @pytest.fixture(scope="module")
