@@ -23,6 +23,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(encoding="utf-8")
     try:
         return _run(sys.argv[1:])
+    except KeyboardInterrupt:
+        return 130
     finally:
         gc.freeze()
 

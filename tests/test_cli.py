@@ -218,6 +218,15 @@ def test_in_a_pipe_that_closes_early_it_is_silent() -> None:
     assert done.stderr == ""
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device that is always full")
+def test_a_full_disk_is_told() -> None:
+    line = f"{sys.executable} -m diagrammar show conv2d A_reduce > /dev/full"
+    done = subprocess.run(line, shell=True, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: the result cannot be written: No space left on device")
+    assert "Traceback" not in done.stderr
+
+
 # -- check ----------------------------------------------------------------------------------------
 
 

@@ -313,7 +313,7 @@ def run(arguments: list[str]) -> int:
     """Carry a command line out; the exit status. Mistakes are shown, never raised."""
     from diagrammar.cli.inputs import Misuse
     from diagrammar.cli.output import complain
-    from diagrammar.grammar.errors import DiagramError
+    from diagrammar.grammar.errors import DiagramError, Problem
 
     command = typer.main.get_command(app)
     wrong_use: Any = typer.BadParameter.__mro__[1]  # click's UsageError, wherever typer keeps it
@@ -332,9 +332,18 @@ def run(arguments: list[str]) -> int:
     except typer.Abort:
         return 130
     except BrokenPipeError:  # the reader, `head` say, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _close_output()
         return 141
+    except OSError as error:
+        _close_output()
+        complain([Problem(f"the result cannot be written: {error.strerror or error}")])
+        return 1
     return int(status or 0)
+
+
+def _close_output() -> None:
+    """What is left of the result goes nowhere, also at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _misuse(error: Any) -> Problem:
