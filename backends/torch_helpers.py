@@ -223,12 +223,14 @@ def _rounded(total: Tensor, like: Tensor) -> Tensor:
 
 JOINED = '''
 def _joined(parts: Iterator[Tensor], size: tuple[int, ...], dim: int = 0) -> Tensor:
-    """Parts side by side. Each is put into its place before the next is made, unless gradients are
-    recorded (those of a copy into a place are as large as the whole) or channels lie last."""
+    """Parts side by side, axes lying as in a part. Each is put into its place before the next is
+    made, unless gradients are recorded: those of a copy into a place are as large as the whole."""
     part = next(parts)
-    if part.requires_grad or not part.is_contiguous():
+    if part.requires_grad:
         return torch.cat([part, *parts], dim)
-    total, entries = part.new_empty(size), part.shape[dim]
+    entries, axes = part.shape[dim], range(part.ndim)
+    order = sorted(axes, key=lambda n: (part.shape[n] > 1, -part.stride(n)))
+    total = part.new_empty([size[n] for n in order]).permute([order.index(n) for n in axes])
     total.narrow(dim, 0, entries).copy_(part)
     del part
     for start in range(entries, size[dim], entries):

@@ -6,11 +6,17 @@ from collections.abc import Sequence
 
 from diagrammar.backends.torch_layout import WIDTH, break_line
 from diagrammar.backends.torch_names import Scope, safe_identifier
-from diagrammar.program import Cut, Program
+from diagrammar.program import Cast, Cut, Program
+
+LINE = WIDTH - 4
+"""Characters of a line in a function."""
+SHORT = 40
+"""Characters of the names of operands up to which their pieces are called like them."""
 
 
 def loops(program: Program, scope: Scope) -> list[str]:
     """The body of the function that calls the one of a part: a loop for each cut."""
+    scope.taken.add(program.part.name)
     if _is_joined(program):
         return _joined(program, scope)
     names = [safe_identifier(name) for name in program.result_names]
@@ -38,15 +44,17 @@ def loops(program: Program, scope: Scope) -> list[str]:
     body.append(f"del {', '.join(parts)}")
     lines += [f"{indent}{line}" for line in body]
     like = program.parameters[0].name
-    totals = [f"_rounded({t}, {like})" if program.adds(at) else t for at, t in enumerate(totals)]
+    rounded = f"{{}}.to({like}.dtype)" if _is_cast(program) else f"_rounded({{}}, {like})"
+    totals = [rounded.format(t) if program.adds(at) else t for at, t in enumerate(totals)]
     lines.append(f"return {', '.join(totals)}")
     return [broken for line in lines for broken in break_line(f"    {line}")]
 
 
 def _is_joined(program: Program) -> bool:
-    """Whether there is one result, one cut, and parts that stand side by side."""
+    """Whether there is one result, one cut of some operand, and parts that stand side by side."""
     places = [place for cut in program.cuts for place in cut.results]
-    return len(program.cuts) == len(places) == 1 and places[0] is not None
+    single = len(program.cuts) == len(places) == 1 and places[0] is not None
+    return single and bool(program.cuts[0].operands)
 
 
 def _joined(program: Program, scope: Scope) -> list[str]:
@@ -54,24 +62,25 @@ def _joined(program: Program, scope: Scope) -> list[str]:
     (cut,) = program.cuts
     (place,) = cut.results
     assert place is not None
-    given, names, pieces = [], [], []
-    for p in program.parameters:
-        given.append(p.name)
-        if p.name in cut.operands:
-            axis, entries = cut.operands[p.name]
-            given[-1] = scope.fresh(safe_identifier(p.name.lower()))
-            names.append(given[-1])
-            pieces.append(f"{p.name}.split({entries}{f', {axis}' if axis else ''})")
-    several = f"zip({', '.join(pieces)}, strict=True)"
-    source = pieces[0] if len(pieces) == 1 else several
+    split = [p.name for p in program.parameters if p.name in cut.operands]
+    short = sum(map(len, split)) <= SHORT
+    named = {p: scope.fresh(safe_identifier(p.lower()) if short else "x") for p in split}
+    pieces = []
+    for name in split:
+        axis, entries = cut.operands[name]
+        pieces.append(f"{name}.split({entries}{f', {axis}' if axis else ''})")
+    given = [named.get(p.name, p.name) for p in program.parameters]
     call = f"{program.part.name}({', '.join(given)})"
+    source, parts = ", ".join(pieces), scope.fresh("parts")
+    lines = []
+    if len(pieces) > 1:
+        lines = [f"{(several := scope.fresh('pieces'))} = zip({source}, strict=True)"]
+        source = several
     options = [f"size={scope.tuple(program.result_shape(0))}"]
     options += [f"dim={place[0]}"] if place[0] else []
-    parts = scope.fresh("parts")
-    each = f"for {', '.join(names)} in {source}"
-    lines = [f"{parts} = ({call} {each})"]
-    if len(lines[0]) + 4 > WIDTH:
-        lines = [f"{parts} = (", f"    {call}", f"    {each}", ")"]
+    each = f"for {', '.join(named.values())} in {source}"
+    whole = f"{parts} = ({call} {each})"
+    lines += [f"{parts} = (", f"    {call}", f"    {each}", ")"] if len(whole) > LINE else [whole]
     lines.append(f"return _joined({parts}, {', '.join(options)})")
     return [broken for line in lines for broken in break_line(f"    {line}")]
 
@@ -80,8 +89,14 @@ def helpers(program: Program) -> tuple[str, ...]:
     """The helpers that the loops call."""
     if _is_joined(program):
         return ("_joined",)
-    added = any(program.adds(n) for n in range(len(program.results)))
-    return ("_total", "_rounded") if added else ()
+    if not any(program.adds(n) for n in range(len(program.results))):
+        return ()
+    return ("_total",) if _is_cast(program) else ("_total", "_rounded")
+
+
+def _is_cast(program: Program) -> bool:
+    """Whether operands are cast to the dtype that they are accumulated in."""
+    return any(isinstance(step.operation, Cast) for step in program.steps)
 
 
 def _given(program: Program, counters: Sequence[str]) -> str:

@@ -128,6 +128,12 @@ def test_under_vmap_and_compile_nothing_is_read():
     assert torch.equal(torch.compile(g, backend="eager")(x[0], q[0]), x[0])
 
 
+def test_constants_and_operands_may_be_integers() -> None:
+    text = "tensor X[b, i]\nconstant W[i, k]\nY[b, k] = X[b, i] * W[i, k]"
+    w, x = torch.tensor([[1, 2], [3, 4]]), torch.tensor([[1, 2], [0, 1]])
+    assert torch.equal(dg.parse(text)["Y"].compile(constants={"W": w})(x), x @ w)
+
+
 def test_constants_are_not_rounded_to_integers() -> None:
     spec = dg.parse("tensor X[b, i]\nconstant C[i, j]\nY[b, j] = X[b, i] * C[i, j]")["Y"]
     f = spec.compile(constants={"C": torch.full((4, 3), 0.5)})

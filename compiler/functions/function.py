@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ from diagrammar.functions.shapes import at_shapes, rank_of
 from diagrammar.functions.specialise import at_rank, missing, resolve_values
 from diagrammar.functions.specialised import Specialised
 from diagrammar.functions.tracing import is_symbolic, tracing
-from diagrammar.functions.unfit import unfit
+from diagrammar.functions.unfit import of_integers, unfit
 from diagrammar.grammar.errors import DiagramError, Problem, near
 from diagrammar.matrices import contradictions
 from diagrammar.plan.memory import show_bytes
@@ -69,7 +70,8 @@ class Function:
         except (AttributeError, TypeError, RuntimeError) as error:
             if self.options.backend == "torch" and is_symbolic(operands):  # not to be hashed
                 return self._traced(operands)(*operands)
-            if problems := unfit(self.operands, operands, self.options.backend):
+            problems = unfit(self.operands, operands, self.options.backend)
+            if problems := problems or of_integers(self.operands, operands, error):
                 raise DiagramError(problems) from error
             raise
 
@@ -302,14 +304,14 @@ class Function:
 
 def _shape(name: str, given: Any) -> tuple[int, ...]:
     """The shape of an operand, as it was given."""
-    try:
-        return tuple(int(n) for n in given)
-    except (TypeError, ValueError):
-        tensor = hasattr(given, "shape")
-        said = "a tensor" if tensor else repr(given)
-        message = f"the shape of '{name}' must be a sequence of integers, not {said}"
-        way = f"{name}={name}.shape" if tensor else f"{name}=(8, 3)"
-        raise DiagramError([Problem(message, help=f"give it as {way}")]) from None
+    tensor = getattr(given, "ndim", 1) != 1
+    if not tensor:
+        with suppress(TypeError, ValueError):
+            return tuple(int(n) for n in given)
+    said = "a tensor" if tensor else repr(given)
+    message = f"the shape of '{name}' must be a sequence of integers, not {said}"
+    way = f"{name}={name}.shape" if tensor else f"{name}=(8, 3)"
+    raise DiagramError([Problem(message, help=f"give it as {way}")])
 
 
 def _shapes(operands: Sequence[Any]) -> tuple[Any, ...]:

@@ -5,12 +5,16 @@ Asked only when a call has failed, so that calls which succeed pay nothing for i
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import reduce
 from typing import Any
 
 from diagrammar.diagram import Declared
 from diagrammar.grammar.errors import Problem
+
+_OF_DTYPES = re.compile(r"not implemented for|\bdtype\b|scalar type")
+"""What torch says where it has no such operation for a dtype."""
 
 
 def unfit(declared: Sequence[Declared], operands: Sequence[Any], backend: str) -> list[Problem]:
@@ -44,7 +48,25 @@ def unfit(declared: Sequence[Declared], operands: Sequence[Any], backend: str) -
         for name, x in plain
         if x.dtype == torch.bool
     ]
-    return problems or _different(plain) or _integers(plain)
+    return problems or _different(plain)
+
+
+def of_integers(
+    declared: Sequence[Declared], operands: Sequence[Any], error: Exception
+) -> list[Problem]:
+    """Operands of integers, where a call failed because of a dtype: library gradients and products
+    with averages take none."""
+    if not _OF_DTYPES.search(str(error)):
+        return []
+    return [
+        Problem(
+            f"operand '{d.name}' is of {str(x.dtype).removeprefix('torch.')}, which this function "
+            "cannot be computed in",
+            help=f"convert it: {d.name}.float()",
+        )
+        for d, x in zip(declared, operands, strict=False)
+        if not (x.is_floating_point() or x.is_complex())
+    ]
 
 
 def _no_tensor(name: str, value: Any) -> Problem:
@@ -54,20 +76,6 @@ def _no_tensor(name: str, value: Any) -> Problem:
         return Problem(f"operand '{name}' is a numpy {kind}, not a tensor", help=way)
     way = f"make one: torch.as_tensor({name})"
     return Problem(f"operand '{name}' is of type {kind}, not a tensor", help=way)
-
-
-def _integers(given: Sequence[tuple[str, Any]]) -> list[Problem]:
-    """Operands of integers, where a call failed for no other reason: library gradients and products
-    with averages take none."""
-    return [
-        Problem(
-            f"operand '{name}' is of {str(x.dtype).removeprefix('torch.')}, which this function "
-            "cannot be computed in",
-            help=f"convert it: {name}.float()",
-        )
-        for name, x in given
-        if not (x.is_floating_point() or x.is_complex())
-    ]
 
 
 def _different(given: Sequence[tuple[str, Any]]) -> list[Problem]:

@@ -97,7 +97,7 @@ def _library_rates(
     x, w = new(4, 128, 28, 28), new(128, 128, 3, 3)
     work = x.numel() * prod(w.shape[1:])
     yield "convolution", lambda _m: time(lambda: functional.conv2d(x, w, padding=1)) / work
-    y = new(8, 64, 56, 56)
+    y = new(16, 64, 56, 56)
     pointwise = new(64, 64, 1, 1)
 
     def reorder(m: Machine) -> float:
@@ -120,7 +120,7 @@ def _library_rates(
         lambda m: (
             (
                 gradient(x, half, w, 2, 1, 1, weight=False)
-                - m.reordered(half.numel() + 2 * x.numel())
+                - m.reordered(half.numel() + w.numel() + 2 * x.numel())
             )
             / (work / 4 * m.convolution * (1 + m.outer / 128))
         ),
@@ -144,7 +144,8 @@ def _library_rates(
     yield (
         "depthwise_weight",
         lambda m: (
-            (gradient(z, z, three, 1, 1, 96, weight=True) - 8 * entries * m.reorder) / (9 * entries)
+            (gradient(z, z, three, 1, 1, 96, weight=True) - m.reordered(2 * entries))
+            / (9 * entries)
         ),
     )
     yield (

@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import sympy
+
 from diagrammar import program as ops
 from diagrammar.diagram import product
 from diagrammar.plan.search import estimate
@@ -19,11 +21,18 @@ if TYPE_CHECKING:
 def scaled_early(
     lowering: Lowering, left: Value, right: Value, order: Sequence[str], factor: Any
 ) -> tuple[Value, Value, Any]:
-    """The scalar goes to the smallest of the two factors and the result."""
+    """The scalar goes to the smallest of the two factors and the result; of a Gram product its root
+    goes to both factors, so that sums become means before they are squared."""
     if factor == 1:
         return left, right, factor
     result = product(estimate(s) for s in lowering.writer.shape(order))
     elements = [lowering.elements(left), lowering.elements(right), result]
+    if left.step == right.step and elements[0] <= result:
+        root, factor = rooted(factor)
+        left = lowering.writer.scale(left, root)
+        right = Value(left.step, right.wires)
+        if factor == 1:
+            return left, right, factor
     if left.step == right.step and 8 * elements[0] > result:
         return left, right, factor  # scaling one side of a Gram product would make a second copy
     smallest = min(range(3), key=lambda n: (elements[n], -n))
@@ -32,6 +41,17 @@ def scaled_early(
     if smallest == 1:
         return left, lowering.writer.scale(right, factor), 1
     return left, right, factor
+
+
+def rooted(factor: Any) -> tuple[Any, Any]:
+    """r and s with r²·s = factor, r as small as it can be: 1/(b·o²) is (1/o)²·1/b."""
+    below = sympy.fraction(sympy.sympify(factor))[1]
+    powers = sympy.factorint(below) if below.is_Integer else below.as_powers_dict()
+    halves = {base: sympy.floor(power / sympy.Integer(2)) for base, power in powers.items()}
+    root = sympy.Integer(1) / sympy.prod(
+        base**half for base, half in halves.items() if half.is_Integer
+    )
+    return root, factor / root**2
 
 
 def contracted(lowering: Lowering, left: Value, right: Value, out: Sequence[str]) -> Value:

@@ -54,7 +54,7 @@ def _leading(diagrams: Sequence[Diagram]) -> str | None:
         found = [(t, sizes) for t, sizes in uses if wire in t.wires]
         return sum(int(product(estimate(sizes[w]) for w in t.wires)) for t, sizes in found)
 
-    leading = [w for w in wires(diagrams) if all(w not in s[1:] for s in shapes)]
+    leading = [w for w in wires(diagrams) if all(w not in s[1:] for s in shapes) and worth(w)]
     return max(leading, key=worth, default=None)
 
 

@@ -116,7 +116,8 @@ def _library(op: Native, shape: Sequence[int], places: Sequence[Placed], itemsiz
         copies += op.narrow * (prod(other.shape) + 2 * prod(shape))  # planes, and all parts
     written = _blocked(shape) + prod(shape) if isinstance(op, ops.WeightGradient) else 0
     made = 0 if isinstance(op, ops.WeightGradient) else _blocked(shape) - prod(shape)
-    if isinstance(op, ops.TransposedConvolution) and estimate(op.groups) > 1:
+    strided = any(estimate(s) > 1 for s in op.stride)
+    if isinstance(op, ops.TransposedConvolution) and (strided or estimate(op.groups) > 1):
         # what was made in blocks is put in order, up to twice; an operand is there for its shape
         made += prod(shape) * (3 if op.backward else 2)
     return WORKSPACE + copies + _blocked(x.shape) + _blocked(other.shape) + written + made

@@ -101,14 +101,19 @@ CALLS: dict[str, tuple[Callable[[Any], Any], str]] = {
         "error: the shape of 'X' must be a sequence of integers, not 5\n"
         "  = help: give it as X=(8, 3)",
     ),
+    "a tensor of units for a shape": (
+        lambda f: f.specialise(X=torch.ones(2, 1), W=(4, 3, 3)),
+        "error: the shape of 'X' must be a sequence of integers, not a tensor\n"
+        "  = help: give it as X=X.shape",
+    ),
     "a tensor for a shape": (
         lambda f: f.specialise(X=x, W=(4, 3, 3)),
         "error: the shape of 'X' must be a sequence of integers, not a tensor\n"
         "  = help: give it as X=X.shape",
     ),
     "integers in an average": (
-        lambda f: dg.shipped("conv2d")["A_reduce"].compile(k1=3, k2=3)(
-            torch.ones(2, 3, 6, 6).int()
+        lambda f: dg.parse("tensor X[b, i]\nM[i, j] = 1/3 * X[b, i] * X[b, j]")["M"].compile()(
+            torch.ones(2, 17).int()
         ),
         "error: operand 'X' is of int32, which this function cannot be computed in\n"
         "  = help: convert it: X.float()",

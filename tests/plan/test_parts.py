@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import diagrammar as dg
+from diagrammar.backends import torch as backend
 from diagrammar.backends.numpy import evaluate
 from diagrammar.plan import parts
 from diagrammar.plan.candidates import Candidate, best
@@ -69,8 +70,6 @@ def test_large_batches_are_cut_and_small_ones_are_not() -> None:
 @pytest.mark.parametrize(("size", "channels", "kernel"), [(35, 96, 1), (28, 48, 3)])
 def test_parts_keep_to_the_predicted_peak(size: int, channels: int, kernel: int) -> None:
     """With collection off, since what waits in a cycle for it would be held part after part."""
-    from diagrammar.backends import torch as backend
-
     f, x = factor(size, channels, kernel)
     expected = f(x)
     cut = [c for c in f.specialise(X=tuple(x.shape)).candidates if c.planned.program.cuts]
@@ -107,8 +106,6 @@ def test_one_tap_in_a_small_batch_has_the_same_gradient(groups: int) -> None:
     v = torch.randn(3, 8, 5, 6)
     f = dg.shipped("conv2d")["dW"].compile(k1=1, k2=1, g=groups, s=1, p=0, d=1)
     special = f.specialise(X=tuple(x.shape), dY=tuple(v.shape))
-    from diagrammar.backends import torch as backend
-
     expected = torch.einsum(
         "bgohw,bgihw->goi", v.unflatten(1, (groups, -1)), x.unflatten(1, (groups, -1))
     ).flatten(0, 1)[..., None, None]
@@ -122,8 +119,6 @@ def test_one_tap_in_a_small_batch_has_the_same_gradient(groups: int) -> None:
 
 def called(candidate: Candidate) -> Any:
     """The function of a candidate."""
-    from diagrammar.backends import torch as backend
-
     program = candidate.planned.program
     return backend.load(backend.emit_module([program], ""), program.name)[program.name]
 
@@ -208,11 +203,20 @@ def test_one_large_patch_is_cut() -> None:
     torch.testing.assert_close(found, x.flatten(1) @ w.flatten(1).T, rtol=1e-4, atol=1e-3)
 
 
+AVERAGE = "tensor X[b, i]\nM[i, j] = 1/|b| * X[b, i] * X[b, j]"
+
+
 def test_averages_of_integers_stay_fractions() -> None:
-    f = dg.parse("tensor X[b, i]\nM[i, j] = 1/|b| * X[b, i] * X[b, j]")["M"].compile()
     x = torch.tensor([[1, 2], [0, 1], [1, 1], [0, 1]])
-    for candidate in in_parts(f, X=x):
+    for candidate in in_parts(dg.parse(AVERAGE)["M"].compile(), X=x):
         assert torch.equal(called(candidate)(x), (x.mT @ x) / 4), candidate.name
+
+
+def test_integers_that_are_accumulated_in_another_dtype_come_back_as_such() -> None:
+    x = torch.tensor([[1, 2], [0, 1], [1, 1], [0, 1]])
+    f = dg.parse(AVERAGE)["M"].compile(accumulate="float32")
+    made = [called(candidate)(x).dtype for candidate in in_parts(f, X=x)]
+    assert {*made, f(x).dtype} == {x.dtype}
 
 
 def convolution(x: torch.Tensor, w: torch.Tensor, bias: torch.Tensor) -> list[Candidate]:
@@ -237,8 +241,11 @@ def test_parts_side_by_side_lie_as_a_part_does(layout: torch.memory_format) -> N
     x = torch.randn(4, 16, 36, 37).contiguous(memory_format=layout)
     given = x, torch.randn(3, 16, 3, 3), torch.randn(3)
     found = {c.name: c for c in convolution(*given)}
-    made = called(found["one library call, 4 parts along b"])(*given)
+    candidate = found["one library call, 4 parts along b"]
+    made = called(candidate)(*given)
     assert made.is_contiguous(memory_format=layout)
+    taken = measured(lambda: called(candidate)(*given))
+    assert taken <= peak_bytes(candidate.planned.program) + ROUNDING
     expected = torch.nn.functional.conv2d(*given, padding=1)
     assert (made - expected).abs().max() <= 1e-5 * expected.abs().max()
 
@@ -253,3 +260,28 @@ def test_many_operands_are_cut_on_several_lines() -> None:
     for candidate in in_parts(f, **given):
         made = called(candidate)(*given.values())
         torch.testing.assert_close(made, torch.stack(list(given.values())).prod(0))
+        _, _, body = backend.emit_module([candidate.planned.program], "").rpartition('"""')
+        assert all(len(line) <= 100 for line in body.splitlines())
+
+
+def test_parts_of_a_permuted_result_keep_a_budget() -> None:
+    f = dg.parse("tensor X[b, i, j]\ntensor Z[b]\nY[b, j, i] = X[b, i, j]^2 * Z[b]^2")["Y"]
+    x, z = torch.randn(16, 64, 128), torch.randn(16)
+    made = f.compile(memory="800KB")
+    assert made.specialise(X=x.shape, Z=z.shape).program.cuts
+    torch.testing.assert_close(made(x, z), x.mT**2 * z[:, None, None] ** 2)
+    assert measured(lambda: made(x, z)) <= 800_000 + ROUNDING
+
+
+def test_a_wire_of_no_operand_is_not_cut() -> None:
+    f = dg.parse("size e = 2\ntensor X[i]\nY[(e i)] = X[i]^3")["Y"].compile()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parts, "AIMS", (0, 1))
+        assert not any(c.planned.program.cuts for c in f.specialise(X=(64,)).candidates)
+
+
+def test_a_piece_is_not_called_like_the_function_of_a_part() -> None:
+    f = dg.parse("tensor _Y_PART[b, i]\ny[b, i] = _Y_PART[b, i]^2 * _Y_PART[b, i]^3")["y"].compile()
+    x = torch.randn(4, 3)
+    for candidate in in_parts(f, _Y_PART=x):
+        torch.testing.assert_close(called(candidate)(x), x**5)
