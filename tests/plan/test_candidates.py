@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 import diagrammar as dg
 from diagrammar import program as ops
+from diagrammar.backends import torch as backend
 from diagrammar.backends.numpy import evaluate
 from diagrammar.plan.candidates import Candidate
 from tests.oracle import at, operands, value
@@ -231,3 +232,17 @@ def test_rows_that_are_only_put_in_place_are_no_sums() -> None:
     dX = dg.shipped("conv2d")["dX"].compile(k1=1, k2=1, s=2, p=0, i1=56, i2=56)
     made = dX.specialise(dY=(16, 512, 28, 28), W=(512, 256, 1, 1))
     assert not any(ops.WindowSums in operations(c) for c in made.candidates)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_means_are_multiplied_not_sums(stride: int) -> None:
+    """The squares of sums over 784 positions and more leave float16's range."""
+    given = {"k1": 3, "k2": 3, "p": 1, "s": stride}
+    f = dg.shipped("conv2d")["A_reduce"].compile(**given)
+    x = torch.rand(6, 4, 28, 28)
+    expected = f(x.double())
+    for candidate in f.specialise(X=x.shape).candidates:
+        program = candidate.planned.program
+        call = backend.load(backend.emit_module([program], ""), program.name)[program.name]
+        found = call(x.half()).double()
+        assert (found - expected).abs().max() <= 4e-3 * expected.max(), candidate.name
