@@ -19,7 +19,7 @@ from diagrammar.backends.torch_helpers import HELPERS
 from diagrammar.program import Dim, Program
 
 # what the body of an emitted function may read besides its own names
-_USED = frozenset({"torch", "Tensor", "max", "range", "zip"})
+_USED = frozenset({"torch", "Tensor", "max"})
 _LANGUAGE = frozenset(keyword.kwlist) | frozenset(keyword.softkwlist) | frozenset(dir(builtins))
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 

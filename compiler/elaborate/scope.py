@@ -19,7 +19,7 @@ OPTIONS = frozenset(
     {"backend", "plan", "memory", "accumulate", "native", "without", "rank", "constants"}
 )
 """The keywords of `compile` that are not sizes or parameters."""
-EMITTED = frozenset({"torch", "Tensor", "max", "range", "zip"})
+EMITTED = frozenset({"torch", "Tensor", "max"})
 """What emitted code reads by name."""
 
 

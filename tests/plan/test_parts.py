@@ -285,3 +285,13 @@ def test_a_piece_is_not_called_like_the_function_of_a_part() -> None:
     x = torch.randn(4, 3)
     for candidate in in_parts(f, _Y_PART=x):
         torch.testing.assert_close(called(candidate)(x), x**5)
+
+
+@pytest.mark.parametrize("name", ["zip", "range"])
+def test_operands_called_like_what_a_loop_reads_are_not_cut(name: str) -> None:
+    text = f"tensor {name}[b, i]\ntensor W[b, j]\nY[i, j] = {name}[b, i]^2 * W[b, j]^2"
+    f = dg.parse(text)["Y"].compile()
+    x, w = torch.randn(2**14, 32), torch.randn(2**14, 32)
+    found = f.specialise(**{name: x.shape, "W": w.shape}).candidates
+    assert not any(c.planned.program.cuts for c in found)
+    torch.testing.assert_close(f(x, w), (x**2).mT @ w**2, rtol=1e-4, atol=1e-2)
