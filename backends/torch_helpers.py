@@ -228,8 +228,8 @@ def _joined(parts: Iterator[Tensor], size: tuple[int, ...], dim: int = 0) -> Ten
     part = next(parts)
     if part.requires_grad:
         return torch.cat([part, *parts], dim)
-    entries, axes = part.shape[dim], range(part.ndim)
-    order = sorted(axes, key=lambda n: (part.shape[n] > 1, -part.stride(n)))
+    shape, strides, entries, axes = part.shape, part.stride(), part.shape[dim], range(part.ndim)
+    order = sorted(axes, key=lambda n: (shape[n] > 1, -strides[n]))
     total = part.new_empty([size[n] for n in order]).permute([order.index(n) for n in axes])
     total.narrow(dim, 0, entries).copy_(part)
     del part
