@@ -44,9 +44,10 @@ def scaled_early(
 
 
 def rooted(factor: Any) -> tuple[Any, Any]:
-    """r and s with r²·s = factor, r as small as it can be: 1/(b·o²) is (1/o)²·1/b."""
+    """r and s with r²·s = factor, r as small as it can be: 1/(b·o²) is (1/o)²·1/b. Of prime factors
+    of numbers those below 2¹⁶ count, which are found at once."""
     below = sympy.fraction(sympy.sympify(factor))[1]
-    powers = sympy.factorint(below) if below.is_Integer else below.as_powers_dict()
+    powers = sympy.factorint(below, limit=2**16) if below.is_Integer else below.as_powers_dict()
     halves = {base: sympy.floor(power / sympy.Integer(2)) for base, power in powers.items()}
     root = sympy.Integer(1) / sympy.prod(
         base**half for base, half in halves.items() if half.is_Integer

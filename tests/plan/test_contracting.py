@@ -9,6 +9,8 @@ import sympy
 
 from diagrammar.plan.contracting import rooted
 
+HARD = (2**521 - 1) * (2**607 - 1)
+"""Nobody factors it."""
 b, o = sympy.symbols("b o", integer=True, positive=True)
 
 
@@ -22,6 +24,7 @@ b, o = sympy.symbols("b o", integer=True, positive=True)
         (1 / (b * o**2), 1 / o, 1 / b),
         (1 / (sympy.sqrt(b) * o**5), 1 / o**2, 1 / (sympy.sqrt(b) * o)),
         (1 / (b - 1), 1, 1 / (b - 1)),
+        (sympy.Rational(1, 4 * HARD), sympy.Rational(1, 2), sympy.Rational(1, HARD)),
     ],
 )
 def test_the_root_of_a_scalar(factor: Any, root: Any, rest: Any) -> None:
