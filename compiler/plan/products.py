@@ -18,13 +18,12 @@ from itertools import takewhile
 from diagrammar import program as ops
 from diagrammar.diagram import product
 from diagrammar.plan.planner import Planned
+from diagrammar.plan.scratch import SMALL
 from diagrammar.plan.writer import Value, Writer
 from diagrammar.scalar import equal, nonnegative
 
 IMAGES = 16
 """Images below which PyTorch has a product of matrices for a convolution of one plain tap."""
-SMALL = 20480
-"""Entries of one image up to which PyTorch has no library call for it."""
 
 
 def as_convolutions(planned: Planned) -> Planned:

@@ -20,6 +20,8 @@ WORKSPACE = 2**15
 """Entries of a library call's own workspace, whatever its operands are."""
 TALL = 7
 """Rows of a kernel up to which a weight gradient does not pad its input itself."""
+SMALL = 20480
+"""Entries of a single image up to which PyTorch has no library call for it, but unfolds it."""
 FEW = 4
 """The least number of channels that are put into blocks."""
 
@@ -96,31 +98,46 @@ def _library(op: Native, shape: Sequence[int], places: Sequence[Placed], itemsiz
     x = places[op.x]
     other = places[op.cotangent if isinstance(op, ops.WeightGradient) else op.weight]
     copies = sum(prod(p.shape) for p in (x, other) if not p.contiguous)
-    if itemsize > 4:  # no blocks: the input is unfolded, or the result
-        kernel = shape[2:] if isinstance(op, ops.WeightGradient) else other.shape[2:]
-        positions = {
-            ops.Convolution: shape,
-            ops.TransposedConvolution: x.shape,
-            ops.WeightGradient: other.shape,
-        }[type(op)][2:]
-        channels = {
-            ops.Convolution: x.shape[1],
-            ops.TransposedConvolution: other.shape[1] * estimate(op.groups),
-            ops.WeightGradient: x.shape[1],
-        }[type(op)]
-        return WORKSPACE + copies + x.shape[0] * channels * prod(kernel) * prod(positions)
+    small = x.shape[0] == 1 and prod(x.shape) <= SMALL and estimate(op.groups) == 1
+    unfolded = _unfolded(op, shape, x.shape, other.shape) if itemsize > 4 or small else 0
+    if itemsize > 4:
+        return WORKSPACE + copies + unfolded
     if isinstance(op, ops.WeightGradient):
         padded = [n + 2 * estimate(p) for n, p in zip(x.shape[2:], op.padding, strict=True)]
         tall = any(k > TALL for k in shape[2:-1]) or itemsize < 4  # bfloat16, perhaps
         copies += (tall + 2 * op.narrow) * prod((*x.shape[:2], *padded))
         copies += op.narrow * (prod(other.shape) + 2 * prod(shape))  # planes, and all parts
-    written = _blocked(shape) + prod(shape) if isinstance(op, ops.WeightGradient) else 0
-    made = 0 if isinstance(op, ops.WeightGradient) else _blocked(shape) - prod(shape)
-    strided = any(estimate(s) > 1 for s in op.stride)
-    if isinstance(op, ops.TransposedConvolution) and (strided or estimate(op.groups) > 1):
+    blocks = _blocked(x.shape) + _blocked(other.shape)
+    filled = _blocked(shape) - prod(shape)
+    if isinstance(op, ops.WeightGradient):
+        blocks += _blocked(shape) + prod(shape)
+    elif isinstance(op, ops.TransposedConvolution) and _is_general(op):
         # what was made in blocks is put in order, up to twice; an operand is there for its shape
-        made += prod(shape) * (3 if op.backward else 2)
-    return WORKSPACE + copies + _blocked(x.shape) + _blocked(other.shape) + written + made
+        blocks += filled + prod(shape) * (3 if op.backward else 2)
+    else:  # those of operands are let go before what was made is put in order
+        blocks = max(blocks + filled, _blocked(shape))
+    return WORKSPACE + copies + max(blocks, unfolded)
+
+
+def _is_general(op: ops.TransposedConvolution) -> bool:
+    """Whether it has a stride or groups."""
+    return estimate(op.groups) > 1 or any(estimate(s) > 1 for s in op.stride)
+
+
+def _unfolded(op: Native, shape: Sequence[int], x: Sequence[int], other: Sequence[int]) -> int:
+    """The input, or a result that is summed afterwards, as matrices: where there are no blocks."""
+    kernel = shape[2:] if isinstance(op, ops.WeightGradient) else other[2:]
+    positions = {
+        ops.Convolution: shape,
+        ops.TransposedConvolution: x,
+        ops.WeightGradient: other,
+    }[type(op)][2:]
+    channels = {
+        ops.Convolution: x[1],
+        ops.TransposedConvolution: other[1] * estimate(op.groups),
+        ops.WeightGradient: x[1],
+    }[type(op)]
+    return x[0] * channels * prod(kernel) * prod(positions)
 
 
 def _blocked(shape: Sequence[int]) -> int:
