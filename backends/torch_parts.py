@@ -74,8 +74,9 @@ def _joined(program: Program, scope: Scope) -> list[str]:
     source, parts = ", ".join(pieces), scope.fresh("parts")
     lines = []
     if len(pieces) > 1:
-        lines = [f"{(several := scope.fresh('pieces'))} = zip({source}, strict=True)"]
-        source = several
+        together = scope.fresh("pieces")
+        lines.append(f"{together} = zip({source}, strict=True)")
+        source = together
     options = [f"size={scope.tuple(program.result_shape(0))}"]
     options += [f"dim={place[0]}"] if place[0] else []
     each = f"for {', '.join(named.values())} in {source}"

@@ -218,12 +218,23 @@ def test_in_a_pipe_that_closes_early_it_is_silent() -> None:
     assert done.stderr == ""
 
 
+def test_an_early_interruption_is_silent() -> None:
+    code = (
+        "import diagrammar.__main__ as m\n"
+        "def interrupted(arguments): raise KeyboardInterrupt\n"
+        "m._run = interrupted\n"
+        "raise SystemExit(m.main())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (130, "")
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device that is always full")
 def test_a_full_disk_is_told() -> None:
     line = f"{sys.executable} -m diagrammar show conv2d A_reduce > /dev/full"
     done = subprocess.run(line, shell=True, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert done.stderr.startswith("error: the result cannot be written: No space left on device")
+    assert done.stderr.startswith("error: standard output: No space left on device")
     assert "Traceback" not in done.stderr
 
 

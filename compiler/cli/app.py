@@ -336,7 +336,8 @@ def run(arguments: list[str]) -> int:
         return 141
     except OSError as error:
         _close_output()
-        complain([Problem(f"the result cannot be written: {error.strerror or error}")])
+        place = error.filename or "standard output"
+        complain([Problem(f"{place}: {error.strerror or error}")])
         return 1
     return int(status or 0)
 

@@ -1,6 +1,7 @@
 """Why a call failed, in the caller's words: what operands are that no function can take.
 
-Asked only when a call has failed, so that calls which succeed pay nothing for it.
+Asked when a call has failed, and once for operands that meet constants, so that other calls pay
+nothing for it.
 """
 
 from __future__ import annotations

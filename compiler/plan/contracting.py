@@ -46,8 +46,8 @@ def scaled_early(
 def rooted(factor: Any) -> tuple[Any, Any]:
     """r and s with r²·s = factor, r as small as it can be: 1/(b·o²) is (1/o)²·1/b. Of prime factors
     of numbers those below 2¹⁶ count, which are found at once."""
-    below = sympy.fraction(sympy.sympify(factor))[1]
-    powers = sympy.factorint(below, limit=2**16) if below.is_Integer else below.as_powers_dict()
+    number, rest = sympy.fraction(sympy.sympify(factor))[1].as_coeff_Mul()
+    powers = {**sympy.factorint(number, limit=2**16), **rest.as_powers_dict()}
     halves = {base: sympy.floor(power / sympy.Integer(2)) for base, power in powers.items()}
     root = sympy.Integer(1) / sympy.prod(
         base**half for base, half in halves.items() if half.is_Integer
@@ -108,11 +108,7 @@ def copied(lowering: Lowering, value: Value, order: Sequence[int]) -> Value:
     """A view written out with its axes in this order."""
     wires = [value.wires[n] for n in order]
     moved = lowering.writer.permute(value, wires)
-    names = [f"({' '.join(wires)})"]
-    flat = lowering.writer.step(
-        ops.Reshape(moved.step), [product(lowering.writer.shape(wires))], names
-    )
-    return lowering.writer.value(ops.Reshape(flat), wires)
+    return lowering.writer.value(ops.Contiguous(moved.step), wires)
 
 
 def order_of(lowering: Lowering, left: Value, right: Value, needed: set[str]) -> list[str]:

@@ -116,9 +116,9 @@ class Machine:
         """What a library call reads and writes in a layout of its own: less where the caches have
         it all, more where they have little of it."""
         size = entries * self.itemsize
-        return (
-            size * self.reorder * (0.75 if size <= self.near else 1 if size <= self.large else 1.4)
-        )
+        if size <= self.near:
+            return 0.75 * size * self.reorder
+        return (1.4 if size > self.large else 1.0) * size * self.reorder
 
     def convolved(
         self, multiplications: int, channels: int, read: Sequence[int], written: int, images: int

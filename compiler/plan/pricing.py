@@ -107,8 +107,7 @@ def _contraction(op: ops.Einsum, places: Sequence[Placed], written: int, machine
     for value, term in zip(op.values, op.terms, strict=True):
         place = places[value]
         if not _is_matrix(place, [n in summed for n in term], [n in shared for n in term]):
-            size = int(product(place.shape))
-            seconds += machine.moved(size, size, scattered=True)
+            seconds += _copied(int(product(place.shape)), machine)
     return seconds
 
 
@@ -142,7 +141,7 @@ def _gram(op: ops.Gram, shape: Sequence[int], machine: Machine) -> float:
     read = many * rows * depth * (blocks + 3) // 2
     written = many * rows * rows
     seconds = machine.matmul(swept, read + written, 0, many * blocks)
-    copies = machine.moved(written, written, scattered=True)
+    copies = _copied(written, machine)
     return seconds + copies + 5 * blocks * machine.launch
 
 
@@ -182,6 +181,7 @@ def _native(op: Library, shape: Sequence[int], places: Sequence[Placed], machine
 
 
 def _copied(entries: int, machine: Machine) -> float:
+    """So many entries written in another order than they lie in."""
     return machine.moved(entries, entries, scattered=True)
 
 
@@ -271,8 +271,8 @@ def _windows(op: ops.WindowGram, x: Sequence[int], shape: Sequence[int], machine
             data, v, made, op.groups, machine, dilated=dilated, narrow=not dilated
         )
         sizes = [int(product(s)) for s in (v, data)]
-        seconds += sum(machine.moved(n, n, scattered=True) for n in sizes)  # short rows
+        seconds += sum(_copied(n, machine) for n in sizes)  # short rows
         seconds += 2 * sums * machine.launch
         seconds += machine.moved(2 * int(product(made)), int(product(made)), scattered=True)
     written = int(product(shape))
-    return seconds + machine.moved(written, written, scattered=True)
+    return seconds + _copied(written, machine)

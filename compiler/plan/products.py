@@ -189,7 +189,7 @@ class _Rewriting:
 
     def _kernel(self) -> Value:
         """The side that is not convolved, as (group, kept, channels). One that is transposed is
-        copied here, as a matrix, which takes a ninth of the time that it takes with more axes."""
+        copied here as a matrix: PyTorch copies those in blocks, but not what has more axes."""
         r = self.roles
         order, term = (*r.group, *r.kept, *r.channels), self.op.terms[1 - r.data]
         if term != (*r.channels, *r.kept):

@@ -10,13 +10,7 @@ from diagrammar import program as ops
 from diagrammar.diagram import product
 from diagrammar.plan.candidates import CLOSE
 from diagrammar.plan.devices import machine
-from diagrammar.plan.memory import (
-    elements,
-    owners,
-    peak_bytes,
-    result_elements,
-    show_bytes,
-)
+from diagrammar.plan.memory import elements, owners, peak_bytes, result_elements, show_bytes
 from diagrammar.plan.planner import Planned
 from diagrammar.plan.pricing import prices
 from diagrammar.plan.search import estimate

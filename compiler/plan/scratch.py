@@ -102,26 +102,22 @@ def _library(op: Native, shape: Sequence[int], places: Sequence[Placed], itemsiz
     unfolded = _unfolded(op, shape, x.shape, other.shape) if itemsize > 4 or small else 0
     if itemsize > 4:
         return WORKSPACE + copies + unfolded
+    blocks = _blocked(x.shape) + _blocked(other.shape)
+    filled = _blocked(shape) - prod(shape)
     if isinstance(op, ops.WeightGradient):
         padded = [n + 2 * estimate(p) for n, p in zip(x.shape[2:], op.padding, strict=True)]
         tall = any(k > TALL for k in shape[2:-1]) or itemsize < 4  # bfloat16, perhaps
         copies += (tall + 2 * op.narrow) * prod((*x.shape[:2], *padded))
         copies += op.narrow * (prod(other.shape) + 2 * prod(shape))  # planes, and all parts
-    blocks = _blocked(x.shape) + _blocked(other.shape)
-    filled = _blocked(shape) - prod(shape)
-    if isinstance(op, ops.WeightGradient):
         blocks += _blocked(shape) + prod(shape)
-    elif isinstance(op, ops.TransposedConvolution) and _is_general(op):
+    elif isinstance(op, ops.TransposedConvolution) and (
+        estimate(op.groups) > 1 or any(estimate(s) > 1 for s in op.stride)
+    ):
         # what was made in blocks is put in order, up to twice; an operand is there for its shape
         blocks += filled + prod(shape) * (3 if op.backward else 2)
     else:  # those of operands are let go before what was made is put in order
         blocks = max(blocks + filled, _blocked(shape))
     return WORKSPACE + copies + max(blocks, unfolded)
-
-
-def _is_general(op: ops.TransposedConvolution) -> bool:
-    """Whether it has a stride or groups."""
-    return estimate(op.groups) > 1 or any(estimate(s) > 1 for s in op.stride)
 
 
 def _unfolded(op: Native, shape: Sequence[int], x: Sequence[int], other: Sequence[int]) -> int:

@@ -24,6 +24,7 @@ b, o = sympy.symbols("b o", integer=True, positive=True)
         (1 / (b * o**2), 1 / o, 1 / b),
         (1 / (sympy.sqrt(b) * o**5), 1 / o**2, 1 / (sympy.sqrt(b) * o)),
         (1 / (b - 1), 1, 1 / (b - 1)),
+        (1 / (12 * b**3), 1 / (2 * b), 1 / (3 * b)),
         (sympy.Rational(1, 4 * HARD), sympy.Rational(1, 2), sympy.Rational(1, HARD)),
     ],
 )

@@ -49,6 +49,23 @@ def test_the_median_counts_and_warming_up_does_not() -> None:
     assert clock.count == {"a": 6, "b": 6}
 
 
+def test_the_order_changes() -> None:
+    """What ran before decides what is in the caches."""
+    clock, order = FakeClock(), []
+
+    def noting(name: str) -> Callable[[], None]:
+        taking = clock.taking(name, 1.0)
+
+        def call() -> None:
+            order.append(name)
+            taking()
+
+        return call
+
+    timed([noting(n) for n in "abc"], clock, rounds=12, budget=1000.0)
+    assert len({tuple(order[n : n + 3]) for n in range(9, len(order), 3)}) > 2
+
+
 def test_what_is_hopeless_is_timed_twice() -> None:
     clock = FakeClock()
     timed([clock.taking("fast", 1.0), clock.taking("slow", 10.0)], clock, rounds=5, budget=100.0)

@@ -228,3 +228,23 @@ def test_strided_input_gradients_stay_below_the_predicted_peak(kernel: int) -> N
         call = load(emit_module([program], ""), program.name)[program.name]
         taken = measured(lambda call=call: call(w, v))
         assert taken <= peak_bytes(program) + ROUNDING, candidate.name
+
+
+@pytest.mark.parametrize("shape", [(16, 4, 28, 28), (1, 64, 9, 9), (2, 64, 28, 28)], ids=str)
+@pytest.mark.parametrize("name", ["Y", "dX"])
+def test_library_calls_stay_below_the_predicted_peak(
+    name: str, shape: tuple[int, int, int, int]
+) -> None:
+    """A result in blocks may be larger than the operands; one small image is unfolded."""
+    _, channels, *image = shape
+    known = {"k1": 3, "k2": 3, "s": 1, "p": 1}
+    given = {"X": torch.randn(shape), "W": torch.randn(64, channels, 3, 3), "bias": torch.zeros(64)}
+    if name == "dX":
+        known |= {"i1": image[0], "i2": image[1]}
+        given = {"W": torch.randn(channels, 64, 3, 3), "dY": given["X"]}
+    f = dg.shipped("conv2d")[name].compile(**known)
+    found = f.specialise(**{n: tuple(x.shape) for n, x in given.items()}).candidates
+    (call,) = [c for c in found if c.name == "one library call"]
+    program = replace(call.planned.program, frees=True)
+    emitted = load(emit_module([program], ""), program.name)[program.name]
+    assert measured(lambda: emitted(**given)) <= peak_bytes(program) + ROUNDING

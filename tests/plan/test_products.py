@@ -60,6 +60,27 @@ def test_small_batches_are_priced_as_such() -> None:
     shapes = {"X": (8, 512, 784), "W": (512, 256)}
     dilated = {c.name for c in found("Y", **shapes)}
     assert dg.parse(TEXT)["Y"].compile(g=2).specialise(**shapes).chosen in dilated
+    f = dg.shipped("conv2d")["dX"].compile(k1=1, k2=1, p=0, i1=28, i2=28)
+    made = f.specialise(W=(256, 512, 1, 1), dY=(8, 256, 28, 28))
+    assert "products as convolutions" in made.chosen
+
+
+def test_the_convolved_side_is_the_one_with_images() -> None:
+    """Of a strided input gradient, whose kernel might be convolved with the cotangent, too."""
+    f = dg.shipped("conv2d")["dX"].compile(k1=3, k2=3, s=2, p=1, i1=28, i2=28)
+    made = f.specialise(W=(256, 128, 3, 3), dY=(8, 256, 14, 14)).candidates
+    (single,) = [c for c in made if c.name == "views and products, products as convolutions"]
+    steps = single.planned.program.steps
+    (call,) = calls(single)
+    assert steps[call.x].shape == (8, 256, 14, 14)
+
+
+def test_programs_that_do_the_same_are_one_candidate() -> None:
+    f = dg.shipped("conv2d")["Y"].compile(k1=1, k2=1, p=0)
+    made = f.specialise(X=(16, 64, 9, 9), W=(32, 64, 1, 1), bias=(32,)).candidates
+    texts = [backend.emit_module([c.planned.program], "").rpartition('"""')[2] for c in made]
+    assert len(set(texts)) == len(texts)
+    assert any(c.name.endswith("one library call") for c in made)
 
 
 @pytest.mark.parametrize(("dtype", "dilation"), [(torch.float32, 2), (torch.float64, 1)], ids=str)
