@@ -277,9 +277,19 @@ def test_parts_of_a_permuted_result_keep_a_budget() -> None:
 
 def test_a_wire_of_no_operand_is_not_cut() -> None:
     f = dg.parse("size e = 2\ntensor X[i]\nY[(e i)] = X[i]^3")["Y"].compile()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(parts, "AIMS", (0, 1))
-        assert not any(c.planned.program.cuts for c in f.specialise(X=(64,)).candidates)
+    found = f.specialise(X=(2**24,)).candidates
+    assert max(c.held for c in found) > max(parts.AIMS)
+    assert not any(c.planned.program.cuts for c in found)
+
+
+def test_what_all_candidates_return_does_not_count() -> None:
+    """Of two as fast, one that holds half beside a large result is taken."""
+    x, w = torch.randn(4, 16, 36, 37), torch.randn(3, 16, 3, 3)
+    first, second = convolution(x, w, torch.randn(3))[:2]
+    results = first.peak - first.held
+    most = 2**20 + results
+    found = [replace(first, peak=most), replace(second, peak=most - 2**19 - 1)]
+    assert best([1.0, 1.01], found) == 1
 
 
 def test_a_piece_is_not_called_like_the_function_of_a_part() -> None:
