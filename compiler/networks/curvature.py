@@ -25,6 +25,7 @@ def curvature(
     *,
     vectors: str = "exact",
     samples: int = 1,
+    terms: str = "joint",
     generator: Generator | None = None,
     layers: Sequence[str] | None = None,
     skip_others: bool = False,
@@ -40,11 +41,15 @@ def curvature(
 
     `what`: "kfac_expand", "kfac_reduce", "ekfac", "diag_ggn", "gram", or several; "ekfac" needs
     `basis`, an earlier result with Kronecker factors, whose eigenvectors it takes. `loss` is
-    MSELoss, CrossEntropyLoss or BCEWithLogitsLoss, or a function (f, y) → vectors [n, *f.shape]
-    whose outer products are its Hessian by the output; `vectors` says which of the loss are taken:
-    "exact", one backward pass for each output entry; "mc", `samples` draws of labels; or
-    "empirical". Results are means over examples of the Gauss–Newton matrix of one example's loss,
-    by `layers` (names; by default all). `skip_others` leaves out parameters in modules of other
+    MSELoss, CrossEntropyLoss or BCEWithLogitsLoss, with any of their options; or another module or
+    function (f, y) → one number, or one for each example, convex in the output, which autograd
+    differentiates twice; or a function (f, y) → vectors [n, *f.shape] whose outer products are its
+    Hessian by the output. `vectors` says which of the loss are taken: "exact", one backward pass
+    for each output entry; "mc", `samples` draws of labels; or "empirical", the gradient for the
+    labels given: with `terms="joint"` of the example's loss, with "separate" of each term of its
+    mean, with "curvlinops" as curvlinops scales it. Results are means over examples of the
+    Gauss–Newton matrix of one example's loss, the loss of a batch of that example alone, by
+    `layers` (names; by default all). `skip_others` leaves out parameters in modules of other
     kinds, such as normalisations. `bias` is joint with the weight in factors. `groups` and
     `options` (`plan`, `memory`, `accumulate`) are those of `dg.layers.Conv`. With `distributed` (or
     a process `group`) each process has a part of the data, and the result is that of all. "gram"
@@ -59,7 +64,7 @@ def curvature(
     wanted = _wanted(what)
     modules = _modules(model, layers, skip_others)
     _check_independent(model)
-    roots = vectors_of(loss, vectors, samples, generator)
+    roots = vectors_of(loss, vectors, samples, generator, terms)
     examples = 0
     bases = _bases(basis, wanted, modules, bias, groups)
     if bases and (distributed or group is not None):
@@ -70,7 +75,7 @@ def curvature(
             examples += _one_batch(model, x, y, roots, collector)
     about = {
         "what": list(wanted), "layers": list(modules), "vectors": vectors, "samples": samples,
-        "bias": bias, "groups": groups,
+        "terms": terms, "bias": bias, "groups": groups,
     }  # fmt: skip
     sums = {name: values for name, values in collector.sums.items() if values}
     made = Curvature(sums, examples, about, collector.grams() if examples else {}, bases)

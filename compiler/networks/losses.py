@@ -1,161 +1,173 @@
 """Vectors at a network's output whose outer products, summed, are a loss's Hessian there.
 
-For an output f [b, …] and a target y, vectors v have f's shape; row n of each belongs to example n
-alone. With the loss of *one example*, l_n = Σ for `reduction="sum"` and the mean over its own terms
-for `reduction="mean"` (so that the loss is the mean of l_n), they are
+For outputs f and targets y of b examples, a vector v has f's shape; its rows of an example belong
+to that example alone. With the *loss of one example*, l_n, which is the loss of a batch of that
+example alone, they are
 
-- exact: Σ_v v[n] v[n]ᵀ = ∇² l_n, one vector for each entry of an output;
-- mc: the same in expectation, gradients of l_n for labels drawn from the model's distribution;
-- empirical: one vector, the gradient of l_n for the label that is given.
+- exact: Σ_v v[n] v[n]ᵀ = ∇² l_n;
+- mc: the same in expectation: gradients for targets drawn from the model's distribution;
+- empirical: the gradient of l_n for the target that is given, one vector.
+
+What is known of torch's losses is in `loss_formulas`; every other loss is asked, by autograd, in
+`loss_by_autograd`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from math import sqrt
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from functools import partial
+from inspect import signature
+from typing import TYPE_CHECKING, Any, Protocol
+
+from diagrammar.networks.loss_by_autograd import AskedLoss
+from diagrammar.networks.loss_calls import check_gradients, check_outputs, name_of
+from diagrammar.networks.loss_formulas import FORMULAS, Terms
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor, nn
 
-Vectors = Callable[["Tensor", "Tensor"], Iterator["Tensor"]]
-
 KINDS = ("exact", "mc", "empirical")
+TERMS = ("joint", "separate", "curvlinops")
+
+
+class Vectors(Protocol):
+    """(f, y) → vectors of f's shape. `rows`: consecutive rows of f that make one example."""
+
+    def __call__(self, f: Tensor, y: Any, rows: int = 1) -> Iterator[Tensor]:
+        """The vectors, one after another; none for a batch without examples."""
+        ...
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which vectors of a loss: their kind, the number of draws, and how terms are put together."""
+
+    kind: str
+    samples: int
+    generator: Generator | None
+    terms: str
 
 
 def vectors_of(
-    loss: nn.Module | Callable[[Tensor, Tensor], Tensor],
+    loss: nn.Module | Callable[[Tensor, Any], Any],
     kind: str = "exact",
     samples: int = 1,
     generator: Generator | None = None,
+    terms: str = "joint",
 ) -> Vectors:
-    """The function (f, y) → vectors for MSELoss, CrossEntropyLoss (classes on axis 1, labels by
-    number) and BCEWithLogitsLoss; of another function (f, y) → [n, *f.shape], that function.
+    """The function (f, y, rows=1) → vectors of a loss, of f's shape and dtype.
 
-    Raises TypeError for other losses, ValueError for options of theirs that are not handled.
+    MSELoss, CrossEntropyLoss and BCEWithLogitsLoss, with all their options, and the functions of
+    torch.nn.functional of the same names, also with options by functools.partial, have formulas,
+    which are compared with the loss's own gradient in the first batch. Every other loss, module or
+    function, that gives one number, or one for each example, is differentiated twice by autograd,
+    which takes one derivative and one eigendecomposition for each entry of an output. A function
+    that gives vectors, a list or a tensor [n, *f.shape], is taken at its word.
+
+    An example whose positions are all ignored has zeros for vectors; a batch without examples has
+    no vectors. `terms`, for kind "empirical" and reduction "mean", says what is squared: "joint",
+    the gradient of the example's mean loss; "separate", that of each of the T terms, the squares
+    averaged, with T vectors; "curvlinops", the joint one times √T, as curvlinops scales it.
+
+    Raises ValueError for options that there are not, TypeError for what is no loss, and both when
+    called with outputs, targets and losses that do not fit.
     """
     from torch import nn
 
-    if kind not in KINDS:
-        raise ValueError(f"vectors must be one of {', '.join(KINDS)}, not {kind!r}")
-    if samples < 1:
-        raise ValueError(f"samples must be at least 1, not {samples}")
-    match loss:
-        case nn.MSELoss():
-            found: Any = _Squared()
-        case nn.CrossEntropyLoss():
-            if loss.weight is not None or loss.label_smoothing:
-                raise ValueError("CrossEntropyLoss with class weights or label smoothing")
-            found = _Categorical()
-        case nn.BCEWithLogitsLoss():
-            if loss.weight is not None or loss.pos_weight is not None:
-                raise ValueError("BCEWithLogitsLoss with weights")
-            found = _Bernoulli()
-        case nn.Module():
-            raise TypeError(
-                f"no vectors for {type(loss).__name__}; there are MSELoss, CrossEntropyLoss and "
-                "BCEWithLogitsLoss, or give a function (f, y) → [n, *f.shape]"
-            )
-        case _ if callable(loss):
-            return lambda f, y: iter(loss(f, y))
-        case _:
-            raise TypeError(f"a loss must be a torch.nn module or a function, not {loss!r}")
-    if loss.reduction not in ("mean", "sum"):
-        raise ValueError(f"reduction must be 'mean' or 'sum', not {loss.reduction!r}")
-    mean = loss.reduction == "mean"
-
-    def vectors(f: Tensor, y: Tensor) -> Iterator[Tensor]:
-        f = f.detach()
-        root = sqrt(1 / found.terms(f)) if mean else 1.0
-        if kind == "exact":
-            return (v * root for v in found.exact(f))
-        if kind == "mc":
-            scale = root / sqrt(samples)
-            return (found.drawn(f, generator) * scale for _ in range(samples))
-        return iter([found.gradient(f, y) * root**2])
-
-    return vectors
+    for name, value, known in (("vectors", kind, KINDS), ("terms", terms, TERMS)):
+        if value not in known:
+            raise ValueError(f"{name} must be one of {', '.join(known)}, not {value!r}")
+    if isinstance(samples, bool) or not isinstance(samples, int) or samples < 1:
+        raise ValueError(f"samples must be an integer of at least 1, not {samples!r}")
+    if terms != "joint" and kind != "empirical":
+        raise ValueError(f"terms={terms!r} is for vectors='empirical', not {kind!r}")
+    if isinstance(loss, type):
+        raise TypeError(f"the loss is the class {loss.__name__}; give an instance of it")
+    if not callable(loss):
+        raise TypeError(f"a loss must be a torch.nn module or a function, not {loss!r}")
+    wanted = Wanted(kind, samples, generator, terms)
+    known_loss = _known(loss)
+    if known_loss is not None:
+        return _Known(loss, known_loss, wanted)
+    if isinstance(loss, nn.NLLLoss) or loss is nn.functional.nll_loss:
+        raise TypeError(
+            f"{name_of(loss)} is linear in the network's output: all its curvature is in the "
+            "log_softmax before it. End the network in logits, and give CrossEntropyLoss"
+        )
+    if terms != "joint":
+        raise ValueError(
+            f"terms={terms!r} needs a loss whose terms are known, {' or '.join(FORMULAS)}, "
+            f"not {name_of(loss)}"
+        )
+    return AskedLoss(loss, kind, samples, generator)
 
 
-def _units(f: Tensor) -> Iterator[Any]:
-    """For each entry of an output, its index for all examples."""
-    from itertools import product
+def _known(loss: Any) -> Any:
+    """A module of torch with the options of a loss; None for a loss that is not torch's own."""
+    from torch import nn
 
-    return product((slice(None),), *(range(n) for n in f.shape[1:]))
-
-
-class _Squared:
-    """Σ (f − y)²: ∇² = 2·1."""
-
-    def terms(self, f: Tensor) -> int:
-        return f[0].numel()
-
-    def exact(self, f: Tensor) -> Iterator[Tensor]:
-        for at in _units(f):
-            v = f.new_zeros(f.shape)
-            v[at] = sqrt(2)
-            yield v
-
-    def drawn(self, f: Tensor, generator: Generator | None) -> Tensor:
-        from torch import randn
-
-        return sqrt(2) * randn(f.shape, generator=generator, dtype=f.dtype, device=f.device)
-
-    def gradient(self, f: Tensor, y: Tensor) -> Tensor:
-        if y.shape != f.shape:
-            raise ValueError(f"a target of shape {tuple(y.shape)} for outputs {tuple(f.shape)}")
-        return 2 * (f - y)
+    functions: dict[Any, Any] = {
+        nn.functional.mse_loss: nn.MSELoss,
+        nn.functional.cross_entropy: nn.CrossEntropyLoss,
+        nn.functional.binary_cross_entropy_with_logits: nn.BCEWithLogitsLoss,
+    }
+    given: dict[str, Any] = {}
+    if isinstance(loss, partial) and not loss.args:
+        loss, given = loss.func, loss.keywords
+    if not isinstance(loss, nn.Module):
+        cls = next((cls for function, cls in functions.items() if loss is function), None)
+        if cls is None or not given.keys() <= signature(cls).parameters.keys():
+            return None
+        return cls(**given)
+    hooked = loss._forward_hooks or loss._forward_pre_hooks or "forward" in vars(loss)
+    for cls in functions.values():
+        own = type(loss).forward is cls.forward and type(loss).__call__ is nn.Module.__call__
+        if isinstance(loss, cls) and own and not hooked and not given:
+            return loss
+    return None
 
 
-class _Bernoulli(_Squared):
-    """Binary cross-entropy of logits: ∇² = p·(1 − p) on the diagonal, p = σ(f)."""
+class _Known:
+    """Vectors by the formulas of a loss of torch."""
 
-    def exact(self, f: Tensor) -> Iterator[Tensor]:
-        p = f.sigmoid()
-        root = (p * (1 - p)).sqrt()
-        for at in _units(f):
-            v = f.new_zeros(f.shape)
-            v[at] = root[at]
-            yield v
+    def __init__(self, loss: Any, options: Any, wanted: Wanted) -> None:
+        if options.reduction not in ("mean", "sum", "none"):
+            raise ValueError(f"reduction must be 'mean' or 'sum', not {options.reduction!r}")
+        self._loss, self._options, self._wanted = loss, options, wanted
+        self._formula = next(
+            formula for name, formula in FORMULAS.items() if name in _names(type(options))
+        )
+        self._checked = False
 
-    def drawn(self, f: Tensor, generator: Generator | None) -> Tensor:
-        p = f.sigmoid()
-        return p - p.bernoulli(generator=generator)
+    def __call__(self, f: Tensor, y: Any, rows: int = 1) -> Iterator[Tensor]:
+        """The vectors; of half precision, computed in float32."""
+        from torch import float32
 
-    def gradient(self, f: Tensor, y: Tensor) -> Tensor:
-        return f.sigmoid() - y
+        check_outputs(f, rows)
+        if not len(f):
+            return iter(())
+        given = f.detach()
+        wide = given.float() if f.dtype.itemsize < float32.itemsize else given
+        terms = self._formula(self._options, wide, y, rows)
+        if not self._checked:
+            check_gradients(self._loss, given, y, rows, terms.gradient())
+            self._checked = True
+        return (v.to(f.dtype) for v in self._vectors(terms))
+
+    def _vectors(self, terms: Terms) -> Iterator[Tensor]:
+        wanted = self._wanted
+        if wanted.kind == "exact":
+            return terms.exact()
+        if wanted.kind == "mc":
+            scale = wanted.samples**-0.5
+            draws = range(wanted.samples)
+            return (terms.drawn(wanted.generator) * scale for _ in draws)
+        if wanted.terms == "separate":
+            return terms.apart()
+        joint = terms.gradient()
+        return iter([joint * terms.count().sqrt() if wanted.terms == "curvlinops" else joint])
 
 
-class _Categorical:
-    """Cross-entropy of logits f [b, c, *t]: ∇² = diag(p) − p pᵀ at each position t, with the root
-    (diag(√p) − p √pᵀ)."""
-
-    def terms(self, f: Tensor) -> int:
-        return f[0, 0].numel()
-
-    def exact(self, f: Tensor) -> Iterator[Tensor]:
-        p = f.softmax(1)
-        root = p.sqrt()
-        for at in _units(f):
-            here = (slice(None), slice(None), *at[2:])  # all classes at this position
-            v = f.new_zeros(f.shape)
-            v[here] = -p[here] * root[at][:, None]
-            v[at] += root[at]
-            yield v
-
-    def drawn(self, f: Tensor, generator: Generator | None) -> Tensor:
-        p = f.softmax(1).movedim(1, -1)
-        labels = p.reshape(-1, p.shape[-1]).multinomial(1, generator=generator)
-        return self.gradient(f, labels.reshape(p.shape[:-1]))
-
-    def gradient(self, f: Tensor, y: Tensor) -> Tensor:
-        from torch.nn.functional import one_hot
-
-        if y.is_floating_point() or y.shape != f.shape[:1] + f.shape[2:]:
-            raise ValueError(
-                f"labels must be class numbers of shape {tuple(f.shape[:1] + f.shape[2:])}, not "
-                f"{y.dtype} of shape {tuple(y.shape)}"
-            )
-        if bool((y < 0).any()):
-            raise ValueError("labels must be class numbers from 0 on; ignored ones are not handled")
-        return f.softmax(1) - one_hot(y, f.shape[1]).movedim(-1, 1).to(f.dtype)
+def _names(cls: type) -> set[str]:
+    return {c.__name__ for c in cls.__mro__}
