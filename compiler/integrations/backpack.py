@@ -14,16 +14,27 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from diagrammar.integrations.versions import need
+from diagrammar.integrations.versions import need, offers
 
-need("backpack", "backpack-for-pytorch", "1.6", "2")
+LIBRARY = "backpack", "backpack-for-pytorch"
+need(*LIBRARY, "1.6", "2")
+NAMES = (
+    "backpack:hook_store_io",
+    "backpack.extensions.backprop_extension:BackpropExtension.get_subsampling",
+    "backpack.extensions.backprop_extension:BackpropExtension.set_module_extension",
+    "backpack.extensions.module_extension:ModuleExtension",
+    "backpack.utils.subsampling:subsample",
+)
+offers(*LIBRARY, NAMES)
 
-from backpack import extensions  # noqa: E402
+from backpack import extensions, hook_store_io  # noqa: E402
 from backpack.extensions.backprop_extension import BackpropExtension  # noqa: E402
 from backpack.extensions.module_extension import ModuleExtension  # noqa: E402
 from backpack.utils.subsampling import subsample  # noqa: E402
 from torch import Tensor, nn, unflatten  # noqa: E402
 
+from diagrammar.integrations.hooks import check_unchanged  # noqa: E402
+from diagrammar.layers import Conv  # noqa: E402
 from diagrammar.layers.shared import shared_layer  # noqa: E402
 
 __all__ = ["ours"]
@@ -36,6 +47,20 @@ MODULES = (
 )
 
 
+def layer_of(module: Any) -> Conv:
+    """The layer of a module. Raises TypeError for one that computes something else, by a forward or
+    a forward hook of its own."""
+    hooks = list(module._forward_hooks.values())
+    at = hooks.index(hook_store_io) if hook_store_io in hooks else len(hooks) - 1
+    if hooks[at + 1 :]:
+        raise TypeError(
+            f"{type(module).__name__} has a forward hook that was registered after "
+            "backpack.extend, which does not see what it changes; register it before"
+        )
+    check_unchanged(type(module).__name__, module, module.input0, module.output, own=1)
+    return shared_layer(module)
+
+
 class FirstOrder(ModuleExtension):
     """A quantity of the examples' gradients: `method` of a layer, for weight and bias apart."""
 
@@ -46,11 +71,12 @@ class FirstOrder(ModuleExtension):
     def weight(self, ext: Any, module: Any, g_inp: Any, g_out: Any, vectors: Any) -> Tensor:
         """The quantity by the weight."""
         x, v = self._seen(ext, module.input0, g_out[0])
-        found: Tensor = getattr(shared_layer(module), self.method)(x, v)
+        found: Tensor = getattr(layer_of(module), self.method)(x, v)
         return found
 
     def bias(self, ext: Any, module: Any, g_inp: Any, g_out: Any, vectors: Any) -> Tensor:
         """The quantity by the bias, whose gradients are sums over positions."""
+        layer_of(module)
         _, v = self._seen(ext, module.input0, g_out[0])
         g = v.flatten(2).sum(2)
         match self.method:
@@ -79,7 +105,7 @@ class DiagonalGGN(ModuleExtension):
 
     def weight(self, ext: Any, module: Any, g_inp: Any, g_out: Any, vectors: Tensor) -> Tensor:
         """The diagonal by the weight."""
-        layer = shared_layer(module)
+        layer = layer_of(module)
         method = layer.batch_diag_ggn if self.each else layer.diag_ggn
         found = method(module.input0.detach(), vectors)
         assert not isinstance(found, tuple)
@@ -87,13 +113,14 @@ class DiagonalGGN(ModuleExtension):
 
     def bias(self, ext: Any, module: Any, g_inp: Any, g_out: Any, vectors: Tensor) -> Tensor:
         """The diagonal by the bias."""
+        layer_of(module)
         return vectors.flatten(3).sum(3).square().sum(0 if self.each else (0, 1))
 
     def backpropagate(
         self, ext: Any, module: Any, g_inp: Any, g_out: Any, vectors: Tensor
     ) -> Tensor:
         """The vectors by the layer's input."""
-        made = shared_layer(module).input_vjp(
+        made = layer_of(module).input_vjp(
             vectors.flatten(0, 1), module.weight.detach(), module.input0.shape
         )
         back: Tensor = unflatten(made, 0, vectors.shape[:2])

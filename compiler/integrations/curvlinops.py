@@ -24,13 +24,33 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
-from diagrammar.integrations.versions import need
+from diagrammar.integrations.versions import need, offers
 
-need("curvlinops", "curvlinops-for-pytorch", "3.0", "3.1")
+LIBRARY = "curvlinops", "curvlinops-for-pytorch"
+need(*LIBRARY, "3.0", "3.1")
+KFAC = (
+    "_accumulate_gradient_covariance", "_compute_loss_and_backward",
+    "_hook_accumulate_input_covariance", "_matmat", "_set_or_add_", "compute_kronecker_factors",
+    "load_state_dict", "state_dict",
+    "_register_tensor_hook_on_output_to_accumulate_gradient_covariance",
+)  # fmt: skip
+EKFAC = (
+    *KFAC, "_accumulate_corrected_eigenvalues", "_compute_eigenvectors",
+    "compute_eigenvalue_correction",
+    "_register_tensor_hook_on_output_to_accumulate_corrected_eigenvalues",
+)  # fmt: skip
+NAMES = (
+    *(f"curvlinops:KFACLinearOperator.{name}" for name in KFAC),
+    *(f"curvlinops:EKFACLinearOperator.{name}" for name in EKFAC),
+    "curvlinops:KFACInverseLinearOperator._matmat",
+)
+"""Methods that this module calls or overrides."""
+offers(*LIBRARY, NAMES)
 
 import curvlinops  # noqa: E402
 from torch import Tensor, eye, nn, stack, unflatten  # noqa: E402
 
+from diagrammar.integrations.hooks import check_unchanged  # noqa: E402
 from diagrammar.layers import Conv, Linear  # noqa: E402
 from diagrammar.layers.modules import arguments  # noqa: E402
 from diagrammar.layers.shared import parts_of, shared_layer  # noqa: E402
@@ -63,11 +83,26 @@ class Layer:
 
     @staticmethod
     def of(name: str, module: nn.Module, params: dict[str, int], groups: str, at: int) -> Layer:
-        """The layer of a module whose parts' parameters stand from position `at` on."""
+        """The layer of a module whose parts' parameters stand from position `at` on.
+
+        Raises TypeError for a module that computes something else, NotImplementedError for one
+        whose weight is made from other parameters.
+        """
+        made_from = sorted(params.keys() - {"weight", "bias"})
+        if made_from:
+            raise NotImplementedError(
+                f"layer {name!r} is pruned or parametrised: its weight is made from "
+                f"{', '.join(made_from)}, which KFAC is not by. Make it plain, by "
+                "torch.nn.utils.prune.remove or parametrize.remove_parametrizations, or take "
+                "dg.curvature, which is by the weight that is made"
+            )
         transposed = isinstance(module, TRANSPOSED)
         count: int = getattr(module, "groups", 1)
         factors = count if groups == "exact" else 1
-        conv = shared_layer(module, factors, memory=BUDGET)
+        try:
+            conv = shared_layer(module, factors, memory=BUDGET)
+        except TypeError as error:
+            raise TypeError(f"layer {name!r}: {error}") from None
         parts = []
         if factors > 1 or transposed:
             for n in range(factors):
@@ -272,6 +307,7 @@ class _Backend(Mixed):
     ) -> Tensor:
         """The output of a layer with curvlinops' hook, depending on what gradients are asked for
         by in place of the parameters."""
+        check_unchanged(name, module, inputs[0], output, own=1)
         if self._anchor is None:
             self._anchor = new_anchor(output)
         output = anchored(output, self._anchor)

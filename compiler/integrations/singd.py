@@ -17,9 +17,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from math import sqrt
 
-from diagrammar.integrations.versions import need
+from diagrammar.integrations.versions import need, offers
 
 need("singd", "singd", "0.0.5", "0.1")
+offers("singd", "singd", ["singd.optim.optimizer:process_input"])
 
 from singd.optim import optimizer  # noqa: E402
 from torch import Tensor, cat, nn, unflatten  # noqa: E402

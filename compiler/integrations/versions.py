@@ -1,8 +1,10 @@
-"""Whether a library is there, in a version that an integration was made for."""
+"""Whether a library is there, in a version that an integration was made for, with what it uses."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 
 
@@ -19,6 +21,32 @@ def need(extra: str, distribution: str, least: str, below: str) -> None:
         raise ImportError(f"{wanted}, which is not installed: {command}") from None
     if not _numbers(least) <= _numbers(found) < _numbers(below):
         raise ImportError(f"{wanted}; installed is {found}: {command}")
+
+
+def offers(extra: str, distribution: str, names: Sequence[str]) -> None:
+    """Raise ImportError unless a library has every one of `names`, each "module:name" or
+    "module:Class.method". A development version may have the number of a release and not its code.
+    """
+    missing = [name for name in names if not _has(*name.split(":"))]
+    if missing:
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise ImportError(
+            f"diagrammar.integrations.{extra} uses {missing[0].replace(':', '.')}{more}, which the "
+            f"{distribution} {version(distribution)} that is installed does not have; a release "
+            f"has it: pip install --force-reinstall 'diagrammar[{extra}]'"
+        )
+
+
+def _has(module: str, path: str) -> bool:
+    try:
+        found = import_module(module)
+    except ImportError:
+        return False
+    for name in path.split("."):
+        if not hasattr(found, name):
+            return False
+        found = getattr(found, name)
+    return True
 
 
 def _numbers(text: str) -> tuple[int, ...]:

@@ -19,9 +19,14 @@ class About:
 
 
 def arguments(module: nn.Module) -> tuple[dict[str, Any], About]:
-    """The arguments of `layers.Conv` for a module. Raises TypeError for other modules."""
+    """The arguments of `layers.Conv` for a module.
+
+    Raises TypeError for other modules, and for subclasses that compute something else; ValueError
+    for a lazy module that was not called.
+    """
     from torch import nn
 
+    _check_plain(module)
     match module:
         case nn.Conv1d() | nn.Conv2d() | nn.Conv3d():
             return _convolution(module), About(module.out_channels)
@@ -39,6 +44,32 @@ def arguments(module: nn.Module) -> tuple[dict[str, Any], About]:
         f"no layer of {type(module).__name__}; there are Conv1d/2d/3d, ConvTranspose1d/2d/3d, "
         "Linear, Unfold and Fold, or give hyper-parameters to Conv(…)"
     )
+
+
+def _check_plain(module: nn.Module) -> None:
+    """Raise unless a module computes what torch's class with these hyper-parameters does."""
+    from torch import nn
+    from torch.nn.parameter import is_lazy
+
+    for name in ("Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d",
+                 "ConvTranspose3d", "Linear", "Unfold", "Fold"):  # fmt: skip
+        cls = getattr(nn, name)
+        if not isinstance(module, cls):
+            continue
+        for method in ("__call__", "forward", "_conv_forward", "_output_padding"):
+            theirs = getattr(cls, method, None)
+            if getattr(type(module), method, None) is theirs and method not in vars(module):
+                continue
+            what = "was replaced" if method in vars(module) else f"is not that of {name}"
+            raise TypeError(
+                f"no layer of {type(module).__name__}: its {method} {what}, so that its "
+                "hyper-parameters do not say what it computes. Where it is a convolution with "
+                "another weight, give them to Conv(…), and its methods that weight"
+            )
+        if is_lazy(module._parameters.get("weight")):
+            raise ValueError(
+                f"{type(module).__name__} has no channels yet: call the network once before"
+            )
 
 
 def _convolution(module: Any) -> dict[str, Any]:

@@ -8,6 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import diagrammar as dg
+
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
@@ -67,6 +69,39 @@ def test_curvlinops_even_same():
 def test_curvlinops_other_layers(layer: nn.Module):
     with pytest.raises(NotImplementedError, match="un-supported layers"):
         off("curvlinops", layer, (5,) if isinstance(layer, nn.Conv1d) else (5, 5))
+
+
+class Positions(nn.Module):
+    """Outputs at 7 positions, classes on axis 1 or last."""
+
+    def __init__(self, axis: int) -> None:
+        super().__init__()
+        self.one, self.two, self.axis = nn.Linear(3, 5), nn.Linear(5, 4), axis
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.two(self.one(x).tanh()).movedim(-1, self.axis)
+
+
+@pytest.mark.parametrize("classes", [True, False])
+def test_curvlinops_empirical_terms(classes: bool):
+    """Of a mean of T terms theirs is T times the square of an example's gradient."""
+    curvlinops = pytest.importorskip("curvlinops")
+    torch.manual_seed(0)
+    model, x = Positions(1 if classes else 2).double(), torch.randn(6, 7, 3).double()
+    y = torch.randint(0, 4, (6, 7)) if classes else torch.randn(6, 7, 4).double()
+    loss = nn.CrossEntropyLoss() if classes else nn.MSELoss()
+    operator = curvlinops.KFACLinearOperator(
+        model, loss, list(model.parameters()), [(x, y)], fisher_type="empirical",
+        separate_weight_and_bias=False, check_deterministic=False,
+    )  # fmt: skip
+    operator.compute_kronecker_factors()
+    for terms, times in (("joint", 7 if classes else 28), ("curvlinops", 1)):
+        made = dg.curvature(model, (x, y), loss, vectors="empirical", terms=terms)
+        for layer in ("one", "two"):
+            A, B = (factor[0] for factor in made.factors(layer))
+            covariances = operator._gradient_covariances, operator._input_covariances
+            theirs = torch.kron(*(of[layer] for of in covariances))
+            assert torch.allclose(theirs, times * torch.kron(B, A), rtol=1e-10, atol=1e-15)
 
 
 def backpacks(layer: nn.Module, size: tuple[int, ...], name: str) -> tuple[Tensor, Tensor]:

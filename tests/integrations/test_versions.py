@@ -24,6 +24,25 @@ def test_versions_that_do_not(found: str, monkeypatch: pytest.MonkeyPatch):
     )
 
 
+def test_what_a_library_offers(monkeypatch: pytest.MonkeyPatch):
+    """A development version may have the number of a release."""
+    monkeypatch.setattr(versions, "version", lambda name: "3.0.2.dev9")
+    names = ["json:JSONDecoder.decode", "json:loads", "json.tool:main"]
+    assert versions.offers("some", "some-library", names) is None
+    for wrong, shown in (
+        ("json:JSONDecoder.hook", "json.JSONDecoder.hook"),
+        ("json:Decoder.hook", "json.Decoder.hook"),
+        ("json.nothing:main", "json.nothing.main"),
+    ):
+        with pytest.raises(ImportError) as error:
+            versions.offers("some", "some-library", [*names, wrong, "json:more"])
+        assert str(error.value) == (
+            f"diagrammar.integrations.some uses {shown} and 1 more, which the some-library "
+            "3.0.2.dev9 that is installed does not have; a release has it: pip install "
+            "--force-reinstall 'diagrammar[some]'"
+        )
+
+
 def test_nothing_installed():
     with pytest.raises(ImportError) as error:
         versions.need("none", "no-such-distribution-here", "1", "2")
