@@ -84,12 +84,12 @@ def _show(place: Place, width: int) -> list[str]:
 
 def _clip(text: str, start: int, stop: int, limit: int = 96) -> tuple[str, str]:
     """A long line cut to a window around the marked part, and its carets; controls made plain."""
-    plain = "".join(c if c.isprintable() else " " for c in text)
-    begin = 0 if len(plain) <= limit else max(0, start - limit // 2)
-    end = min(len(plain), begin + limit)
-    head, tail = "…" if begin else "", "…" if end < len(plain) else ""
+    begin = 0 if len(text) <= limit else max(0, start - limit // 2)
+    end = min(len(text), begin + limit)
+    plain = "".join(c if c.isprintable() else " " for c in text[begin:end])
+    head, tail = "…" if begin else "", "…" if end < len(text) else ""
     carets = " " * (start - begin + len(head)) + "^" * max(1, min(stop, end) - start)
-    return head + plain[begin:end] + tail, carets
+    return head + plain + tail, carets
 
 
 class DiagramError(ValueError):

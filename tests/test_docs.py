@@ -32,6 +32,7 @@ from typing import Any
 import pytest
 
 import diagrammar as dg
+from tests.hanging import HANG
 
 ROOT = Path(__file__).parents[1]
 PAGES = [p for p in (ROOT / "README.md", ROOT / "CONTRIBUTING.md") if p.exists()]
@@ -135,7 +136,7 @@ class Page:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,
-                timeout=300,
+                timeout=HANG,
             )
             self._compare(shown, done.stdout, block.line)
 
@@ -150,7 +151,7 @@ def test_a_page_is_true(page: Path, tmp_path: Path) -> None:
     command = [sys.executable, str(Path(__file__)), str(page)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(
-        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=600
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=HANG
     )
     assert done.returncode == 0, done.stderr
 

@@ -12,6 +12,8 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+from tests.hanging import HANG
+
 FOLDER = Path(__file__).parents[1] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 COMMAND = "python notebooks/run.py stores the outputs anew"
@@ -33,7 +35,7 @@ def test_a_notebook_runs_and_shows_what_is_stored(path: Path) -> None:
     fresh = nbformat.read(path, as_version=4)
     options = {"metadata": {"path": str(FOLDER)}}
     NotebookClient(
-        fresh, timeout=120, kernel_name="python3", coalesce_streams=True, resources=options
+        fresh, timeout=HANG, kernel_name="python3", coalesce_streams=True, resources=options
     ).execute()
     assert kinds(fresh) == kinds(stored), COMMAND
     assert all(

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 import diagrammar as dg
+from tests.hanging import HANG
 
 ROOT = Path(__file__).parents[1]
 SOURCES = {
@@ -75,7 +76,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "wheels",
         ".",
     ]
-    done = subprocess.run(command, cwd=copy, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, cwd=copy, capture_output=True, text=True, timeout=HANG)
     assert done.returncode == 0, done.stdout + done.stderr
     (made,) = (copy / "wheels").glob("*.whl")
     return made
@@ -110,13 +111,13 @@ def test_the_wheel_says_what_it_is(wheel: Path):
 def test_the_wheel_works_away_from_the_repository(wheel: Path, tmp_path: Path):
     target = tmp_path / "installed"
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]
-    subprocess.run([*pip, "--target", str(target), str(wheel)], check=True, timeout=120)
+    subprocess.run([*pip, "--target", str(target), str(wheel)], check=True, timeout=HANG)
     environment = {"PYTHONPATH": str(target), "PATH": "/usr/bin:/bin"}
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, *arguments]
         return subprocess.run(
-            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=HANG
         )
 
     smoke = run("-c", SMOKE.format(target=str(target)))

@@ -15,6 +15,8 @@ from typing import Any
 from urllib.error import URLError
 from urllib.request import Request, urlopen
 
+from tests.hanging import HANG
+
 BROWSER = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chrome")
 DRIVER = shutil.which("chromedriver")
 KEYS = {"ArrowLeft": "\ue012", "ArrowRight": "\ue014", "Home": "\ue011", "End": "\ue010"}
@@ -31,12 +33,20 @@ class Page:
         data = None if method == "GET" else json.dumps(body).encode()
         request = Request(f"{self._address}{path}", data=data, method=method)
         request.add_header("Content-Type", "application/json")
-        with urlopen(request, timeout=30) as answer:
+        with urlopen(request, timeout=HANG) as answer:
             return json.load(answer)["value"]
 
     def open(self, path: Path, fragment: str = "") -> None:
         self.ask("POST", "/url", url="about:blank")
         self.ask("POST", "/url", url=f"{path.as_uri()}{fragment}")
+
+    def wait(self, condition: str) -> None:
+        """Until a condition holds, which is looked at before every picture that is drawn."""
+        script = (
+            "const done = arguments[0], look = () =>"
+            f" ({condition}) ? done() : requestAnimationFrame(look); look();"
+        )
+        self.ask("POST", "/execute/async", script=script, args=[])
 
     def run(self, script: str, *arguments: Any) -> Any:
         return self.ask("POST", "/execute/sync", script=script, args=list(arguments))
@@ -85,7 +95,7 @@ def chromium(width: int = 1200, height: int = 900, *, dark: bool = False) -> Ite
     )
     try:
         root = f"http://127.0.0.1:{port}"
-        _wait(f"{root}/status")
+        _wait(process, f"{root}/status")
         arguments = ["--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
         arguments.append(f"--window-size={width},{height}")
         if dark:
@@ -97,19 +107,21 @@ def chromium(width: int = 1200, height: int = 900, *, dark: bool = False) -> Ite
         }  # fmt: skip
         made = Page(root).ask("POST", "/session", capabilities={"alwaysMatch": wanted})
         page = Page(f"{root}/session/{made['sessionId']}")
+        page.ask("POST", "/timeouts", script=1000 * HANG, pageLoad=1000 * HANG)
         try:
             yield page
         finally:
             page.ask("DELETE", "")
     finally:
         process.terminate()
-        process.wait(timeout=10)
+        process.wait(timeout=HANG)
 
 
-def _wait(address: str) -> None:
-    for _ in range(100):
+def _wait(process: subprocess.Popen[bytes], address: str) -> None:
+    """Until the driver answers; it tells on which port only by answering there."""
+    while process.poll() is None:
         with contextlib.suppress(URLError, ConnectionError):
-            urlopen(address, timeout=5).close()
+            urlopen(address, timeout=HANG).close()
             return
-        time.sleep(0.1)
-    raise TimeoutError(f"no answer from {address}")
+        time.sleep(0.05)
+    raise RuntimeError(f"{DRIVER} ended with status {process.returncode}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +12,8 @@ import diagrammar as dg
 from tests.draw.browser import BROWSER, DRIVER, Page, chromium
 
 pytestmark = pytest.mark.skipif(
-    BROWSER is None or DRIVER is None, reason="chromium and chromedriver are not installed"
+    BROWSER is None or DRIVER is None,
+    reason="no Chromium with its driver: apt install chromium chromium-driver",
 )
 
 
@@ -82,9 +82,7 @@ def test_the_keys_work_on_the_slider_itself(page: Page) -> None:
 def test_a_link_leads_to_its_step(page: Page) -> None:
     page.click("nav summary")
     page.click("nav a[href='#step-2']")
-    until = time.monotonic() + 5  # the page hears of its new address a little later
-    while shown(page) != [2] and time.monotonic() < until:
-        time.sleep(0.02)
+    page.wait("document.querySelector('#step-2').getClientRects().length")  # a little later
     assert shown(page) == [2]
     page.click("nav summary")
 

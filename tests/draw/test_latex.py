@@ -20,6 +20,12 @@ def has_tikz() -> bool:
     return subprocess.run(["kpsewhich", "tikz.sty"], capture_output=True).returncode == 0
 
 
+needs_tikz = pytest.mark.skipif(
+    not has_tikz(),
+    reason="no pdflatex with TikZ: apt install texlive-latex-base texlive-pictures",
+)
+
+
 def compiled(text: str, folder: Path) -> subprocess.CompletedProcess[str]:
     """What LaTeX says of a document."""
     (folder / "all.tex").write_text(text, encoding="utf-8")
@@ -32,7 +38,7 @@ def compiled(text: str, folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.skipif(not has_tikz(), reason="pdflatex with TikZ is not installed")
+@needs_tikz
 def test_every_picture_compiles(tmp_path: Path) -> None:
     spec, conv = dg.load(KINDS), dg.shipped("conv2d")
     pictures = [render(spec[name], "tikz", sizes=True) for name in spec]
@@ -74,7 +80,7 @@ def test_laws_and_reasons_are_set_as_in_a_paper(text: str, wanted: str) -> None:
     assert latex.statement(text) == wanted
 
 
-@pytest.mark.skipif(not has_tikz(), reason="pdflatex with TikZ is not installed")
+@needs_tikz
 def test_the_derivation_for_a_paper_compiles_and_fits(tmp_path: Path) -> None:
     """KFAC-expand on a dense layer, within a text width of 5.5 inches."""
     dense = dg.shipped("conv2d")["A_expand"].simplify(k1=4, k2=4, s=4, p=0, i1=32, i2=32)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from functools import cache
 from itertools import combinations, pairwise
 from pathlib import Path
@@ -18,6 +17,7 @@ from diagrammar.draw.picture import Picture
 from diagrammar.draw.shapes import Box
 from diagrammar.functions.specialise import names_of
 from diagrammar.library import drawn, names
+from tests.work import counted
 
 KINDS = Path(__file__).with_name("kinds.tn")
 GEOMETRIES = {
@@ -145,11 +145,11 @@ GRAPHS = {
 
 
 @pytest.mark.parametrize("name", GRAPHS)
-def test_two_hundred_tensors_are_laid_out_in_two_seconds(name: str) -> None:
+def test_two_hundred_tensors_are_laid_out_without_overlaps(name: str) -> None:
     diagram = network(GRAPHS[name], 10)
-    start = time.process_time()
-    picture = layout(diagram).pictures[0]
-    assert time.process_time() - start < 2.0
+    with counted() as work:
+        picture = layout(diagram).pictures[0]
+    assert work.calls < 3e6  # the densest takes 1.4 million, the chain 0.3
     assert len(picture.nodes) == 200
     assert len(picture.wires) == len(GRAPHS[name].edges) + 20
     boxes = [node.box for node in picture.nodes]

@@ -10,7 +10,7 @@ import pytest
 import diagrammar as dg
 from diagrammar.notebook import diagram
 
-pytest.importorskip("IPython")
+pytest.importorskip("IPython", reason="pip install 'diagrammar[notebook]'")
 
 CELL = """
 size k = 3

@@ -7,13 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pygments import token as kinds
 
-pygments = pytest.importorskip("pygments")
-from pygments import token as kinds  # noqa: E402
-
-from diagrammar.elaborate.scope import BUILT_IN  # noqa: E402
-from diagrammar.grammar import calls, tokens  # noqa: E402
-from diagrammar.grammar.highlight import DiagramLexer  # noqa: E402
+from diagrammar.elaborate.scope import BUILT_IN
+from diagrammar.grammar import calls, tokens
+from diagrammar.grammar.highlight import DiagramLexer
 
 TEXTMATE = Path(__file__).parents[2] / "editors" / "diagrammar.tmLanguage.json"
 LIBRARY = [p for p in resources.files("diagrammar.library").iterdir() if p.name.endswith(".tn")]

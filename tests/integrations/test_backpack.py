@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-backpack = pytest.importorskip("backpack")
+backpack = pytest.importorskip("backpack", reason="pip install 'diagrammar[backpack]'")
 
 from backpack import extensions  # noqa: E402
 

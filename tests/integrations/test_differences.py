@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 import pytest
@@ -26,7 +27,8 @@ class Mean(nn.Module):
 
 def off(module: str, layer: nn.Module, size: tuple[int, ...]) -> float:
     """How far KFAC-reduce of a module's operator is from curvlinops' own GGN, relatively."""
-    library, curvlinops = pytest.importorskip(module), pytest.importorskip("curvlinops")
+    curvlinops = pytest.importorskip("curvlinops", reason="pip install 'diagrammar[curvlinops]'")
+    library = importlib.import_module(module)
     torch.manual_seed(0)
     model = Mean(layer).double()
     x = 1 + torch.randn(4, layer.in_channels, *size, dtype=torch.float64)
@@ -57,7 +59,7 @@ def test_curvlinops_dilation_is_right():
 
 
 def test_curvlinops_even_same():
-    curvlinops = pytest.importorskip("curvlinops")
+    curvlinops = pytest.importorskip("curvlinops", reason="pip install 'diagrammar[curvlinops]'")
     layer, x = nn.Conv2d(2, 3, 2, padding="same"), torch.randn(2, 2, 4, 4)
     model = nn.Sequential(layer, nn.Flatten())
     given = model, nn.MSELoss(), list(model.parameters()), [(x, model(x).detach())]
@@ -106,7 +108,7 @@ def test_curvlinops_empirical_terms(classes: bool):
 
 def backpacks(layer: nn.Module, size: tuple[int, ...], name: str) -> tuple[Tensor, Tensor]:
     """A quantity by BackPACK's own code, and each example's gradient by autograd."""
-    backpack = pytest.importorskip("backpack")
+    backpack = pytest.importorskip("backpack", reason="pip install 'diagrammar[backpack]'")
     from backpack import extensions
 
     torch.manual_seed(0)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-pytest.importorskip("singd")
+pytest.importorskip("singd", reason="pip install 'diagrammar[singd]'")
 
 from singd.optim import optimizer
 from singd.optim.optimizer import SINGD

@@ -240,7 +240,7 @@ def test_a_layer_that_the_output_does_not_depend_on():
 
 class TestResult:
     def test_it_is_saved_and_loaded(self, tmp_path: Path):
-        pytest.importorskip("safetensors")
+        pytest.importorskip("safetensors", reason="pip install 'diagrammar[save]'")
         what = ("kfac_expand", "diag_ggn", "gram")
         made = dg.curvature(network(), batches(), LOSSES["squared"], what)
         made.save(tmp_path / "curvature.safetensors")

@@ -75,7 +75,7 @@ def test_no_diagonal_in_this_basis_is_nearer():
 
 
 def test_parts_files_and_shapes(tmp_path: Path):
-    pytest.importorskip("safetensors")
+    pytest.importorskip("safetensors", reason="pip install 'diagrammar[save]'")
     model, data, loss = network(), batches(), LOSSES["squared"]
     factors = dg.curvature(model, data, loss)
     made = dg.curvature(model, data, loss, ("ekfac", "diag_ggn"), basis=factors)

@@ -12,12 +12,14 @@ import torch
 from torch import distributed, nn
 
 import diagrammar as dg
+from tests.hanging import HANG
 from tests.networks.worker import WHAT, basis, data, network
 
 ROOT = Path(__file__).parents[2]
 
 pytestmark = pytest.mark.skipif(
-    not (distributed.is_available() and distributed.is_gloo_available()), reason="needs gloo"
+    not (distributed.is_available() and distributed.is_gloo_available()),
+    reason="this build of torch has no gloo: install one that has",
 )
 
 
@@ -27,7 +29,7 @@ def run(size: int, folder: Path, mode: str) -> list[tuple[int, str]]:
     given = [[*command, str(rank), str(size), str(folder), mode] for rank in range(size)]
     processes = [subprocess.Popen(g, cwd=ROOT, stderr=subprocess.PIPE, text=True) for g in given]
     try:
-        errors = [process.communicate(timeout=240)[1] for process in processes]
+        errors = [process.communicate(timeout=HANG)[1] for process in processes]
     finally:
         for process in processes:
             process.kill()

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, distributed, nn
 
 import diagrammar as dg
+from tests.hanging import HANG
 
 WHAT = ("kfac_expand", "kfac_reduce", "diag_ggn")
 
@@ -79,7 +80,7 @@ def main() -> None:
     torch.set_num_threads(1)
     distributed.init_process_group(
         "gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=size,
-        timeout=timedelta(seconds=60),
+        timeout=timedelta(seconds=HANG),
     )  # fmt: skip
     try:
         made = result(rank, size, mode)

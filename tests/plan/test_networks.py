@@ -1,8 +1,6 @@
-"""Networks beyond the exact search: their value, their order, and the time that it takes."""
+"""Networks beyond the exact search: their value, their order, and what finding it takes."""
 
 from __future__ import annotations
-
-import time
 
 import numpy as np
 import opt_einsum
@@ -12,6 +10,7 @@ import torch
 import diagrammar as dg
 from benchmarks.networks import Network, multiplications, networks, path_multiplications
 from diagrammar.functions.function import Function
+from tests.work import counted
 
 CASES = [n for size in (20, 60) for n in networks(size, seed=7)]
 
@@ -54,14 +53,13 @@ def test_the_same_network_gets_the_same_program() -> None:
     assert first == second
 
 
-def test_a_network_of_sixty_tensors_is_planned_within_a_second_of_processor_time() -> None:
-    taken = []
-    for network in CASES[-2:]:
-        function = compiled(network)
-        start = time.thread_time()
+@pytest.mark.parametrize("network", CASES[-2:], ids=lambda n: n.family)
+def test_a_network_of_sixty_tensors_is_planned_with_little_work(network: Network) -> None:
+    """benchmarks.networks says how long that takes."""
+    function = compiled(network)
+    with counted() as work:
         function.specialise(**shapes(network))
-        taken.append(time.thread_time() - start)
-    assert min(taken) < 1.0
+    assert work.calls < 1.2e7  # 2.0 and 5.9 million
 
 
 def test_relations_are_read_where_they_stand_in_a_long_chain() -> None:
