@@ -1,6 +1,7 @@
 # make demo    set up, and run the main job on real layers
 # make test    set up, and run everything that CI runs
 # make check   lint and types only
+# make matrix  the tests on the lowest and newest versions, on every Python, with each extra alone: hours
 # make clean   remove everything that was made here
 #
 # Needs Python 3.11 or newer with pip. Another one than the first that is found: make test PYTHON=/path/to/python
@@ -20,7 +21,7 @@ PYTEST_ARGS ?= --numprocesses auto --maxprocesses 4
 
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: demo test check lint install clean
+.PHONY: demo test check matrix lint install clean
 
 demo: install
 	$(BIN)/python -m benchmarks.demo
@@ -29,6 +30,10 @@ test: install lint
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 check: install lint
+
+# Goes on where it was interrupted; some rows alone: make matrix MATRIX_ARGS="--row 'Python 3.12'"
+matrix: install
+	nice -n 10 $(BIN)/python -m benchmarks.matrix --save $(MATRIX_ARGS)
 
 lint:
 	$(BIN)/ruff check $(CHECKED)

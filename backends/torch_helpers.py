@@ -290,7 +290,7 @@ $guard    $other = v.new_empty(size)  # only its shape is read; one that is expa
 
 
 _GUARD = """\
-    tall = any(k > 7 and p for k, p in zip(size[2:-1], padding, strict=False))
+    tall = any(k > 7 and p for k, p in zip(size[2:-1], padding[:-1], strict=True))
     if v.is_cpu and (tall or (any(padding) and v.dtype == torch.bfloat16)):
         # oneDNN 3.12 is wrong about, or crashes at, padding of tall kernels and of bfloat16
         x = torch.nn.functional.pad(x, [p for n in reversed(padding) for p in (n, n)])
