@@ -33,6 +33,21 @@ def _made(linear: bool, given: tuple[tuple[str, Any], ...]) -> Conv:
     return (Linear if linear else Conv)(**dict(given))
 
 
+def lifted_layer(layer: Conv, **options: Any) -> Conv:
+    """A convolution with one more dimension before the others, of kernel size one: along it stand
+    inputs that belong to one example. `options` are those of `Conv`."""
+    g = layer.geometry
+    padding = ((0, 0), *zip(g.left, g.right, strict=True))
+    given: dict[str, Any] = {
+        "kernel_size": (1, *g.kernel_size), "stride": (1, *g.stride), "padding": padding,
+        "dilation": (1, *g.dilation), "groups": g.groups, "padding_mode": g.padding_mode,
+        "transposed": g.transposed,
+    }  # fmt: skip
+    if g.transposed:
+        given["output_padding"] = (0, *g.output_padding)
+    return _made(False, tuple((given | options).items()))
+
+
 ROWS = 1 << 14
 """Rows of the unfolded input that a factor is computed of at once; a product of so many is fast."""
 

@@ -1,107 +1,117 @@
-"""Hooks at layers: what comes in and what gradients come back, turned into sums over examples.
+"""Hooks at layers: what comes in and what gradients come back, handed to each layer's `Site`.
 
 A forward pre-hook sees the input. The gradient by the output is seen by a hook on the output
-tensor, set before anything can overwrite it, as an activation in place does.
+tensor, set before anything can overwrite it, as an activation in place does, and before hooks of
+the user's own can replace it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from diagrammar.layers.shared import parts_of, shared_layer
+from diagrammar.layers.shared import shared_layer
 from diagrammar.networks.anchor import anchored, new_anchor
-from diagrammar.networks.result import Bases
+from diagrammar.networks.selection import is_trained
+from diagrammar.networks.site import Site, Wanted, plainly
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from diagrammar.layers.conv import Conv
-
 QUANTITIES = ("kfac_expand", "kfac_reduce", "ekfac", "diag_ggn", "gram")
 
-
-@dataclass
-class Site:
-    """A layer of the network, and what has been seen of it in this batch."""
-
-    name: str
-    module: nn.Module
-    layer: Conv
-    bias: bool
-    x: Tensor | None = None
-    calls: int = 0
-    vectors: int = 0
-    kept: list[Tensor] = field(default_factory=list)
-
-    def clear(self) -> None:
-        """Forget the batch."""
-        self.x, self.calls, self.vectors, self.kept = None, 0, 0, []
+Visit = Callable[[Site, "Tensor"], None]
 
 
 class Collector:
-    """Sums over the examples that go through a network while hooks are installed.
+    """What is seen of a network's layers while hooks are installed.
 
-    `sums[layer][quantity]`; with "gram" also `batches[layer]`, inputs and vectors of each batch.
+    Hooks do nothing but in `forward`, where layers' inputs are taken, in `alone`, where those of
+    one example are, and in `gradients`, which hands each layer's output gradient to a function: the
+    forward pass of a checkpointed module runs again in the backward pass.
     """
 
     def __init__(
         self,
         modules: Mapping[str, nn.Module],
-        what: Iterable[str],
-        groups: str,
+        wanted: Wanted,
         bias: bool,
-        options: Mapping[str, Any],
-        bases: Bases | None = None,
+        every: bool,
     ) -> None:
-        self.what, self.groups, self.bases = tuple(what), groups, bases or {}
         self.sites = [
-            Site(name, module, shared_layer(module, **options), bias and module.bias is not None)
+            Site(
+                name, module, shared_layer(module, **wanted.options),
+                bias and module.bias is not None and (every or is_trained(module, "bias")), wanted,
+            )
             for name, module in modules.items()
-        ]
-        self.sums: dict[str, dict[str, Tensor]] = {name: {} for name in modules}
-        self.batches: dict[str, list[tuple[Tensor, Tensor]]] = {name: [] for name in modules}
+        ]  # fmt: skip
         self.anchor: Tensor | None = None
+        self._mode: str | None = None
+        self._visit: Visit | None = None
         self._handles: list[Any] = []
 
     def __enter__(self) -> Collector:
         for site in self.sites:
-            for install, hook in (
-                (site.module.register_forward_pre_hook, self._comes_in),
-                (site.module.register_forward_hook, self._goes_out),
-            ):
-                self._handles.append(install(self._at(hook, site)))
+            module = site.module
+            self._handles += [
+                module.register_forward_pre_hook(self._at(self._comes_in, site), with_kwargs=True),
+                module.register_forward_hook(self._at(self._goes_out, site), prepend=True),
+            ]
         return self
 
     def __exit__(self, *about: object) -> None:
         for handle in self._handles:
             handle.remove()
         self._handles = []
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget the batch."""
         self.anchor = None
         for site in self.sites:
             site.clear()
+
+    @contextmanager
+    def forward(self) -> Iterator[None]:
+        """A forward pass whose layers' inputs are taken."""
+        yield from self._during("forward", None)
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """A forward pass of one example, whose layers' inputs are remembered beside the batch's."""
+        yield from self._during("alone", None)
+
+    @contextmanager
+    def gradients(self, visit: Visit) -> Iterator[None]:
+        """A backward pass, each of whose layers' output gradients is handed to `visit`."""
+        yield from self._during("backward", visit)
+
+    def _during(self, mode: str, visit: Visit | None) -> Iterator[None]:
+        self._mode, self._visit = mode, visit
+        try:
+            yield
+        finally:
+            self._mode = self._visit = None
 
     @staticmethod
     def _at(hook: Any, site: Site) -> Any:
         return lambda module, *given: hook(site, *given)
 
-    def _comes_in(self, site: Site, inputs: tuple[Any, ...]) -> None:
-        if len(inputs) != 1:
-            raise ValueError(f"layer {site.name!r} is called with {len(inputs)} inputs, not one")
-        site.calls += 1
-        if site.calls > 1:
-            raise NotImplementedError(
-                f"layer {site.name!r} is called twice in one forward pass; its curvature is not "
-                "a sum over layers then. Leave it out: layers=[…]"
-            )
-        site.x = inputs[0].detach()
-        for kind in self._kronecker():
-            for part in parts_of(site.layer, site.x) if kind == "kfac_expand" else (site.x,):
-                factor = getattr(site.layer, kind)(part, bias=site.bias, groups=self.groups)
-                self._add(site, f"{kind}.A", factor.mul_(len(part)))
+    def _comes_in(self, site: Site, inputs: tuple[Any, ...], named: dict[str, Any]) -> None:
+        if self._mode not in ("forward", "alone"):
+            return
+        x = only_input(site.name, inputs, named)
+        if self._mode == "alone":
+            site.alone = site.batched(x.detach())
+            return
+        check_call(site, x)
+        with plainly(x):
+            site.take_input(x)
 
-    def _goes_out(self, site: Site, inputs: tuple[Any, ...], output: Tensor) -> Tensor:
+    def _goes_out(self, site: Site, inputs: tuple[Any, ...], output: Tensor) -> Tensor | None:
+        if self._mode != "forward":
+            return None
         if self.anchor is None:
             self.anchor = new_anchor(output)
         output = anchored(output, self.anchor)
@@ -110,64 +120,76 @@ class Collector:
         return output
 
     def _comes_back(self, site: Site, grad: Tensor) -> None:
-        S, x = grad.detach().unsqueeze(0), site.x
-        assert x is not None
-        site.vectors += 1
-        for kind in self._kronecker():
-            factor = getattr(site.layer, f"{kind}_grad")(S, groups=self.groups)
-            self._add(site, f"{kind}.B", factor.mul_(len(x)))
-        if "ekfac" in self.what:
-            self._add(site, "ekfac.diagonal", site.layer.ekfac_diag(x, S, *self.bases[site.name]))
-        if "diag_ggn" in self.what:
-            made = site.layer.diag_ggn(x, S, bias=site.bias)
-            parts = made if isinstance(made, tuple) else (made,)
-            for parameter, part in zip(("weight", "bias"), parts, strict=False):
-                self._add(site, f"diag_ggn.{parameter}", part)
-        if "gram" in self.what:
-            site.kept.append(S)
+        if self._visit is not None:
+            with plainly(grad):
+                self._visit(site, grad)
 
-    def _kronecker(self) -> list[str]:
-        return [kind for kind in self.what if kind.startswith("kfac")]
+    def finish_batch(self, vectors: int, examples: int) -> None:
+        """Check that every layer took part in the batch, add its sums, and forget it.
 
-    def _add(self, site: Site, quantity: str, value: Tensor) -> None:
-        sums = self.sums[site.name]
-        if quantity in sums:
-            sums[quantity] += value
-        else:
-            sums[quantity] = value
-
-    def finish_batch(self, vectors: int) -> None:
-        """Check that every layer took part in it, and forget it.
-
-        Raises RuntimeError for a layer that was not called, or that the output does not depend on.
+        Raises RuntimeError for layers that the output does not depend on, or only in part.
         """
+        missing = [site for site in self.sites if site.vectors != vectors]
+        if missing:
+            names, site = [s.name for s in missing], missing[0]
+            raise RuntimeError(
+                f"{site.vectors} of {vectors} gradients came back to layer {site.name!r}: the "
+                f"output does not depend on it, or only in part; leave it out: exclude={names}"
+            )
         for site in self.sites:
-            if not site.calls:
-                raise RuntimeError(f"layer {site.name!r} was not called; leave it out: layers=[…]")
-            if site.vectors != vectors:
-                raise RuntimeError(
-                    f"{site.vectors} of {vectors} gradients came back to layer {site.name!r}: the "
-                    "output does not depend on it, or only in part; leave it out: layers=[…]"
-                )
-            if "gram" in self.what:
-                from torch import cat
+            with plainly(site.x):
+                site.finish(examples)
+        self.clear()
 
-                assert site.x is not None
-                self.batches[site.name].append((site.x, cat(site.kept)))
-            site.clear()
+    def check_called(self) -> None:
+        """Raise RuntimeError for layers that were not called."""
+        names = [site.name for site in self.sites if not site.calls]
+        if not names:
+            return
+        which = f"layer {names[0]!r} was" if len(names) == 1 else f"layers {names} were"
+        raise RuntimeError(
+            f"{which} not called as a module in the network's forward pass (it may be unused, or "
+            f"its weight used by a function, as attention does); leave it out: exclude={names}"
+        )
+
+    def sums(self) -> dict[str, dict[str, Tensor]]:
+        """Sums over examples, by layer and quantity."""
+        return {site.name: site.sums for site in self.sites if site.sums}
 
     def grams(self) -> dict[str, Tensor]:
         """Inner products of all examples' gradients by each layer: [v, n, v, n]."""
-        from torch import cat
+        return {site.name: site.gram() for site in self.sites if site.batches}
 
-        made = {}
-        for site in self.sites if "gram" in self.what else ():
-            rows = []
-            for x1, S1 in self.batches[site.name]:
-                row = [
-                    site.layer.gram(x1, S1, x2, S2, bias=site.bias)
-                    for x2, S2 in self.batches[site.name]
-                ]
-                rows.append(cat(row, 3))
-            made[site.name] = cat(rows, 1)
-        return made
+
+def only_input(name: str, inputs: tuple[Any, ...], named: Mapping[str, Any]) -> Tensor:
+    """The one tensor that a layer is called with. Raises NotImplementedError for others."""
+    if len(inputs) == 1 and not named:
+        found: Tensor = inputs[0]
+        return found
+    if not inputs and set(named) == {"input"}:
+        found = named["input"]
+        return found
+    given = [f"{len(inputs)} positional", *named]
+    raise NotImplementedError(
+        f"layer {name!r} is called with the arguments {', '.join(given)}, not with its input "
+        f"alone; leave it out: exclude=[{name!r}]"
+    )
+
+
+def check_call(site: Site, x: Tensor) -> None:
+    """Count a call. Raises NotImplementedError for a second one, and where no gradients are
+    recorded."""
+    from torch import is_grad_enabled
+
+    site.calls += 1
+    if site.calls > 1:
+        raise NotImplementedError(
+            f"layer {site.name!r} is called twice in one forward pass; its curvature is not a sum "
+            f"over calls, but has products between them: exclude=[{site.name!r}]"
+        )
+    if not is_grad_enabled() or x.is_inference():
+        raise NotImplementedError(
+            f"layer {site.name!r} runs where no gradients are recorded: in torch.no_grad(), in "
+            "inference_mode(), or in torch.utils.checkpoint with use_reentrant=True (give it "
+            f"use_reentrant=False); leave it out: exclude=[{site.name!r}]"
+        )

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
+from diagrammar.networks.batches import Batch, batches, leading, usable
+from diagrammar.networks.checks import MODES as CHECKS
 from diagrammar.networks.collect import QUANTITIES, Collector
 from diagrammar.networks.losses import vectors_of
+from diagrammar.networks.passes import Passes
 from diagrammar.networks.result import Curvature
+from diagrammar.networks.selection import check_independent, chosen, is_compiled, unwrapped
 from diagrammar.networks.sharding import broadcast
+from diagrammar.networks.site import Wanted
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor, nn
     from torch.distributed import ProcessGroup
-
-Batch = tuple[Any, Any]
 
 
 def curvature(
@@ -28,10 +32,12 @@ def curvature(
     terms: str = "joint",
     generator: Generator | None = None,
     layers: Sequence[str] | None = None,
+    exclude: Sequence[str] = (),
     skip_others: bool = False,
     bias: bool = True,
     groups: str = "exact",
     basis: Curvature | None = None,
+    check: str = "first",
     progress: bool = False,
     group: ProcessGroup | None = None,
     distributed: bool = False,
@@ -49,37 +55,94 @@ def curvature(
     labels given: with `terms="joint"` of the example's loss, with "separate" of each term of its
     mean, with "curvlinops" as curvlinops scales it. Results are means over examples of the
     Gauss–Newton matrix of one example's loss, the loss of a batch of that example alone, by
-    `layers` (names; by default all). `skip_others` leaves out parameters in modules of other
-    kinds, such as normalisations. `bias` is joint with the weight in factors. `groups` and
-    `options` (`plan`, `memory`, `accumulate`) are those of `dg.layers.Conv`. With `distributed` (or
-    a process `group`) each process has a part of the data, and the result is that of all. "gram"
-    keeps inputs and vectors of all examples until the end.
+    `layers` (names; by default all whose weights are trained), without those in `exclude`.
+    `skip_others` leaves out parameters in modules of other kinds, such as normalisations. `bias` is
+    joint with the weight in factors. `groups` and `options` (`plan`, `memory`, `accumulate`) are
+    those of `dg.layers.Conv`. With `distributed` (or a process `group`) each process has a part of
+    the data, and the result is that of all. "gram" keeps inputs and vectors of all examples until
+    the end.
 
-    Neither parameters nor their `.grad` change. Raises ValueError for a network in training mode
-    whose examples are not independent, TypeError for layers that there are no operations for,
-    NotImplementedError for a layer that is called twice.
+    Which rows of a layer are which example's is found by backward passes for the first batch, so
+    that frames, windows or crops may be folded into the batch, and time may come first. `check`
+    compares autograd's gradients by the layers' weights with what was seen of their calls, and one
+    example alone with its batch: in the "first" batch, in "every" one, or never ("off").
+
+    Results are by the weight that a layer uses: of one with `torch.nn.utils.parametrizations`, not
+    by what the weight is made from. Of a pruned one, diagonals and Gram matrices are by the
+    parameter, zero where it is masked. Sums are in float32 at least.
+
+    Neither parameters nor their `.grad` change. Raises ValueError for a network whose examples are
+    not independent, and for batches that are no pairs; TypeError for layers that there are no
+    operations for; NotImplementedError for a layer that is called twice, or whose weight is used
+    elsewhere, too.
     """
-    from torch import enable_grad
-
     wanted = _wanted(what)
-    modules = _modules(model, layers, skip_others)
-    _check_independent(model)
+    if check not in CHECKS:
+        raise ValueError(f"check must be one of {', '.join(CHECKS)}, not {check!r}")
+    model = unwrapped(model)
+    modules = chosen(model, layers, exclude, skip_others)
+    check_independent(model)
     roots = vectors_of(loss, vectors, samples, generator, terms)
     examples = 0
     bases = _bases(basis, wanted, modules, bias, groups)
-    if bases and (distributed or group is not None):
+    several = distributed or group is not None
+    if bases and several:
         bases = broadcast(bases, group)
-    collector = Collector(modules, wanted, groups, bias, options, bases)
-    with enable_grad(), collector:
-        for x, y in _batches(data, progress):
-            examples += _one_batch(model, x, y, roots, collector)
+    collector = Collector(
+        modules, Wanted(wanted, groups, options, bases), bias, every=layers is not None
+    )
+    passes = Passes(model, collector, roots, check)
+    with differentiable(model), gradients_of(modules), collector:
+        for x, y in batches(data, progress):
+            if leading(x) != 0:
+                examples += passes.batch(usable(x), usable(y))
+    if not examples and not several:
+        raise ValueError("the data has no examples; an iterator can be read only once")
     about = {
         "what": list(wanted), "layers": list(modules), "vectors": vectors, "samples": samples,
         "terms": terms, "bias": bias, "groups": groups,
     }  # fmt: skip
-    sums = {name: values for name, values in collector.sums.items() if values}
-    made = Curvature(sums, examples, about, collector.grams() if examples else {}, bases)
-    return made.all_reduced(group) if distributed or group is not None else made
+    made = Curvature(collector.sums(), examples, about, collector.grams(), bases)
+    return made.all_reduced(group) if several else made
+
+
+@contextmanager
+def differentiable(model: nn.Module) -> Iterator[None]:
+    """A context in which gradients are recorded, also within `no_grad` and `inference_mode`, and
+    compiled parts, whose code runs no hooks, run as they were written."""
+    from torch import compiler, enable_grad, inference_mode
+
+    with ExitStack() as stack:
+        stack.enter_context(inference_mode(False))
+        stack.enter_context(enable_grad())
+        if is_compiled(model):
+            if not hasattr(compiler, "set_stance"):
+                raise NotImplementedError(
+                    "parts of the network were compiled by torch.compile, whose code runs no "
+                    "hooks; give the network as it was before (PyTorch 2.6 can run it so)"
+                )
+            stack.enter_context(compiler.set_stance("force_eager"))
+        yield
+
+
+@contextmanager
+def gradients_of(modules: dict[str, nn.Module]) -> Iterator[None]:
+    """A context in which all parameters of the layers require gradients. Raises
+    NotImplementedError for parameters made under `inference_mode`."""
+    parameters = [p for module in modules.values() for p in module.parameters()]
+    if any(p.is_inference() for p in parameters):
+        raise NotImplementedError(
+            "the network was made under torch.inference_mode(), so that nothing can be "
+            "differentiated by its parameters; make it, or load it, outside"
+        )
+    frozen = [p for p in parameters if not p.requires_grad and p.is_floating_point()]
+    try:
+        for p in frozen:
+            p.requires_grad_(True)
+        yield
+    finally:
+        for p in frozen:
+            p.requires_grad_(False)
 
 
 def _wanted(what: str | Sequence[str]) -> tuple[str, ...]:
@@ -110,110 +173,3 @@ def _bases(
         if there != here:
             raise ValueError(f"{name} is {there!r} in the basis and {here!r} here")
     return {name: basis.eigenvectors(name) for name in names}
-
-
-def _one_batch(
-    model: nn.Module,
-    x: Any,
-    y: Any,
-    roots: Callable[[Tensor, Tensor], Iterator[Tensor]],
-    collector: Collector,
-) -> int:
-    """Run one batch, and say how many examples it had."""
-    from torch import autograd
-
-    f, count = model(x), 0
-    if f.ndim < 2:
-        raise ValueError(f"the network's output has shape {tuple(f.shape)}, not [b, …]")
-    waiting = roots(f, y)
-    v = next(waiting, None)
-    while v is not None:
-        if v.shape != f.shape:
-            raise ValueError(f"a vector of shape {tuple(v.shape)} for outputs {tuple(f.shape)}")
-        following = next(waiting, None)
-        last = following is None
-        if collector.anchor is not None and f.requires_grad:
-            autograd.grad(f, collector.anchor, v, retain_graph=not last)
-        v, count = following, count + 1
-    collector.finish_batch(count)
-    return len(f)
-
-
-def _batches(data: Iterable[Batch] | Batch, progress: bool) -> Iterable[Batch]:
-    """The batches of a loader, or the one that was given; with a bar where that is wanted."""
-    from torch import Tensor
-
-    if isinstance(data, tuple) and len(data) == 2 and isinstance(data[0], Tensor):
-        data = [data]
-    if not progress:
-        return data
-    from rich.progress import track
-
-    return track(data, "curvature", total=len(data) if isinstance(data, Sized) else None)
-
-
-# -- which layers ----------------------------------------------------------------------------------
-
-
-def _supported(module: nn.Module) -> bool:
-    """Whether a module is a convolution or a linear layer that computes what torch's own does."""
-    from torch import nn
-
-    kinds = (
-        *(nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear),
-        *(nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d),
-    )
-    return any(isinstance(module, kind) and type(module).forward is kind.forward for kind in kinds)
-
-
-def _modules(
-    model: nn.Module, layers: Sequence[str] | None, skip_others: bool
-) -> dict[str, nn.Module]:
-    """The layers by name. Raises TypeError for those that there are no operations for."""
-    everything = dict(model.named_modules())
-    if layers is None:
-        found = {n: m for n, m in everything.items() if _supported(m)}
-        inside = {id(p) for m in found.values() for p in m.parameters()}
-        others = [n for n, p in model.named_parameters() if p.requires_grad and id(p) not in inside]
-        if others and not skip_others:
-            kinds = sorted({type(everything[n.rpartition(".")[0]]).__name__ for n in others})
-            raise TypeError(
-                f"{len(others)} parameters, first {others[0]!r}, are in modules that there are no "
-                f"operations for ({', '.join(kinds)}); skip_others=True leaves them out"
-            )
-    else:
-        for name in layers:
-            if name not in everything:
-                raise ValueError(f"no module {name!r} in this network")
-            if not _supported(everything[name]):
-                kind = type(everything[name]).__name__
-                raise TypeError(
-                    f"{name!r} is a {kind}; there are Conv1d/2d/3d, ConvTranspose1d/2d/3d and "
-                    "Linear, without a forward of their own"
-                )
-        found = {n: everything[n] for n in layers}
-    if not found:
-        raise ValueError("this network has no convolution and no linear layer")
-    _check_untied(found)
-    return found
-
-
-def _check_untied(modules: dict[str, nn.Module]) -> None:
-    owner: dict[int, str] = {}
-    for name, module in modules.items():
-        other = owner.setdefault(id(module.weight), name)
-        if other != name:  # its blocks would be summed over uses, with terms between them
-            raise NotImplementedError(
-                f"layers {other!r} and {name!r} share a weight; leave one out: layers=[…]"
-            )
-
-
-def _check_independent(model: nn.Module) -> None:
-    from torch import nn
-
-    for name, module in model.named_modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.training:
-            raise ValueError(
-                f"{name!r} normalises over the batch in training mode, so that examples depend on "
-                "each other: call model.eval()"
-            )

@@ -26,7 +26,9 @@ class Curvature:
     """Curvature of a network, layer by layer, from `examples` examples.
 
     `sums[layer][quantity]` is a sum over examples: "kfac_expand.A" and ".B", "kfac_reduce.A" and
-    ".B", "ekfac.diagonal", "diag_ggn.weight" and ".bias"; `options` are those it was made with.
+    ".B", "ekfac.diagonal", "diag_ggn.weight" and ".bias"; "kfac_expand.rows" and "kfac_reduce.rows"
+    are the numbers of terms in ".B": rows with their positions, and examples that have rows.
+    `options` are those it was made with.
     Gram matrices are no sums; they stand in `grams` and cannot be merged. `bases` has the
     eigenvectors that EKFAC's diagonal refers to.
     """
@@ -52,7 +54,13 @@ class Curvature:
         if quantity not in self.sums.get(layer, {}):
             kind = quantity.partition(".")[0]
             raise KeyError(f"{kind} was not computed for {layer!r}; ask for what=({kind!r}, …)")
-        return self.sums[layer][quantity] / max(self.examples, 1)
+        return self.sums[layer][quantity] / max(self._count(layer, quantity), 1)
+
+    def _count(self, layer: str, quantity: str) -> int:
+        """What a sum is divided by for its mean: examples, or the rows that it has a term for."""
+        kind, _, part = quantity.partition(".")
+        rows = self.sums[layer].get(f"{kind}.rows") if part == "B" else None
+        return self.examples if rows is None else int(rows)
 
     def factors(self, layer: str, kind: str = "kfac_expand") -> tuple[Tensor, Tensor]:
         """The Kronecker factors A [g, d, d] and B [g, c_out/g, c_out/g]: A ⊗ B approximates the

@@ -182,15 +182,18 @@ def test_own_vectors_and_nothing_is_left_behind():
     assert all(not m._forward_hooks and not m._forward_pre_hooks for m in model.modules())
 
 
-def test_no_gradients_by_parameters_are_computed():
+def test_gradients_by_parameters_are_computed_for_the_check_alone():
     model, seen = network(), []
     for p in model.parameters():
         p.register_hook(seen.append)
-    made = dg.curvature(model, batches(), LOSSES["squared"])
+    made = dg.curvature(model, batches(), LOSSES["squared"], check="off")
     assert not seen
+    dg.curvature(model, batches(), LOSSES["squared"])  # a gradient each, of the first batch
+    assert len(seen) == 7
     for p in model.parameters():
         p.requires_grad_(False)
-    frozen = dg.curvature(model, batches(), LOSSES["squared"])
+    frozen = dg.curvature(model, batches(), LOSSES["squared"], layers=made.layers)
+    assert not any(p.requires_grad for p in model.parameters())
     for layer in made.layers:
         for a, b in zip(made.factors(layer), frozen.factors(layer), strict=True):
             assert torch.equal(a, b)
@@ -307,7 +310,7 @@ class TestErrors:
         assert self.run(model, skip_others=True).layers == ("0",)
         with pytest.raises(TypeError, match="'1' is a LayerNorm; there are Conv1d"):
             self.run(model, layers=["1"])
-        with pytest.raises(TypeError, match=r"\(Odd\)"):
+        with pytest.raises(TypeError, match=r"\(Odd, whose forward is its own\)"):
             self.run(nn.Sequential(nn.Linear(2, 2), Odd(2, 2)))
         with pytest.raises(ValueError, match="no module 'x'"):
             self.run(model, layers=["x"])

@@ -52,7 +52,7 @@ def test_they_give_the_numbers_of_one(size: int, mode: str, tmp_path: Path, whol
         for layer, quantities in whole.sums.items():
             assert sums[layer].keys() == quantities.keys()
             for name, value in quantities.items():
-                error = (sums[layer][name] - value).norm() / value.norm()
+                error = (sums[layer][name] - value).double().norm() / value.double().norm()
                 assert error < 1e-6, f"{layer}, {name}: {error}"
 
 

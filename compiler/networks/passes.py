@@ -1,0 +1,237 @@
+"""The passes that one batch takes: forward, the check, a backward pass for each vector."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
+
+from diagrammar.networks.checks import Visit, check_gradients, find_rows, needs_rows
+from diagrammar.networks.collect import Collector
+from diagrammar.networks.examples import Alone, Reading, read, readings
+from diagrammar.networks.rows import Shared
+from diagrammar.networks.site import Site
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+Roots = Callable[["Tensor", "Tensor", int], "Iterator[Tensor]"]
+
+
+class Passes:
+    """The passes of batches through a network, one batch after the other."""
+
+    def __init__(self, model: nn.Module, collector: Collector, roots: Roots, check: str) -> None:
+        self.model, self.collector, self.roots, self.check = model, collector, roots, check
+        self.reading: Reading | None = None
+        self.checked = check == "off"
+
+    def batch(self, x: Any, y: Any) -> int:
+        """Run one batch, and give its number of examples."""
+        collector = self.collector
+        with computed_weights(self.model), collector.forward():
+            f = output_of(self.model(x))
+        collector.check_called()
+        self._check_recorded(f)
+        reading = self._reading(x, f)
+        f, y = reading.ordered(f), ordered_labels(reading, y)
+        self._look(f, reading)
+        vectors = self._vectors(f, y, reading)
+        collector.finish_batch(vectors, reading.examples)
+        return reading.examples
+
+    def _check_recorded(self, f: Tensor) -> None:
+        if not f.requires_grad:
+            raise RuntimeError(
+                "the network's output does not depend on its layers by operations that have "
+                "gradients (it may be detached, rounded, or made of numbers)"
+            )
+
+    # -- whose rows are whose ----------------------------------------------------------------------
+
+    def _reading(self, x: Any, f: Tensor) -> Reading:
+        """How the batch is read: as the one before, or as one example alone confirms."""
+        if self.reading is not None and self.check != "every":
+            again = self.reading.again(x, f)
+            if again is not None:
+                return again
+        usual = next(readings(x, f), None)
+        plain = usual is not None and usual.rows == 1 and usual.examples == len(f)
+        if plain and self.check == "off":
+            assert usual is not None
+            self.reading = usual
+            return usual
+        alone = read(self.model, x, f, self._alone)
+        found = alone.reading
+        if found is None:
+            found = unconfirmed(alone, usual if plain else None, f)
+            for site in self.collector.sites:
+                site.alone = None
+        self.reading = found if found.examples > 1 else None
+        return found
+
+    def _alone(self, x: Any) -> Tensor:
+        """The network's output without gradients; its buffers and random numbers stay as they
+        are."""
+        from torch import no_grad, random
+        from torch.func import functional_call
+
+        for site in self.collector.sites:
+            site.alone = None
+        trained = any(m.training for m in self.model.modules())
+        buffers = {n: b.clone() for n, b in self.model.named_buffers()} if trained else {}
+        with no_grad(), random.fork_rng(), self.collector.alone():
+            return output_of(functional_call(self.model, buffers, (x,)))
+
+    def _look(self, f: Tensor, reading: Reading) -> None:
+        """Check the first batch, and find whose rows are whose where that is not known."""
+        from torch import Generator, randn
+
+        examples, sites = reading.examples, self.collector.sites
+        due = not self.checked
+        unknown = [s for s in sites if due or needs_rows(s, examples)]
+        if not unknown:
+            return
+        generator = Generator().manual_seed(0)
+        v = randn(f.shape, generator=generator, dtype=f.real.dtype).to(f)
+        if due:
+            check_gradients(
+                self.collector, lambda visit, by: self._backward(f, v, visit, by, keep=True)
+            )
+
+        def backward(v: Tensor, visit: Visit) -> None:
+            self._backward(f, v, visit, [], keep=True)
+
+        find_rows(unknown, v, reading.rows, backward)
+        self.checked = self.check == "off" or (self.check == "first" and examples > 1)
+
+    # -- backward passes ---------------------------------------------------------------------------
+
+    def _backward(
+        self, f: Tensor, v: Tensor, visit: Visit, by: list[Tensor], *, keep: bool
+    ) -> list[Tensor | None]:
+        """A backward pass for a cotangent v, and the gradients by some tensors."""
+        from torch import autograd
+
+        assert self.collector.anchor is not None
+        with self.collector.gradients(visit), uncheckpointed():
+            found = autograd.grad(
+                f, [self.collector.anchor, *by], v, retain_graph=keep, allow_unused=True
+            )
+        return list(found[1:])
+
+    def _vectors(self, f: Tensor, y: Any, reading: Reading) -> int:
+        """A backward pass for each vector, and their number."""
+        shared = [s for s in self.collector.sites if isinstance(s.layout, Shared)]
+        waiting, count = self.roots(f, y, reading.rows), 0
+        v = next(waiting, None)
+        while v is not None:
+            if v.shape != f.shape:
+                raise ValueError(f"a vector of shape {tuple(v.shape)} for outputs {tuple(f.shape)}")
+            v = v.to(f.dtype)
+            for one in each_example(v, reading) if shared else ():
+                self._backward(f, one, keep_shared, [], keep=True)
+            for site in shared:
+                site.add_shared(reading.examples)
+            following = next(waiting, None)
+            self._backward(f, v, add_own, [], keep=following is not None)
+            v, count = following, count + 1
+        return count
+
+
+def add_own(site: Site, grad: Tensor) -> None:
+    """Add a vector's gradient to the sums of a layer whose rows are single examples'."""
+    if not isinstance(site.layout, Shared):
+        site.add_vector(grad)
+
+
+def keep_shared(site: Site, grad: Tensor) -> None:
+    """Keep one example's gradient by a layer whose rows all examples use."""
+    if isinstance(site.layout, Shared):
+        site.shared.append(site.batched(grad.detach()))
+
+
+def each_example(v: Tensor, reading: Reading) -> Iterator[Tensor]:
+    """v with one example's rows, and zeros elsewhere."""
+    from torch import zeros_like
+
+    for n in range(reading.examples):
+        one = zeros_like(v)
+        part = slice(n * reading.rows, (n + 1) * reading.rows)
+        one[part] = v[part]
+        yield one
+
+
+def output_of(made: Any) -> Tensor:
+    """A network's output. Raises TypeError for what is no tensor, ValueError for one without an
+    axis of examples."""
+    from torch import Tensor
+
+    if not isinstance(made, Tensor):
+        fields = f" with the fields {', '.join(made)}" if isinstance(made, dict) else ""
+        if isinstance(made, (tuple, list)):
+            fields = f" of {len(made)}"
+        raise TypeError(
+            f"the network returns a {type(made).__name__}{fields}, not one tensor [b, …]; give a "
+            "module whose forward returns the tensor that the loss takes, such as "
+            "self.inner(x).logits"
+        )
+    if made.ndim < 1:
+        raise ValueError(
+            "the network's output is a single number, not [b, …]: give the network without its loss"
+        )
+    return made
+
+
+def ordered_labels(reading: Reading, y: Any) -> Any:
+    """The labels in the order of the output's rows."""
+    from torch import Tensor
+
+    rows = reading.examples * reading.rows
+    if reading.strided and isinstance(y, Tensor) and y.ndim and len(y) == rows:
+        return reading.ordered(y)
+    return y
+
+
+def unconfirmed(alone: Alone, usual: Reading | None, f: Tensor) -> Reading:
+    """The usual reading, where one example alone could tell nothing. Raises ValueError where it
+    tells that examples are coupled, or where there is no usual one."""
+    if alone.coupled:
+        raise ValueError(
+            "examples depend on each other: the last one alone has another output than in its "
+            f"batch, by {alone.problem}. Statistics of the batch may be used, or the first axis of "
+            "the input or output is not the examples'"
+        )
+    if usual is None:
+        raise ValueError(
+            f"it cannot be seen which rows of the network's output {tuple(f.shape)} belong to "
+            f"which example ({alone.problem or 'no reading fits'}); let it return [b, …]"
+        )
+    return usual
+
+
+@contextmanager
+def computed_weights(model: nn.Module) -> Iterator[None]:
+    """Weights that parametrisations compute are computed once, so that the layer's call uses the
+    tensor that hooks see."""
+    from torch.nn.utils import parametrize
+
+    with ExitStack() as stack:
+        if any(parametrize.is_parametrized(m) for m in model.modules()):
+            stack.enter_context(parametrize.cached())
+        yield
+
+
+@contextmanager
+def uncheckpointed() -> Iterator[None]:
+    """Errors of reentrant checkpoints in words of our own."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "heckpoint" not in str(error):
+            raise
+        raise NotImplementedError(
+            "the network checkpoints activations in a way that cannot be differentiated more than "
+            "once, or by a part of its tensors; switch it off, or use "
+            f"torch.utils.checkpoint(…, use_reentrant=False). PyTorch says: {error}"
+        ) from error
