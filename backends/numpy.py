@@ -77,7 +77,7 @@ def bind(program: Program, shapes: Mapping[str, Sequence[int]]) -> dict[str, int
         for axis, expected in enumerate(p.shape)
     ]
     for limit in program.limits:
-        if integer(limit.value, sizes) <= integer(limit.least, sizes):
+        if not limit.holds(integer(limit.value, sizes), integer(limit.least, sizes)):
             raise ValueError(limit.message)
     for check in (*program.checks, *stated):
         size_, expected = shapes[check.operand][check.axis], integer(check.expected, sizes)

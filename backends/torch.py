@@ -19,7 +19,7 @@ from diagrammar.backends.torch_lowering import lower
 from diagrammar.backends.torch_names import Scope, atom, checked_name, docstring, one_line
 from diagrammar.backends.torch_operations import Constants, Writer
 from diagrammar.backends.torch_parts import helpers, loops
-from diagrammar.program import Dim, Parameter, Program, SizeBinding
+from diagrammar.program import Dim, Parameter, Program, SizeBinding, SizeLimit
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +170,7 @@ def _head(program: Program, scope: Scope, writer: Writer, *, checked: bool) -> l
             lines.append(Line(f'_check_axes({p.name}, "{p.name}", {_strings(p.axes)})'))
     lines += _bindings(program, scope)
     for limit in program.limits if checked else ():
-        lines.append(Line(f"if {scope.size(limit.value)} <= {scope.size(limit.least)}:"))
+        lines.append(Line(f"if {_broken(limit, scope)}:"))
         lines.append(Line(f"    raise ValueError({_quoted(limit.message)})"))
     for p in program.parameters if checked else ():
         sizes = ["None" if n is None else scope.size(n) for n in _expected(program, p)]
@@ -180,6 +180,14 @@ def _head(program: Program, scope: Scope, writer: Writer, *, checked: bool) -> l
             known = f"({', '.join(sizes)}{',' * (len(sizes) == 1)})"
             lines.append(Line(f'_check({p.name}, "{p.name}", {_strings(p.axes)}, {known})'))
     return lines
+
+
+def _broken(limit: SizeLimit, scope: Scope) -> str:
+    """The condition under which a limit does not hold."""
+    value, least = scope.size(limit.value), scope.size(limit.least)
+    if limit.rule == "multiple":
+        return f"{atom(value)} % {atom(least)}"
+    return f"{value} {'<=' if limit.rule == 'above' else '=='} {least}"
 
 
 def _expected(program: Program, p: Parameter) -> list[Dim | None]:

@@ -15,9 +15,20 @@ import sympy
 
 from diagrammar.diagram import Axes, Diagram, Network
 from diagrammar.grammar import syntax
+from diagrammar.grammar.comments import documenting
 from diagrammar.grammar.formatter import format_file
 from diagrammar.relation import Equation, Linear, Piece, Relation, conv_form
-from diagrammar.scalar import Dim, FloorDiv, equal, expand, floor_div, nonnegative, plain
+from diagrammar.scalar import (
+    Dim,
+    FloorDiv,
+    equal,
+    expand,
+    floor_div,
+    fraction,
+    is_number,
+    nonnegative,
+    plain,
+)
 from diagrammar.sizes import base
 
 
@@ -194,7 +205,7 @@ def diagram_file(diagram: Diagram) -> syntax.File:
         diagram.name,
         axes_syntax(diagram.axes),
         terms or (syntax.Product((syntax.Factor(_integer(0)),)),),
-        doc=tuple(diagram.doc.split("\n")) if diagram.doc else (),
+        doc=documenting(diagram.doc),
     )
     blocks: list[list[syntax.AnyStatement]] = [
         _sizes(diagram, writer, patterns.formulas),
@@ -266,8 +277,15 @@ def _required(
         for e in diagram.equalities
     ]
     for r in diagram.requirements:
+        if r.rule == "whole" and not is_number(r.value):
+            above, below = fraction(r.value)
+            floor = sympy.Mul(below, FloorDiv(*map(sympy.sympify, (above, below))))
+            sides = (writer.scalar(above), writer.scalar(floor))
+            conditions.append(syntax.Condition(sides, ("=",)))
         if (
-            nonnegative(expand(r.value - r.least - r.slack - 1))
+            r.rule != "above"
+            or r.implied
+            or nonnegative(expand(r.value - r.least - r.slack - 1))
             or (r.value, r.least, r.slack) in said
         ):
             continue

@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 
 from diagrammar.diagram import Diagram, Network
 from diagrammar.names import fresh_wire
 from diagrammar.scalar import Dim
+
+MAX_TENSORS: Final = 10_000
+"""The most tensors of a definition, in all its terms: a definition that is used stands for all of
+its own, so that they can double with every line of a file."""
+
+
+def size_of(terms: Iterable[Network]) -> int:
+    """The tensors of some terms; an empty term counts, too."""
+    return sum(len(term.tensors) + 1 for term in terms)
+
+
+def product_size(factors: Sequence[Network], terms: Sequence[Network]) -> int:
+    """The tensors of a product of sums, which need not be made for it."""
+    return len(terms) * size_of(factors) + len(factors) * size_of(terms)
 
 
 def times(left: Network, right: Network) -> Network:

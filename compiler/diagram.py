@@ -12,14 +12,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import networkx
 import sympy
 
 from diagrammar.grammar.errors import Place, Problem
 from diagrammar.relation import Relation, Sizes
-from diagrammar.scalar import Dim, equal, substitute
+from diagrammar.scalar import Dim, equal, is_finite, is_number, substitute
 
 if TYPE_CHECKING:
     from diagrammar.functions.function import Function
@@ -170,15 +170,27 @@ class Equality:
     what: str = field(default="", compare=False)
 
 
+Rule = Literal["above", "whole", "nonzero"]
+
+
 @dataclass(frozen=True)
 class Requirement:
-    """`value` > `least` + `slack`, where both are known; else `message`, with the two put in."""
+    """What must hold of sizes and parameters once they are known; else `message`, with the values
+    put in, at `place`.
+
+    `rule`: "above" is `value` > `least`, or `value` ≥ `least` where `slack` is −1; "whole" says
+    that `value` is an integer, "nonzero" that it is not zero. What is `implied` by another part of
+    the file is not written in texts.
+    """
 
     value: Dim
     least: Dim
     message: str
     help: str = ""
     slack: int = 0
+    rule: Rule = "above"
+    place: Place | None = field(default=None, compare=False)
+    implied: bool = field(default=False, compare=False)
 
     def substitute(self, values: Mapping[Any, Dim]) -> Requirement:
         """Symbols replaced."""
@@ -188,12 +200,26 @@ class Requirement:
     @property
     def problem(self) -> Problem | None:
         """What is wrong, if that is certain."""
-        if not isinstance(self.value, int) or not isinstance(self.least, int):
-            return None
-        if self.value > self.least + self.slack:
+        if not is_number(self.value) or not is_number(self.least) or self._holds():
             return None
         known = {"value": self.value, "least": self.least}
-        return Problem(self.message.format(**known), help=self.help.format(**known))
+        problem = Problem(self.message.format(**known), help=self.help.format(**known))
+        if self.place is None:
+            return problem
+        place = self.place
+        return replace(problem, span=place.span, source=place.source, label=place.label)
+
+    def _holds(self) -> bool:
+        """Whether it holds of numbers; of a quotient by zero, another requirement says so."""
+        if self.rule == "whole":
+            return isinstance(self.value, int) or not self.value.is_finite
+        if self.rule == "nonzero":
+            return bool(self.value != 0)
+        if not is_finite(self.value) or not is_finite(self.least):
+            return True
+        if self.slack == -1:
+            return bool(self.value >= self.least)
+        return bool(self.value > self.least + self.slack)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from math import prod
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Any, Literal, Union
 
 if TYPE_CHECKING:
     import sympy
@@ -476,11 +476,19 @@ class SizeCheck:
 
 @dataclass(frozen=True, slots=True)
 class SizeLimit:
-    """In a shape-generic program: `value` must be above `least`, or `message` is the error."""
+    """In a shape-generic program: `value` must be above `least`, unequal to it, or a multiple of
+    it, or `message` is the error."""
 
     value: Dim
     least: Dim
     message: str
+    rule: Literal["above", "unequal", "multiple"] = "above"
+
+    def holds(self, value: int, least: int) -> bool:
+        """Whether two numbers obey it."""
+        if self.rule == "multiple":
+            return value % least == 0
+        return value > least if self.rule == "above" else value != least
 
 
 @dataclass(frozen=True, slots=True)

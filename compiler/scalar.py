@@ -17,8 +17,8 @@ Dim = Union[int, Expr]  # noqa: UP007  # sympy has no types: an alias needs the 
 
 
 class FloorDiv(sympy.Function):  # type: ignore[misc]  # sympy has no types
-    """⌊a / b⌋ for integers, b > 0; evaluates when the quotient is an integer for all values of
-    its symbols."""
+    """⌊a / b⌋; evaluates when the quotient is an integer for all values of its symbols. Fractions
+    in it are cleared: ⌊(n/2) / 3⌋ is ⌊n / 6⌋."""
 
     is_integer = True
     nargs = 2
@@ -26,8 +26,14 @@ class FloorDiv(sympy.Function):  # type: ignore[misc]  # sympy has no types
     @classmethod
     def eval(cls, a: Expr, b: Expr) -> Expr | None:
         """The simplified quotient, or None to stay as it is."""
-        if a.is_Integer and b.is_Integer:
-            return Integer(int(a) // int(b))
+        if b == 0 or a.is_finite is False or b.is_finite is False:
+            return None  # which a requirement refuses
+        if a.is_Rational and b.is_Rational:
+            return Integer((a.p * b.q) // (a.q * b.p))
+        if a.is_integer is not True or b.is_integer is not True:
+            numerator, denominator = sympy.fraction(sympy.together(a / b))
+            if (numerator, denominator) != (a, b) and denominator.is_nonnegative:
+                return cls(numerator, denominator)
         if b == 1:
             return a
         if b.is_Integer:
@@ -70,9 +76,44 @@ def plain(value: Any) -> Dim:
     return value
 
 
+def is_number(value: Dim) -> bool:
+    """Whether nothing in a value is unknown."""
+    return isinstance(value, int) or bool(value.is_number)
+
+
+def is_finite(value: Dim) -> bool:
+    """Whether a number is one, not a quotient by zero."""
+    return isinstance(value, int) or bool(value.is_finite)
+
+
+def fraction(value: Dim) -> tuple[Dim, Dim]:
+    """Numerator and denominator of a value as one fraction, the denominator not negative where
+    that can be told."""
+    numerator, denominator = sympy.fraction(sympy.together(sympy.sympify(value)))
+    if denominator.could_extract_minus_sign():
+        numerator, denominator = -numerator, -denominator
+    return plain(sympy.expand(numerator)), plain(denominator)
+
+
+def integral(value: Dim) -> Dim:
+    """A value that is known to be an integer, as an expression of integers: (k − 1)/2 is
+    ⌊(k − 1) / 2⌋ then."""
+    if isinstance(value, int) or value.is_integer:
+        return value
+    return plain(FloorDiv(*map(sympy.sympify, fraction(value))))
+
+
+def empty_only(value: Dim) -> bool:
+    """Whether a value can be zero only where a size is: a sum of products of sizes."""
+    return not isinstance(value, int) and all(
+        term.as_coeff_Mul()[0] > 0 and all(s.is_positive for s in term.free_symbols)
+        for term in sympy.Add.make_args(sympy.expand(value))
+    )
+
+
 def floor_div(a: Dim, b: Dim) -> Dim:
     """⌊a / b⌋."""
-    if isinstance(a, int) and isinstance(b, int):
+    if isinstance(a, int) and isinstance(b, int) and b:
         return a // b
     return plain(FloorDiv(sympy.sympify(a), sympy.sympify(b)))
 

@@ -199,11 +199,11 @@ class Known:
 
 
 class Contradiction(Exception):
-    """Two facts about sizes that cannot both hold."""
+    """Two facts about sizes that cannot both hold; `values` were known before."""
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem, values: Mapping[sympy.Symbol, Dim]) -> None:
         super().__init__(problem.message)
-        self.problem = problem
+        self.problem, self.values = problem, values
 
 
 def solve(facts: Iterable[Known]) -> dict[sympy.Symbol, Dim]:
@@ -225,7 +225,7 @@ def solve(facts: Iterable[Known]) -> dict[sympy.Symbol, Dim]:
             if not symbols:
                 if difference != 0:
                     clash = _clash(fact, left, right, origin)
-                    raise Contradiction(_placed(clash, fact, stated))
+                    raise Contradiction(_placed(clash, fact, stated), values)
                 progress = True
             elif len(symbols) == 1:
                 symbol = next(iter(symbols))
@@ -236,7 +236,7 @@ def solve(facts: Iterable[Known]) -> dict[sympy.Symbol, Dim]:
                 given = fact.expression == symbol and fact.value == found  # a value by name
                 if not (isinstance(found, int) or given) or found < 0:
                     clash = _no_size(fact, left, right, symbol, origin)
-                    raise Contradiction(_placed(clash, fact, stated))
+                    raise Contradiction(_placed(clash, fact, stated), values)
                 values[symbol] = found
                 if fact.why and fact.place is not None:
                     stated[symbol] = fact.place

@@ -17,6 +17,7 @@ from diagrammar.elaborate.scope import scope_of
 from diagrammar.elaborate.unused import unused
 from diagrammar.elaborate.using import Unreadable, Used, circle, find, renaming
 from diagrammar.functions.function import Function, compile_diagrams
+from diagrammar.functions.specialise import checked_rank
 from diagrammar.grammar import syntax
 from diagrammar.grammar.errors import DiagramError, Place, Problem, near
 from diagrammar.grammar.parser import Parsed, read_source
@@ -40,8 +41,10 @@ class Spec(Mapping[str, Diagram]):
         loaded: dict[tuple[str, int | None], Spec] | None = None,
         instead: Mapping[str, Source] | None = None,
         words: Mapping[str, syntax.Value] | None = None,
+        unread: frozenset[str] = frozenset(),
     ) -> None:
         self.file = file
+        self._unread = unread
         self.source = source
         self._chain = chain or (_identity(source),)
         self._loaded = {} if loaded is None else loaded
@@ -57,7 +60,7 @@ class Spec(Mapping[str, Diagram]):
         wrong: tuple[Problem, ...] = ()
         if packs:
             opened, wrong = unpacked(file, self.rank or SHOWN, source)
-        self._scope = scope_of(opened, source)
+        self._scope = scope_of(opened, source, unread)
         self._scope.problems += [*found, *wrong]
         for name, entry in self._scope.params.items():
             value = self._words.get(name, self._words.get(name.partition(".")[0]))
@@ -103,7 +106,12 @@ class Spec(Mapping[str, Diagram]):
             parsed = parse_syntax(source)
             chain = (*self._chain, key)
             spec = Spec(
-                parsed.file, source, chain=chain, loaded=self._loaded, instead=self._instead
+                parsed.file,
+                source,
+                chain=chain,
+                loaded=self._loaded,
+                instead=self._instead,
+                unread=parsed.broken,
             )
             spec._scope.problems[:0] = parsed.problems
             self._loaded[key, self.rank] = spec
@@ -111,7 +119,8 @@ class Spec(Mapping[str, Diagram]):
         return self._loaded[key, self.rank]
 
     def at(self, rank: int) -> Spec:
-        """The same file with packs of `rank` members."""
+        """The same file with packs of `rank` members. DiagramError for what is no rank."""
+        rank = checked_rank(rank)
         if rank not in self._ranked:
             self._ranked[rank] = Spec(
                 self.file,
@@ -120,6 +129,7 @@ class Spec(Mapping[str, Diagram]):
                 chain=self._chain,
                 instead=self._instead,
                 words=self._words,
+                unread=self._unread,
             )
         return self._ranked[rank]
 
@@ -135,6 +145,7 @@ class Spec(Mapping[str, Diagram]):
                 chain=self._chain,
                 instead=self._instead,
                 words={**self._words, **words},
+                unread=self._unread,
             )
         return self._reworded[key]
 
@@ -198,6 +209,14 @@ class Spec(Mapping[str, Diagram]):
             self._looked = True
             self._builder.check_declarations()
         return once(sorted(self._scope.problems, key=_place(self.source)))
+
+    def sound(self) -> Iterator[Diagram]:
+        """The diagrams of definitions without mistakes, in order."""
+        for name in self:
+            try:
+                yield self._builder.build(name)
+            except Broken:
+                continue
 
     def errors(self) -> tuple[Problem, ...]:
         """The problems that are errors."""
@@ -284,8 +303,9 @@ def read(
     source: Source, rank: int | None = None, instead: Mapping[str, Source] | None = None
 ) -> tuple[Spec, tuple[Problem, ...]]:
     """A spec with every problem of its text, none raised."""
+    rank = None if rank is None else checked_rank(rank)
     parsed = parse_syntax(source)
-    spec = Spec(parsed.file, source, rank, instead=instead)
+    spec = Spec(parsed.file, source, rank, instead=instead, unread=parsed.broken)
     problems = [*parsed.problems, *_not_consequences(spec.check(), parsed)]
     if not any(p.severity == "error" for p in problems):
         problems += unused(parsed.file, source)
@@ -312,7 +332,8 @@ def _names(message: str) -> str:
 
 
 def parse(text: str, name: str = "<text>", *, rank: int | None = None) -> Spec:
-    """Diagrams from text, packs having `rank` members. Raises DiagramError with every mistake."""
+    """Diagrams from text, packs having `rank` members (1 to 64). Raises DiagramError with every
+    mistake."""
     return parse_source(Source(text, name), rank=rank)
 
 

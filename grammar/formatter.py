@@ -7,11 +7,11 @@ only then between factors or entries.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Final
 
-from diagrammar.grammar import syntax
+from diagrammar.grammar import comments, syntax
 
 WIDTH: Final = 100
 _INDENT: Final = "    "
@@ -33,7 +33,7 @@ def format_file(file: syntax.File) -> str:
             run = []
         if gap:
             lines.append("")
-        lines.extend(_comment(statement.doc))
+        lines.extend(comments.written(statement.doc))
         if beside is not None:
             lines.extend(written[:-1])
             run.append((written[-1], beside))
@@ -46,10 +46,6 @@ def format_file(file: syntax.File) -> str:
 def format_statement(statement: syntax.AnyStatement) -> str:
     """One statement with its documentation and trailing comment, without a line end after it."""
     return format_file(syntax.File((statement,))).removesuffix("\n")
-
-
-def _comment(doc: Iterable[str]) -> list[str]:
-    return [f"# {line}" if line else "#" for line in doc]
 
 
 def _aligned(run: Sequence[tuple[str, str]]) -> list[str]:

@@ -2,8 +2,8 @@
 
 A statement begins at a line that is not indented more than the first statement of the file and does
 not begin with an operator or a closing bracket; all other lines continue it. A comment block that
-touches a statement from above is its documentation, comments beside or inside it are trailing, and
-a block that touches nothing stands for itself.
+touches a statement from above belongs to it (what of it is documentation says `comments`), comments
+beside or inside it are trailing, and a block that touches nothing stands for itself.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
+
+from diagrammar.grammar.comments import held
 
 _CONTINUES: Final = frozenset(")]+-*/=,^<>:")
 _BLANK: Final = " \t\r\f"
@@ -97,7 +99,7 @@ def _width(space: str) -> int:
 def _note(blocks: list[_Block], begin: int, line: str, gap: bool) -> None:
     """Take up a comment line: it continues the last block unless a blank line stands between."""
     stop = begin + len(line.rstrip())
-    comment = line.lstrip(_BLANK)[1:].rstrip().removeprefix(" ")
+    comment = held(line.lstrip(_BLANK))
     if blocks and not gap:
         blocks[-1].lines.append(comment)
         blocks[-1].stop = stop

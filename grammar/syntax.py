@@ -225,8 +225,8 @@ class Assignment:
 class Statement:
     """What all statements have.
 
-    `doc` is the comment block that touches it from above, a string a line without `# `; `trailing`
-    are the comments beside and inside it, as one.
+    `doc` is the comment block that touches it from above, a string a line, as `comments` holds it;
+    `trailing` are the comments beside and inside it, as one.
     """
 
     doc: tuple[str, ...] = ()

@@ -12,7 +12,7 @@ import pytest
 import diagrammar as dg
 import diagrammar.rules
 from diagrammar.diagram import Diagram
-from diagrammar.functions.specialise import names_of
+from diagrammar.functions.specialise import names_of, resolve_values
 from diagrammar.rewrite import RULES, Rule, apply
 from diagrammar.scalar import Dim
 from tests.oracle import at, close, operands, value
@@ -31,7 +31,9 @@ def with_sizes(diagram: Diagram, seed: int) -> Diagram:
     chosen = random.Random(seed)
     fixed = at(diagram)
     while free := sorted(n for n, es in names_of(fixed).items() if any(map(is_symbol, es))):
-        fixed = at(fixed, **{free[0]: chosen.randint(3, 6)})
+        first = chosen.randint(3, 6)
+        sizes = (n for n in range(first, first + 8) if not resolve_values(fixed, {free[0]: n})[1])
+        fixed = at(fixed, **{free[0]: next(sizes)})  # the first that a kernel fits into
     return fixed
 
 

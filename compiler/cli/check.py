@@ -41,17 +41,16 @@ def check(name: str) -> tuple[tuple[Problem, ...], list[str]]:
         spec, problems = read_spec(read(name))
     except DiagramError as error:
         return error.errors, []
-    if any(problem.severity == "error" for problem in problems):
-        return problems, []
     diagrams = []
     clashes: dict[str, Problem] = {}
-    for definition in spec:
-        values, clash = resolve_values(spec[definition], {})
+    for diagram in spec.sound():
+        values, clash = resolve_values(diagram, {})
         clashes.update({str(problem): problem for problem in clash})
-        diagrams.append(spec[definition].substitute(values))
-    if clashes:
-        return (*problems, *clashes.values()), []
-    return problems, _summary(spec, diagrams)
+        diagrams.append(diagram.substitute(values))
+    found = (*problems, *clashes.values())
+    if any(problem.severity == "error" for problem in found):
+        return found, []
+    return found, _summary(spec, diagrams)
 
 
 def _summary(spec: Spec, diagrams: Sequence[Diagram]) -> list[str]:

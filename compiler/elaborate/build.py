@@ -1,8 +1,8 @@
 """From syntax tree to diagrams: names, sizes, scopes.
 
 One definition at a time, on request, so that a file with a thousand definitions costs what is used.
-Every mistake of a definition is collected; a definition that uses a broken one says nothing of its
-own.
+Every mistake of a definition is collected. A definition that uses a broken one is checked with its
+outline, the axes that it would have.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from dataclasses import replace
 from functools import cached_property, partial
 from typing import Any
 
-from diagrammar.diagram import Declared, Diagram
+from diagrammar.diagram import Axes, Declared, Diagram
 from diagrammar.elaborate.definition import DefinitionBuilder
 from diagrammar.elaborate.derived import differentiated
-from diagrammar.elaborate.evaluate import Broken, Mistake, mistake, scalar
+from diagrammar.elaborate.evaluate import Attempts, Broken, Mistake, mistake, scalar
 from diagrammar.elaborate.gathered import Gathered
 from diagrammar.elaborate.patterns import PatternBuilder
 from diagrammar.elaborate.sampled import keep_of, sampled
@@ -36,6 +36,7 @@ class Builder:
         self.used = dict(used or {})
         self._built: dict[str, Diagram | None] = {}
         self._building: list[str] = []
+        self._outlining: list[str] = []
 
     def build(self, name: str) -> Diagram:
         """The diagram of a definition; raises Broken when it has mistakes (then in
@@ -46,7 +47,7 @@ class Builder:
                 made = self._define(self.scope.definitions[name])
                 self._built[name] = replace(made, places=self.places)
             except Mistake as error:
-                self.scope.problems.append(error.problem)
+                self.scope.problems += error.problems
                 self._built[name] = None
             except Broken:
                 self._built[name] = None
@@ -91,6 +92,8 @@ class Builder:
         alias, dot, own = name.partition(".")
         if not dot or own.isdigit():
             return None, name
+        if alias in self.scope.vague:
+            raise Broken(alias)
         if alias in self.used:
             return self.used[alias], own
         if alias in self.scope.uses:
@@ -119,6 +122,37 @@ class Builder:
             )
         return self.build(name)
 
+    def outline(self, name: str) -> Axes | None:
+        """The axes that a definition says it has, also where it is broken; None if that cannot be
+        told."""
+        node = self.scope.definitions.get(name)
+        if name in self.scope.vague or node is None or name in self._outlining:
+            return None
+        if isinstance(node, syntax.Definition):
+            return groups(node.axes)
+        self._outlining.append(name)
+        try:
+            return self._derived_outline(node)
+        except Broken:
+            return None
+        finally:
+            self._outlining.pop()
+
+    def _derived_outline(self, node: syntax.Derivative | syntax.Sample) -> Axes | None:
+        """The axes of a derivative or sample by those of what it is made of."""
+        home, own = self.home(node.of, node.of_span)
+        of = (home.builder if home else self).outline(own)
+        if isinstance(node, syntax.Sample) or node.kind == "jvp":
+            return of
+        home, own = self.home(node.by, node.by_span)
+        builder = home.builder if home else self
+        if own not in builder.scope.tensors or own in builder.scope.vague:
+            return None
+        by = builder.declared(own).axes
+        if node.kind == "vjp":
+            return by
+        return None if of is None else of + by
+
     def _define(self, statement: Any) -> Diagram:
         match statement:
             case syntax.Definition():
@@ -134,6 +168,11 @@ class Builder:
         steps: list[Callable[[], object]] = [
             partial(self._check_pattern, pattern) for pattern in self.scope.patterns.values()
         ]
+        for node in self.scope.again:
+            if isinstance(node, syntax.Pattern):
+                steps.append(partial(self._check_pattern, node))
+            else:
+                steps.append(partial(self._define, node))
         steps += [
             partial(keep_of, self.scope, name, gathered.lookup) for name in self.scope.tensors
         ]
@@ -144,11 +183,10 @@ class Builder:
                 steps.append(partial(scalar, value, gathered.lookup, self.scope.source))
         for operand in (o for condition in self.scope.required for o in condition.operands):
             steps.append(partial(scalar, operand, gathered.lookup, self.scope.source))
+        attempts = Attempts()
         for step in steps:
-            try:
-                step()
-            except Mistake as error:
-                self.scope.problems.append(error.problem)
+            attempts(step)
+        self.scope.problems += attempts.problems
 
     def _check_pattern(self, pattern: syntax.Pattern) -> None:
         """A pattern as it would be used, with its own wires."""

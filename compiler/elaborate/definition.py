@@ -5,15 +5,22 @@ Its products are built factor by factor; what they speak of is kept in `gathered
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import sympy
 
-from diagrammar.compose import distribute, inline
-from diagrammar.diagram import Axes, Declared, Diagram, Network, Operand, product
-from diagrammar.elaborate.evaluate import Broken, Mistake, mistake, scalar
+from diagrammar.compose import MAX_TENSORS, distribute, inline, product_size
+from diagrammar.diagram import (
+    Axes,
+    Declared,
+    Diagram,
+    Network,
+    Operand,
+    product,
+    rename_axes,
+)
+from diagrammar.elaborate.evaluate import Attempts, Broken, divides, mistake, whole
 from diagrammar.elaborate.gathered import Gathered
 from diagrammar.elaborate.packs import member
 from diagrammar.elaborate.patterns import PatternBuilder
@@ -21,8 +28,9 @@ from diagrammar.elaborate.sampled import keep_of, once
 from diagrammar.elaborate.scope import BUILT_IN, groups, indices, suggestion
 from diagrammar.elaborate.using import Used
 from diagrammar.grammar import syntax
+from diagrammar.grammar.comments import documentation
 from diagrammar.grammar.errors import Problem, near
-from diagrammar.names import fresh_wire, primed
+from diagrammar.names import fresh_wire, primed, suffixed
 from diagrammar.relation import Relation, delta
 from diagrammar.scalar import Dim
 from diagrammar.sizes import base
@@ -39,39 +47,33 @@ class DefinitionBuilder:
         self.scope = builder.scope
         self.node = node
         self.inner: dict[str, Dim] = {}
-        self.problems: list[Problem] = []
+        self.attempts = Attempts()
+        self.unsure: set[str] = set()  # wires of factors that are wrong: their sizes are not known
         self.visible = _visible(node)
         self.gathered = Gathered(self.scope, self.visible)
         self.table = self.gathered.table
 
     def diagram(self) -> Diagram:
-        """The diagram, or Broken."""
-        self._definite_sizes()
+        """The diagram. Raises Mistake with all its mistakes, or Broken if it only uses what is
+        broken."""
+        for name, entry in self.scope.definite.items():
+            if entry.value is not None:
+                self.attempts(self._definite, name, entry.value)
         axes, embedding = self._left()
         terms = [t for product in self.node.terms for t in self._term(product)]
         self._left_sizes(terms)
-        if self.problems:
-            self.scope.problems.extend(self.problems)
-            raise Broken(self.node.name)
+        self.attempts(self.gathered.require)
+        self.attempts.done(self.node.name)
         once(self.scope, self.node.name_span, self.gathered.operands.values(), terms)
         terms = [distribute([t], [embedding])[0] for t in terms]
-        self.gathered.require()
-        return self.gathered.diagram(self.node.name, axes, terms, "\n".join(self.node.doc))
+        return self.gathered.diagram(self.node.name, axes, terms, documentation(self.node))
 
-    def _try(self, step: Callable[..., Any], *arguments: Any) -> Any:
-        """A step whose Mistake is noted, so that the next one still reports its own."""
-        try:
-            return step(*arguments)
-        except Mistake as error:
-            self.problems.append(error.problem)
-        return None
-
-    def _definite_sizes(self) -> None:
-        for name, entry in self.scope.definite.items():
-            if entry.value is not None:
-                value = self._try(scalar, entry.value, self.gathered.lookup, self.scope.source)
-                if value is not None:
-                    self.table.equate(self.table.of(name), self.table.resolve(value), name)
+    def _definite(self, name: str, value: syntax.Value) -> None:
+        """Equate a wire's size with what the file says that it always is."""
+        assert not isinstance(value, syntax.Text | syntax.Pair)  # no scalars
+        number = self.gathered.value(value)
+        whole(value, number, f"size '{name}'", self.scope.source, self.gathered.demand)
+        self.table.equate(self.table.of(name), self.table.resolve(number), name)
 
     # -- the left-hand side ------------------------------------------------------------------------
 
@@ -96,35 +98,43 @@ class DefinitionBuilder:
 
     def _left_sizes(self, terms: list[Network]) -> None:
         """Every open wire must have a size from somewhere."""
-        known = {base(w) for term in terms for w in term.sizes}
-        known |= {*self.scope.sizes, *self.scope.definite}
+        known = {base(w) for w in (*self.unsure, *(w for term in terms for w in term.sizes))}
+        known |= {*self.scope.sizes, *self.scope.definite, *self.scope.vague}
         for index in indices(self.node.axes):
-            if base(index.name) not in known and not self.problems:
-                self.problems.append(
-                    Problem(
-                        f"nothing gives wire '{index.name}' a size",
-                        index.span,
-                        self.scope.source,
-                        "stands on the left only",
-                        near(index.name, known) or f"declare it: size {base(index.name)} = …",
-                    )
-                )
+            stem = base(index.name).partition(".")[0]  # of a pack, perhaps written without dots
+            if base(index.name) in known or stem in self.unsure:
+                continue
+            known.add(base(index.name))
+            problem = Problem(
+                f"nothing gives wire '{index.name}' a size",
+                index.span,
+                self.scope.source,
+                "stands on the left only",
+                near(index.name, known - {index.name})
+                or f"declare it: size {base(index.name)} = …",
+            )
+            self.attempts.problems.append(problem)
 
     # -- products ----------------------------------------------------------------------------------
 
     def _term(self, node: syntax.Product) -> list[Network]:
         networks = [Network(sympy.Integer(-1 if node.negative else 1), (), {})]
-        broken = False
         for factor in node.factors:
-            try:
-                found = self._try(self._factor, networks, factor)
-            except Broken:
-                broken = True
-                continue
-            networks = found if found is not None else networks
-        if broken and not self.problems:
-            raise Broken(self.node.name)
+            found = self.attempts(self._factor, networks, factor)
+            if found is not None:
+                networks = found
+            else:
+                self.unsure.update(self._meant(factor.value))
         return networks
+
+    def _meant(self, value: syntax.Value | syntax.Reference) -> set[str]:
+        """The wires that a factor which is wrong may have: its own, or, of a tensor without them,
+        any of the left."""
+        if isinstance(value, syntax.Reference):
+            return {i.name for i in indices(value.axes)}
+        tensors = self.scope.names()
+        without = isinstance(value, syntax.Name) and value.name in tensors
+        return {base(i.name) for i in indices(self.node.axes)} if without else set()
 
     def _factor(self, networks: list[Network], factor: syntax.Factor) -> list[Network]:
         value = factor.value
@@ -132,19 +142,21 @@ class DefinitionBuilder:
             for _ in range(max(value.power, 0)):
                 networks = self._reference(networks, value)
             return networks
-        number = scalar(value, self.gathered.lookup, self.scope.source)
-        if factor.divides and number == 0:
-            raise mistake(self.scope.source, factor.span, "division by zero", "this is zero")
+        number = self.gathered.value(value)
+        if factor.divides:
+            divides(number, factor.span, self.scope.source, self.gathered.demand)
         scale = 1 / sympy.sympify(number) if factor.divides else sympy.sympify(number)
         return [Network(n.scalar * scale, n.tensors, n.sizes) for n in networks]
 
     def _reference(self, networks: list[Network], node: syntax.Reference) -> list[Network]:
         home, name = self.builder.home(node.name, node.name_span)
         scope = home.scope if home else self.scope
+        if name in scope.vague:
+            raise Broken(name)
         if name in scope.tensors:
             declared = (home or self.builder).declared(name)
             lookup = self.gathered.lookup_in(home) if home else self.gathered.lookup
-            keep = keep_of(scope, name, lookup)
+            keep = keep_of(scope, name, lookup, self.gathered.demand)
             keep = home.name(keep) if home and isinstance(keep, str) else keep
             declared = replace(declared, keep=keep)
             return distribute(networks, [self._operand(node, declared)])
@@ -187,12 +199,13 @@ class DefinitionBuilder:
     def _operand(self, node: syntax.Reference, declared: Declared) -> Network:
         self._arity(node, declared.axes, "tensor")
         operand = Operand(declared.name, groups(node.axes), declared.constant, declared.kind)
+        declared = self._told_apart(declared, operand)
         sizes: dict[str, Dim] = {}
         for number, (used, own) in enumerate(zip(operand.axes, declared.axes, strict=True)):
             if len(used) == len(own):
                 sizes.update({o: self.table.of(u) for u, o in zip(used, own, strict=True)})
                 continue
-            sizes.update({o: self.table.of(o) for o in own})
+            sizes.update({o: self._own_size(o, used) for o in own})
             left = product(self.table.of(w) for w in used)
             self.table.equate(
                 left, product(sizes[o] for o in own), f"axis {number} of '{node.name}'"
@@ -202,6 +215,29 @@ class DefinitionBuilder:
             self.table.equate(first, second, f"'{node.name}', which is square: {declared.kind}")
         self.gathered.state(replace(declared, sizes=sizes))
         return Network(sympy.Integer(1), (operand,), {w: self.table.of(w) for w in operand.wires})
+
+    def _own_size(self, own: str, used: tuple[str, ...]) -> Dim:
+        """The size of a declared wire whose axis is used with other groups: that of the wire of its
+        name here, unless the axis itself is written with that name, as X[g] in X[(g c)]."""
+        if base(own) in map(base, used):
+            return self.table.new(own, avoid=self.visible)
+        return self.table.of(own)
+
+    def _told_apart(self, declared: Declared, operand: Operand) -> Declared:
+        """The operand with other names for factors of a group that is used as a wire of the same
+        name: X[(a b)] as X[a] is X[(a_ b)], so that the factor can be spoken of."""
+        names: dict[str, str] = {}
+        for used, own in zip(operand.axes, declared.axes, strict=True):
+            if len(used) != len(own) > 1:
+                for wire in (w for w in own if base(w) in map(base, used)):
+                    name = wire
+                    while name in self.visible or name in declared.sizes:
+                        name = suffixed(name, "_")
+                    names[wire] = name
+        if not names:
+            return declared
+        sizes = {names.get(w, w): s for w, s in declared.sizes.items()}
+        return replace(declared, axes=rename_axes(declared.axes, names), sizes=sizes)
 
     def _delta(self, node: syntax.Reference) -> Network:
         wires = [i.name for i in indices(node.axes)]
@@ -238,21 +274,42 @@ class DefinitionBuilder:
         return made
 
     def _diagram(self, networks: list[Network], node: syntax.Reference) -> list[Network]:
-        used = self.builder.use(node.name, node.name_span)
-        axes = groups(node.axes)
-        self._arity(node, used.axes, "diagram")
-        for number, (given, own) in enumerate(zip(axes, used.axes, strict=True)):
+        try:
+            used = self.builder.use(node.name, node.name_span)
+        except Broken:
+            home, own = self.builder.home(node.name, node.name_span)
+            outline = (home.builder if home else self.builder).outline(own)
+            if outline is not None:
+                self._grouping(node, outline)
+            raise
+        self._grouping(node, used.axes)
+        wires = [i.name for i in indices(node.axes)]
+        elsewhere = self.builder.home(node.name, node.name_span)[0] is not None
+        self._room(node, networks, used)
+        diagram, sizes = self.gathered.adopt(used, wires, node.name, inherit=elsewhere)
+        taken = {w: self.table.of(w) for w in self.visible}
+        return inline([self._current(n) for n in networks], diagram, wires, sizes, taken)
+
+    def _room(self, node: syntax.Reference, networks: list[Network], used: Diagram) -> None:
+        """A Mistake where the product with a diagram has too many tensors."""
+        if product_size(networks, used.terms) > MAX_TENSORS:
+            raise mistake(
+                self.scope.source, node.span,
+                f"'{self.node.name}' has more than {MAX_TENSORS:,} tensors",
+                f"with the tensors of '{node.name}' in this place",
+                "a diagram in a product stands for all of its tensors: use it fewer times",
+            )  # fmt: skip
+
+    def _grouping(self, node: syntax.Reference, axes: Axes) -> None:
+        """A Mistake where a diagram does not have the axes with which it is used."""
+        self._arity(node, axes, "diagram")
+        for number, (given, own) in enumerate(zip(groups(node.axes), axes, strict=True)):
             if len(given) != len(own):
                 raise mistake(
                     self.scope.source, node.axes[number].span,
                     f"axis {number} of '{node.name}' groups {len(own)} wires, not {len(given)}",
                     "another grouping", f"write ({' '.join(own)}) with wires of your own",
                 )  # fmt: skip
-        wires = [w for axis in axes for w in axis]
-        elsewhere = self.builder.home(node.name, node.name_span)[0] is not None
-        diagram, sizes = self.gathered.adopt(used, wires, node.name, inherit=elsewhere)
-        taken = {w: self.table.of(w) for w in self.visible}
-        return inline([self._current(n) for n in networks], diagram, wires, sizes, taken)
 
     def _current(self, network: Network) -> Network:
         """A network with its sizes as known by now."""

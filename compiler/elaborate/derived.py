@@ -8,9 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from diagrammar import calculus
+from diagrammar.compose import MAX_TENSORS
 from diagrammar.diagram import Declared, Diagram
-from diagrammar.elaborate.evaluate import mistake
+from diagrammar.elaborate.evaluate import Attempts, Broken, mistake
 from diagrammar.grammar import syntax
+from diagrammar.grammar.comments import documentation
 from diagrammar.grammar.errors import Problem, near
 from diagrammar.grammar.source import Span
 
@@ -19,19 +21,40 @@ if TYPE_CHECKING:
 
 
 def differentiated(builder: Builder, node: syntax.Derivative) -> Diagram:
-    """The diagram of a derivative."""
-    of = known_diagram(builder, node.of, node.of_span)
-    by = _by(builder, node, of)
-    direction = _direction(builder, node, of)
-    return calculus.derivative(of, by, node.kind, node.name, direction, doc="\n".join(node.doc))
+    """The diagram of a derivative. Where its diagram is broken, what can be said of the rest is."""
+    attempts = Attempts()
+    of = attempts(known_diagram, builder, node.of, node.of_span)
+    by = attempts(_by, builder, node, of)
+    direction = attempts(_direction, builder, node, of)
+    attempts.done(node.name)
+    assert of is not None
+    assert by is not None
+    assert direction is not None
+    _room(builder, node, of, by)
+    return calculus.derivative(of, by, node.kind, node.name, direction, doc=documentation(node))
+
+
+def _room(builder: Builder, node: syntax.Derivative, of: Diagram, by: Declared) -> None:
+    """A Mistake where the product rule makes too many tensors."""
+    count = sum(len(calculus.occurrences(t, by.name)) * (len(t.tensors) + 1) for t in of.terms)
+    if count > MAX_TENSORS:
+        raise mistake(
+            builder.scope.source,
+            node.span,
+            f"'{node.name}' has more than {MAX_TENSORS:,} tensors",
+            f"a term for each place of '{node.by}' in '{node.of}'",
+            "differentiate the parts of a long product by themselves",
+        )
 
 
 def known_diagram(builder: Builder, name: str, span: Span) -> Diagram:
     """The diagram that an argument names."""
     home, own = builder.home(name, span)
-    definitions = home.scope.definitions if home else builder.scope.definitions
-    if own not in definitions:
-        known = [f"{home.alias}.{n}" for n in definitions] if home else definitions
+    scope = home.scope if home else builder.scope
+    if own in scope.vague:
+        raise Broken(own)
+    if own not in scope.definitions:
+        known = [f"{home.alias}.{n}" for n in scope.definitions] if home else scope.definitions
         message = f"unknown diagram '{name}'"
         raise mistake(
             builder.scope.source, span, message, "no definition has this name", near(name, known)
@@ -39,23 +62,29 @@ def known_diagram(builder: Builder, name: str, span: Span) -> Diagram:
     return builder.use(name, span)
 
 
-def _by(builder: Builder, node: syntax.Derivative, of: Diagram) -> Declared:
-    """The operand to differentiate by; one that does not occur is a warning."""
+def _by(builder: Builder, node: syntax.Derivative, of: Diagram | None) -> Declared:
+    """The operand to differentiate by; one that does not occur is a warning. Of a diagram that is
+    broken the operands are not known: any of the file may be."""
     home, own = builder.home(node.by, node.by_span)
-    tensors = home.scope.tensors if home else builder.scope.tensors
+    scope = home.scope if home else builder.scope
+    if own in scope.vague:
+        raise Broken(own)
     name = home.name(own) if home else node.by
-    if name not in {o.name for o in of.operands}:
-        if own not in tensors:
+    operands = builder.operands if of is None else [o.name for o in of.operands]
+    if name not in operands:
+        if own not in scope.tensors:
             raise mistake(
                 builder.scope.source,
                 node.by_span,
                 f"unknown operand '{node.by}'",
                 "not declared",
-                near(node.by, [o.name for o in of.operands]),
+                near(node.by, scope.tensors if of is None else operands),
             )
         builder.scope.problems.append(_zero(builder, node))
-    if own in tensors:
+    if own in scope.tensors:
         return (home or builder).declared(own)
+    if of is None:
+        raise Broken(own)
     return next(o for o in of.operands if o.name == name)
 
 
@@ -69,7 +98,7 @@ def _zero(builder: Builder, node: syntax.Derivative) -> Problem:
     )
 
 
-def _direction(builder: Builder, node: syntax.Derivative, of: Diagram) -> str:
+def _direction(builder: Builder, node: syntax.Derivative, of: Diagram | None) -> str:
     """The name of the cotangent or tangent, which must be free."""
     scope = builder.scope
     role = "tangent" if node.kind == "jvp" else "cotangent"
@@ -87,7 +116,8 @@ def _direction(builder: Builder, node: syntax.Derivative, of: Diagram) -> str:
             "operands and definitions share one space of names",
             f"name another one, as in {role}=V, or rename the definition",
         )
-    if name in {o.name for o in of.operands} | set(scope.tensors) - {node.direction}:
+    known = {o.name for o in of.operands} if of is not None else set()
+    if name in known | set(scope.tensors) - {node.direction}:
         raise mistake(
             scope.source,
             span,

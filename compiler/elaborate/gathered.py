@@ -22,14 +22,14 @@ from diagrammar.diagram import (
     Requirement,
     product,
 )
-from diagrammar.elaborate.evaluate import mistake, scalar
+from diagrammar.elaborate.evaluate import Broken, mistake, scalar, shown, whole
 from diagrammar.elaborate.scope import Scope, groups
 from diagrammar.elaborate.using import Used
 from diagrammar.functions.specialise import integral, names_of, scalar_sizes
 from diagrammar.grammar import syntax
 from diagrammar.grammar.errors import near
 from diagrammar.grammar.formatter import format_value
-from diagrammar.scalar import Dim, equal, parameter, substitute, text
+from diagrammar.scalar import Dim, FloorDiv, equal, parameter, plain, substitute
 from diagrammar.sizes import SizeTable, base, independent, own_symbols
 
 Lookup = Callable[[syntax.Name | syntax.SizeOf], Dim]
@@ -56,6 +56,8 @@ class Gathered:
         """A parameter's symbol, or a wire's size."""
         if isinstance(node, syntax.SizeOf):
             return self.table.of(node.wire)
+        if node.name in self.scope.vague:
+            raise Broken(node.name)
         if node.name in self.scope.params:
             self._number(self.scope, node)
             self.parameters[node.name] = None
@@ -67,12 +69,22 @@ class Gathered:
         message = f"unknown parameter '{node.name}'"
         raise mistake(self.scope.source, node.span, message, "not declared", help)
 
+    def demand(self, requirement: Requirement) -> None:
+        """Note what must hold once sizes and parameters are known."""
+        self.requirements[requirement] = None
+
+    def value(self, value: syntax.Value) -> Dim:
+        """A scalar of this file, with what its divisors must obey."""
+        return scalar(value, self.lookup, self.scope.source, self.demand)
+
     def lookup_in(self, home: Used) -> Lookup:
         """Parameters of another file, by their names here; its defaults come with them."""
 
         def lookup(node: syntax.Name | syntax.SizeOf) -> Dim:
             if isinstance(node, syntax.SizeOf):
                 return self.table.of(node.wire)
+            if node.name in home.scope.vague:
+                raise Broken(node.name)
             if node.name not in home.scope.params:
                 raise mistake(
                     home.scope.source, node.span, f"unknown parameter '{node.name}'",
@@ -83,7 +95,7 @@ class Gathered:
             self.parameters[name] = None
             default = home.scope.params[node.name].value
             if default is not None:
-                self.inherited[name] = scalar(default, lookup, home.scope.source)
+                self.inherited[name] = scalar(default, lookup, home.scope.source, self.demand)
             return parameter(name)
 
         return lookup
@@ -187,18 +199,25 @@ class Gathered:
         for condition in self.scope.required:
             if not _sizes_in(condition) <= self.table.sizes.keys():
                 continue
-            values = [scalar(o, self.lookup, self.scope.source) for o in condition.operands]
+            values = [self.value(o) for o in condition.operands]
+            if "=" in condition.comparisons:
+                for operand, value in zip(condition.operands, values, strict=True):
+                    whole(operand, value, "a size", self.scope.source, self.demand)
             for left, right, sign in zip(values, values[1:], condition.comparisons, strict=False):
                 self._must_hold(left, sign, right)
 
     def _must_hold(self, left: Dim, sign: str, right: Dim) -> None:
+        if sign == "=" and (quotient := _exact_quotient(left, right)) is not None:
+            message = f"{shown(quotient)} must be an integer, and is {{value}}"
+            self.demand(Requirement(quotient, 0, message, rule="whole"))
+            return
         if sign == "=":
             self.table.equate(self.table.resolve(left), self.table.resolve(right), "require")
             return
         if sign in ("<", "<="):
             left, right = right, left
         more = "more than" if sign in ("<", ">") else "at least"
-        names = [text(v, lambda s: f"|{s}|" if s.is_positive else str(s)) for v in (left, right)]
+        names = [shown(v) for v in (left, right)]
         message = f"{names[0]} is {{value}}"
         help = f"the file requires that it is {more} {names[1]}, which is {{least}}"
         if isinstance(right, int):
@@ -242,13 +261,16 @@ class Gathered:
             parameters=tuple(dict.fromkeys([*self._numbers(), *self.parameters])),
             equalities=equalities,
             doc=doc,
-            requirements=self._requirements(),
         )
         stated = {
             name: base(entry.value.wire) if isinstance(entry.value, syntax.SizeOf) else ""
             for name, entry in self.scope.definite.items()
         }
-        return own_symbols(replace(diagram, defaults=self._defaults(diagram)), stated)
+        known = _symbols(v for expressions in names_of(diagram).values() for v in expressions)
+        diagram = replace(diagram, requirements=self._requirements(known))
+        defaults = self._defaults(diagram)
+        requirements = self._requirements(known)  # with what defaults demand
+        return own_symbols(replace(diagram, defaults=defaults, requirements=requirements), stated)
 
     def _numbers(self) -> list[str]:
         """The file's parameters that are numbers."""
@@ -271,12 +293,13 @@ class Gathered:
         sides = {(e.left, e.right): e for e in reversed(list(turned))}
         return independent(sorted(sides.values(), key=lambda e: (str(e.left), str(e.right))))
 
-    def _requirements(self) -> tuple[Requirement, ...]:
-        """Requirements in terms of the symbols that are left."""
+    def _requirements(self, known: set[sympy.Symbol]) -> tuple[Requirement, ...]:
+        """Requirements in terms of the symbols that are left, those of others left out."""
         resolve = self.table.resolve
-        return tuple(
+        resolved = (
             replace(r, value=resolve(r.value), least=resolve(r.least)) for r in self.requirements
         )
+        return tuple(r for r in resolved if _symbols([r.value, r.least]) <= known)
 
     def _order(self, terms: list[Network]) -> list[str]:
         """The operands that are used, in the order in which the file first names them; what may be
@@ -300,7 +323,7 @@ class Gathered:
         for entry in entries:
             if entry.value is None or isinstance(entry.value, syntax.Text | syntax.Pair):
                 continue
-            value = scalar(entry.value, self.lookup, self.scope.source)
+            value = self.value(entry.value)
             if not isinstance(value, int) and value.is_number:
                 self._no_fraction(diagram, entry, value)
             found[entry.name] = value
@@ -340,6 +363,18 @@ def _without_loose(term: Network, sizes: Mapping[str, Dim], open_wires: list[str
     factor = product(s for w, s in sizes.items() if w not in used)
     kept = {w: s for w, s in sizes.items() if w in used}
     return Network(term.scalar * factor, term.tensors, kept)
+
+
+def _exact_quotient(left: Dim, right: Dim) -> Dim | None:
+    """The quotient n/d that must be an integer, where n = d*(n//d) is said."""
+    difference = sympy.expand(left - right)
+    quotients = difference.atoms(FloorDiv)
+    if len(quotients) != 1:
+        return None
+    above, below = quotients.pop().args
+    if sympy.expand(difference - above + below * FloorDiv(above, below)) != 0:
+        return None
+    return plain(above / below)
 
 
 def _sizes_in(node: Any) -> set[str]:

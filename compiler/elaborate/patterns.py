@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 import sympy
 
 from diagrammar.diagram import Network, Requirement
-from diagrammar.elaborate.evaluate import bracket, linear, mistake, scalar
+from diagrammar.elaborate.evaluate import Attempts, Forms, mistake, scalar, whole
 from diagrammar.elaborate.scope import indices
 from diagrammar.grammar import syntax
-from diagrammar.grammar.errors import near
+from diagrammar.grammar.errors import Place, near
 from diagrammar.names import suffixed
 from diagrammar.relation import Equation, Linear, Piece, Relation, conv
-from diagrammar.scalar import Dim, equal, expand, floor_div
+from diagrammar.scalar import Dim, equal, expand, floor_div, integral, nonnegative
 
 if TYPE_CHECKING:
     from diagrammar.grammar.source import Source
@@ -67,12 +67,15 @@ class PatternBuilder:
             return self._conv(value, fresh)
         if isinstance(value, syntax.View):
             form = Linear.of({value.wire: 1})
-            form -= linear(value.value, set(own), self.lookup, self.source)
+            form -= self._forms(own).linear(value.value)
             relation = Relation(
                 self.pattern.name, own, (Piece((Equation(form),)),), view=value.wire
             )
         else:
-            pieces = tuple(bracket(b, set(own), self.lookup, self.source) for b in value)
+            attempts, forms = Attempts(), self._forms(own)
+            made = [attempts(forms.bracket, bracket) for bracket in value]
+            attempts.done()
+            pieces = tuple(piece for piece in made if piece is not None)
             relation = Relation(self.pattern.name, own, pieces)
         return Network(sympy.Integer(1), (relation.rename(self.names),), sizes)
 
@@ -82,27 +85,40 @@ class PatternBuilder:
             return self.table.of(self.names[node.wire])
         return self.outer(node)
 
+    def _forms(self, own: tuple[str, ...]) -> Forms:
+        """Reads scalars of brackets; what they demand becomes a requirement."""
+        return Forms(frozenset(own), self.lookup, self.source, self.requirements.append)
+
     # -- convolutions ------------------------------------------------------------------------------
 
     def _conv(self, call: syntax.Call, fresh: Callable[[str, Dim], str]) -> Network:
-        options = self._options(call)
+        attempts = Attempts()
+        options = self._options(call, attempts)
         name = self.pattern.name
         i, o, k = (self.names[index.name] for index in self.pattern.axes)
         I, O, K = (self.table.of(w) for w in (i, o, k))  # noqa: E741  # the paper's letters
-        S = self._positive(options.get("stride"), "stride")
-        D = self._positive(options.get("dilation"), "dilation")
-        left, right = self._padding(options.get("padding"), S, D, K)
+        S = attempts(self._positive, options.get("stride"), "stride") or 1
+        D = attempts(self._positive, options.get("dilation"), "dilation") or 1
+        sides = attempts(self._padding, options.get("padding"), S, D, K)
+        more = None
         if "output_padding" in options:
-            more = self._scalar(options["output_padding"])
+            more = attempts(self._scalar, options["output_padding"], "output padding")
+        boundary = attempts(self._boundary, options.get("boundary")) or "zeros"
+        attempts.done()
+        assert sides is not None
+        left, right = sides
+        if more is not None:
             reach = S * (O - 1) + D * (K - 1) + 1 - left - right + more
             self.table.equate(I, reach, f"input size of '{name}'")
         else:
             extent = floor_div(I + left + right - D * (K - 1) - 1, S) + 1
             self.table.equate(O, extent, f"output size of '{name}'")
-        boundary = self._boundary(options.get("boundary"))
+            self._fits(self.table.of(i), left + right, D * (K - 1) + 1)
         one = sympy.Integer(1)
         if boundary == "zeros" or (equal(left, 0) and equal(right, 0)):
-            relation = conv(name, i, o, k, stride=S, dilation=D, padding=left)
+            relation = conv(
+                name, i, o, k, stride=integral(S), dilation=integral(D), padding=integral(left)
+            )
             return Network(one, (relation,), {w: self.table.of(w) for w in (i, o, k)})
         if "output_padding" in options:
             raise mistake(
@@ -115,12 +131,13 @@ class PatternBuilder:
         j = fresh(padded(i), extent)
         self.table.equate(self.table.of(j), extent, f"wire '{j}'")
         tensors = (
-            Relation(boundary, (i, j), BORDERS[boundary](i, j, left, I)),
-            conv(name, j, o, k, stride=S, dilation=D, padding=0),
+            Relation(boundary, (i, j), BORDERS[boundary](i, j, integral(left), I)),
+            conv(name, j, o, k, stride=integral(S), dilation=integral(D), padding=0),
         )
         return Network(one, tensors, {w: self.table.of(w) for w in (i, j, o, k)})
 
-    def _options(self, call: syntax.Call) -> dict[str, syntax.Value]:
+    def _options(self, call: syntax.Call, attempts: Attempts) -> dict[str, syntax.Value]:
+        """The options that there are, by name; those that there are not become problems."""
         if call.name != "conv":
             raise mistake(
                 self.source, call.name_span, f"unknown pattern '{call.name}'", "no such pattern",
@@ -134,11 +151,12 @@ class PatternBuilder:
             )  # fmt: skip
         for option in call.options:
             if option.name not in OPTIONS:
-                raise mistake(
+                wrong = mistake(
                     self.source, option.span, f"conv has no option '{option.name}'", "unknown",
                     OTHERS.get(option.name) or near(option.name, OPTIONS)
                     or f"it takes {', '.join(OPTIONS)}",
                 )  # fmt: skip
+                attempts.problems += wrong.problems
         return {
             option.name: self._said(option.value)
             if option.name in ("padding", "boundary")
@@ -154,25 +172,48 @@ class PatternBuilder:
                 return replace(given, span=value.span)
         return value
 
-    def _scalar(self, value: syntax.Value) -> Dim:
-        number = scalar(value, self.lookup, self.source)
+    def _integer(self, value: syntax.Value, what: str) -> Dim:
+        """The value of an option, which must be an integer."""
+        demand = self.requirements.append
+        number = scalar(value, self.lookup, self.source, demand)
+        assert not isinstance(value, syntax.Text | syntax.Pair)  # no scalars
+        what = f"the {what} of pattern '{self.pattern.name}'"
+        return whole(value, number, what, self.source, demand)
+
+    def _scalar(self, value: syntax.Value, what: str = "padding") -> Dim:
+        number = self._integer(value, what)
+        help = "to leave entries out, read a part of the input: pattern C[i, j] = [i = j + 1]"
         if isinstance(number, int) and number < 0:
-            raise mistake(
-                self.source, value.span, "a padding is at least 0", f"is {number}",
-                "to leave entries out, read a part of the input: pattern C[i, j] = [i = j + 1]",
-            )  # fmt: skip
+            label = f"is {number}"
+            raise mistake(self.source, value.span, f"a {what} is at least 0", label, help)
+        if not nonnegative(number):
+            message = f"the {what} of pattern '{self.pattern.name}' is {{value}}"
+            place = Place(value.span, f"a {what} is at least 0", self.source)
+            self.requirements.append(
+                Requirement(number, 0, message, help, slack=-1, place=place, implied=True)
+            )
         return number
 
     def _positive(self, value: syntax.Value | None, what: str) -> Dim:
         if value is None:
             return 1
-        number = scalar(value, self.lookup, self.source)
+        number = self._integer(value, what)
         if isinstance(number, int) and number < 1:
             raise mistake(self.source, value.span, f"a {what} is at least 1", f"is {number}")
         if not isinstance(number, int):
             message = f"the {what} of pattern '{self.pattern.name}' is {{value}}"
             self.requirements.append(Requirement(number, 0, message, f"a {what} is at least 1"))
         return number
+
+    def _fits(self, extent: Dim, padding: Dim, reach: Dim) -> None:
+        """A window must fit into the padded input, as PyTorch asks, too."""
+        message = f"the kernel of pattern '{self.pattern.name}' reaches over {{least}} entries, "
+        message += "and the padded input has {value}"
+        help = "give a larger input or more padding"
+        held = expand(extent + padding)
+        self.requirements.append(
+            Requirement(held, expand(reach), message, help, slack=-1, implied=True)
+        )
 
     def _padding(self, value: syntax.Value | None, S: Dim, D: Dim, K: Dim) -> tuple[Dim, Dim]:
         match value:
@@ -198,7 +239,11 @@ class PatternBuilder:
                     "no such padding", "write a number, (left, right), 'same' or 'valid'",
                 )  # fmt: skip
             case syntax.Pair():
-                return self._scalar(value.left), self._scalar(value.right)
+                attempts = Attempts()
+                sides = [attempts(self._scalar, side) for side in (value.left, value.right)]
+                attempts.done()
+                left, right = (side for side in sides if side is not None)
+                return left, right
         number = self._scalar(value)
         return number, number
 

@@ -16,10 +16,18 @@ from typing import TYPE_CHECKING, Any
 import sympy
 
 from diagrammar.diagram import Declared, Diagram, Network, Operand
-from diagrammar.elaborate.evaluate import mistake, scalar
+from diagrammar.elaborate.evaluate import (
+    Attempts,
+    Demand,
+    divides,
+    mistake,
+    no_demand,
+    scalar,
+)
 from diagrammar.elaborate.gathered import Gathered
 from diagrammar.elaborate.scope import Scope, mask_name
 from diagrammar.grammar import syntax
+from diagrammar.grammar.comments import documentation
 from diagrammar.grammar.errors import near
 from diagrammar.grammar.source import Span
 from diagrammar.scalar import Dim
@@ -35,9 +43,14 @@ def sampled(builder: Builder, node: syntax.Sample) -> Diagram:
     """The diagram of a `sample`: a mask at the wire in every term that has it."""
     from diagrammar.elaborate.derived import known_diagram
 
-    of = known_diagram(builder, node.of, node.of_span)
-    places = _places(builder.scope, node, of)
-    masks = _Masks(builder, node, of)
+    attempts = Attempts()
+    of = attempts(known_diagram, builder, node.of, node.of_span)
+    places = attempts(_places, builder.scope, node, of) if of is not None else None
+    masks = attempts(_Masks, builder, node, of)
+    attempts.done(node.name)
+    assert of is not None
+    assert places is not None
+    assert masks is not None
     count = max(map(len, places))
     made = [masks.declared(number) for number in range(count)]
     terms = []
@@ -53,7 +66,8 @@ def sampled(builder: Builder, node: syntax.Sample) -> Diagram:
         operands=(*of.operands, *made),
         parameters=tuple(parameters),
         defaults={**masks.defaults(), **of.defaults},
-        doc="\n".join(node.doc),
+        requirements=(*of.requirements, *masks.gathered.requirements),
+        doc=documentation(node),
     )
 
 
@@ -91,8 +105,10 @@ def _places(scope: Scope, node: syntax.Sample, of: Diagram) -> list[list[str]]:
 class _Masks:
     """The masks of one `sample`: new ones that are drawn, or a declared operand."""
 
-    def __init__(self, builder: Builder, node: syntax.Sample, of: Diagram) -> None:
-        self.builder, self.node, self.of = builder, node, of
+    def __init__(self, builder: Builder, node: syntax.Sample, of: Diagram | None) -> None:
+        self.builder, self.node = builder, node
+        self.terms = of.terms if of is not None else ()
+        self.operands = frozenset(o.name for o in of.operands) if of is not None else frozenset()
         self.scope = builder.scope
         self.gathered = Gathered(self.scope, frozenset())
         options = {option.name: option.value for option in node.options}
@@ -102,7 +118,8 @@ class _Masks:
         self.existing = self.given if self.given in self.scope.tensors else None
         self.keep: Dim | str | None = None
         if self.keep_value is not None:
-            self.keep = probability(self.scope, self.keep_value, self.gathered.lookup)
+            gathered = self.gathered
+            self.keep = probability(self.scope, self.keep_value, gathered.lookup, gathered.demand)
         self.scale: Any = sympy.Integer(1)
         if self.existing is not None:
             self._check_existing()
@@ -113,7 +130,7 @@ class _Masks:
         found = {}
         for entry in entries:
             if entry.value is not None and not isinstance(entry.value, syntax.Text | syntax.Pair):
-                found[entry.name] = scalar(entry.value, self.gathered.lookup, self.scope.source)
+                found[entry.name] = self.gathered.value(entry.value)
         return found
 
     def _check_existing(self) -> None:
@@ -129,12 +146,13 @@ class _Masks:
         axes = self.builder.declared(self.existing).axes
         if len(axes) != 1 or len(axes[0]) != 1:
             raise self._mistake("a mask has one axis, the wire", f"tensor M[{self.node.wire}]")
-        if self.existing in {o.name for o in self.of.operands}:
+        if self.existing in self.operands:
             raise self._mistake(
                 f"'{self.existing}' is already an operand of '{self.node.of}'",
                 "a mask is another one",
             )
-        if self.keep is not None:
+        if self.keep is not None and self.keep_value is not None:
+            divides(self.keep, self.keep_value.span, self.scope.source, self.gathered.demand)
             self.scale = 1 / sympy.sympify(self.keep)
 
     def _mistake(self, message: str, help: str) -> Exception:
@@ -143,16 +161,17 @@ class _Masks:
     def declared(self, number: int) -> Declared:
         """The operand of a mask; those of copies are counted."""
         wire = self.node.wire
-        size = next(t.sizes[w] for t in self.of.terms for w in t.sizes if base(w) == base(wire))
+        size = next(t.sizes[w] for t in self.terms for w in t.sizes if base(w) == base(wire))
         if self.existing is not None:
             if number:
                 raise self._mistake("one mask cannot serve copies", "leave out mask=…")
             own = self.builder.declared(self.existing)
-            keep = keep_of(self.scope, own.name, self.gathered.lookup)
+            gathered = self.gathered
+            keep = keep_of(self.scope, own.name, gathered.lookup, gathered.demand)
             return replace(own, sizes={own.axes[0][0]: size}, keep=keep)
         name = self.given or mask_name(wire)
         name = f"{name}_{number + 1}" if number else name
-        if name in self.scope.definitions or name in {o.name for o in self.of.operands}:
+        if name in self.scope.definitions or name in self.operands:
             raise mistake(
                 self.scope.source,
                 self.span,
@@ -164,12 +183,14 @@ class _Masks:
         return Declared(name, ((own_wire,),), {own_wire: size}, keep=self.keep)
 
 
-def keep_of(scope: Scope, name: str, lookup: Lookup) -> Dim | str | None:
+def keep_of(
+    scope: Scope, name: str, lookup: Lookup, demand: Demand = no_demand
+) -> Dim | str | None:
     """The probability with which a declared operand's entries are kept, if it is drawn."""
     drawn = scope.tensors[name].drawn
     if drawn is None:
         return None
-    keep = probability(scope, drawn.options[0].value, lookup)
+    keep = probability(scope, drawn.options[0].value, lookup, demand)
     if isinstance(keep, str):
         own, other = scope.tensors[name], scope.tensors[keep]
         if _shape(own) != _shape(other) or other.drawn:
@@ -190,14 +211,16 @@ def _shape(node: syntax.Tensor) -> list[str]:
     ]
 
 
-def probability(scope: Scope, value: syntax.Value, lookup: Lookup) -> Dim | str:
+def probability(
+    scope: Scope, value: syntax.Value, lookup: Lookup, demand: Demand = no_demand
+) -> Dim | str:
     """A number above 0 and at most 1, or the name of an operand that has them."""
     if isinstance(value, syntax.Name) and value.name in scope.tensors:
         return value.name
     if isinstance(value, syntax.SizeOf) or _sizes(value):
         message = "a probability is made of numbers and parameters, not of sizes"
         raise mistake(scope.source, value.span, message, "", "for example 'keep=1/4'")
-    found = scalar(value, lookup, scope.source)
+    found = scalar(value, lookup, scope.source, demand)
     problem = unfit(found)
     if problem:
         raise mistake(scope.source, value.span, problem, f"is {found}", "for example 'keep=1/4'")

@@ -25,7 +25,11 @@ EMITTED = frozenset({"torch", "Tensor", "max"})
 
 @dataclass
 class Scope:
-    """The declarations of one file."""
+    """The declarations of one file.
+
+    `again` are those whose name was taken, to be looked at all the same. `vague` names could not be
+    read, or are declared twice: of their uses nothing can be said.
+    """
 
     source: Source
     sizes: dict[str, syntax.Assignment] = field(default_factory=dict)
@@ -39,6 +43,8 @@ class Scope:
     rank: int | None = None
     wires: dict[str, Span] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    again: list[Defined | syntax.Pattern] = field(default_factory=list)
+    vague: set[str] = field(default_factory=set)
     _first: dict[str, Span] = field(default_factory=dict)
 
     def names(self) -> tuple[str, ...]:
@@ -68,6 +74,7 @@ class Scope:
             )
             return False
         if name in self._first:
+            self.vague.add(name)
             first = Place(self._first[name], "first declared here", self.source)
             self.problems.append(
                 Problem(
@@ -105,6 +112,7 @@ class Scope:
                 "choose another name",
             )
         if clash is not None:
+            self.vague.add(entry.name)
             first = Place(clash.name_span, "first declared here", self.source)
             self.problems.append(
                 Problem(
@@ -136,9 +144,13 @@ class Scope:
             case syntax.Pattern():
                 if self._declare(statement.name, statement.name_span, "pattern"):
                     self.patterns[statement.name] = statement
+                else:
+                    self.again.append(statement)
             case syntax.Definition() | syntax.Derivative() | syntax.Sample():
                 if self._declare(statement.name, statement.name_span, "definition"):
                     self.definitions[statement.name] = statement
+                else:
+                    self.again.append(statement)
             case syntax.Use():
                 if self._declare(statement.alias, statement.alias_span, "alias"):
                     self.uses[statement.alias] = statement
@@ -148,9 +160,10 @@ class Scope:
                 self.rank = statement.rank
 
 
-def scope_of(file: syntax.File, source: Source) -> Scope:
-    """The declarations of a file, clashes among its problems."""
-    scope = Scope(source)
+def scope_of(file: syntax.File, source: Source, unread: frozenset[str] = frozenset()) -> Scope:
+    """The declarations of a file, clashes among its problems; `unread` are the names of those that
+    could not be read."""
+    scope = Scope(source, vague=set(unread))
     for statement in file.statements:
         scope.add(statement)
     wires = scope.wires = _wires(scope)

@@ -10,8 +10,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from diagrammar.diagram import Diagram
+from diagrammar.functions.numbers import integer, written
 from diagrammar.grammar import syntax
 from diagrammar.grammar.errors import DiagramError, Problem
+from diagrammar.grammar.words import MAX_INTEGER
 
 
 def reworded(diagram: Diagram, values: Mapping[str, Any]) -> tuple[Diagram, dict[str, Any]]:
@@ -47,7 +49,7 @@ def _members(name: str, value: Any, names: frozenset[str]) -> dict[str, Any]:
 
 
 def _is_word(value: Any) -> bool:
-    return isinstance(value, str | Sequence)
+    return isinstance(value, str | Sequence) and not isinstance(value, bytes | bytearray)
 
 
 def _value(name: str, value: Any) -> syntax.Value:
@@ -55,16 +57,10 @@ def _value(name: str, value: Any) -> syntax.Value:
     if isinstance(value, str):
         return syntax.Text(value)
     pair = value if isinstance(value, Sequence) else (value,)
-    if len(pair) > 2 or not all(_is_count(v) for v in pair) or not pair:
+    sides = [integer(v) for v in pair[:3]]
+    if len(sides) not in (1, 2) or any(n is None or not 0 <= n <= MAX_INTEGER for n in sides):
         message = f"'{name}' must be an integer of at least 0, a pair of them, or a text"
         help = f"give it as {name}=3, {name}=(1, 2) or {name}='same'"
-        raise DiagramError([Problem(f"{message}, not {value!r}", help=help)])
-    numbers = [syntax.Number(int(v)) for v in pair]
+        raise DiagramError([Problem(f"{message}, not {written(value)}", help=help)])
+    numbers = [syntax.Number(n) for n in sides if n is not None]
     return syntax.Pair(numbers[0], numbers[1]) if len(pair) == 2 else numbers[0]
-
-
-def _is_count(value: Any) -> bool:
-    try:
-        return not isinstance(value, bool) and int(value) == value and value >= 0
-    except (TypeError, ValueError):
-        return False

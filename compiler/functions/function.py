@@ -14,6 +14,7 @@ from diagrammar.diagram import Declared, Diagram
 from diagrammar.elaborate.wording import reworded
 from diagrammar.functions.building import build, operands_of
 from diagrammar.functions.measuring import measured
+from diagrammar.functions.numbers import integer, written
 from diagrammar.functions.opened import open_axes
 from diagrammar.functions.options import Options
 from diagrammar.functions.shapes import at_shapes, rank_of
@@ -22,6 +23,7 @@ from diagrammar.functions.specialised import Specialised
 from diagrammar.functions.tracing import is_symbolic, tracing
 from diagrammar.functions.unfit import of_integers, unfit
 from diagrammar.grammar.errors import DiagramError, Problem, near
+from diagrammar.grammar.words import MAX_INTEGER
 from diagrammar.matrices import contradictions
 from diagrammar.plan.memory import show_bytes
 from diagrammar.plan.planner import axis_names, bindings
@@ -306,9 +308,11 @@ def _shape(name: str, given: Any) -> tuple[int, ...]:
     """The shape of an operand, as it was given."""
     tensor = getattr(given, "ndim", 1) != 1
     if not tensor:
-        with suppress(TypeError, ValueError):
-            return tuple(int(n) for n in given)
-    said = "a tensor" if tensor else repr(given)
+        with suppress(TypeError):
+            sizes = [integer(n) for n in given]
+            if not any(n is None or not 0 <= n <= MAX_INTEGER for n in sizes):
+                return tuple(n for n in sizes if n is not None)
+    said = "a tensor" if tensor else written(given)
     message = f"the shape of '{name}' must be a sequence of integers, not {said}"
     way = f"{name}={name}.shape" if tensor else f"{name}=(8, 3)"
     raise DiagramError([Problem(message, help=f"give it as {way}")])

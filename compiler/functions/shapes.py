@@ -9,8 +9,16 @@ import sympy
 
 from diagrammar.diagram import Diagram
 from diagrammar.functions.building import operands_of
-from diagrammar.functions.specialise import missing, shape_facts, unmet, value_facts
+from diagrammar.functions.specialise import (
+    fractions,
+    missing,
+    reasons,
+    shape_facts,
+    unmet,
+    value_facts,
+)
 from diagrammar.grammar.errors import DiagramError, Problem
+from diagrammar.grammar.words import MAX_INTEGER
 from diagrammar.plan.planner import bindings
 from diagrammar.scalar import Dim, text
 from diagrammar.sizes import Contradiction, solve
@@ -28,18 +36,17 @@ def at_shapes(
     try:
         symbols = solve([*facts, *more])
     except Contradiction as clash:
-        raise DiagramError([clash.problem]) from None
+        raise DiagramError(reasons(diagram, clash)) from None
     fixed = diagram.substitute(symbols)
-    unmet_ones = unmet(diagram, symbols)
-    if unmet_ones:
-        raise DiagramError(unmet_ones)
+    wrong = unmet(diagram, symbols) or fractions(fixed)
+    if wrong:
+        raise DiagramError(wrong)
     unknown = missing(fixed, _read_off(fixed) if _some_open(shapes) else frozenset())
     if unknown:
         raise DiagramError(unknown)
-    formulas = {w for w, s in diagram.sizes.items() if not isinstance(s, int) and not s.is_Symbol}
-    empty = [w for w, s in fixed.sizes.items() if isinstance(s, int) and s < (w in formulas)]
-    if empty:
-        raise DiagramError([_no_output(diagram, fixed, w, symbols) for w in empty[:1]])
+    for wire, extent in fixed.sizes.items():
+        if isinstance(extent, int) and not 0 <= extent <= MAX_INTEGER:
+            raise DiagramError([_no_size(diagram, fixed, wire, symbols)])
     return fixed
 
 
@@ -52,10 +59,10 @@ def _read_off(diagram: Diagram) -> frozenset[str]:
     return frozenset(b.name for b in bindings((diagram,), diagram.operands))
 
 
-def _no_output(
+def _no_size(
     diagram: Diagram, fixed: Diagram, wire: str, symbols: Mapping[sympy.Symbol, Dim]
 ) -> Problem:
-    """A wire of no size: its formula, with the values of what is in it."""
+    """A size that cannot be: its formula, with the values of what is in it."""
 
     def name(symbol: sympy.Symbol) -> str:
         return symbol.name if symbol.name in diagram.parameters else f"|{symbol}|"
@@ -66,7 +73,7 @@ def _no_output(
     return Problem(
         f"wire '{wire}' would have size {fixed.sizes[wire]}: {text(extent, name)}"
         + (f" with {values}" if values else ""),
-        help="the kernel does not fit into the padded input; give a larger input or more padding",
+        help="a size is an integer of at least 0 and below 2^63",
     )
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from decimal import Decimal
-from fractions import Fraction
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import sympy
 
 from diagrammar.diagram import Diagram
+from diagrammar.functions.numbers import exact, fits, integer, written
 from diagrammar.grammar.errors import DiagramError, Problem, near
 from diagrammar.grammar.words import MAX_RANK
 from diagrammar.scalar import Dim, parameter
@@ -20,9 +20,10 @@ Shape = Sequence[int | None]
 
 def names_of(diagram: Diagram) -> dict[str, list[Dim]]:
     """What a keyword may name: parameters, and wires by their base name, each with its
-    expressions."""
+    expressions. Wires of the definition come before those that only a declaration speaks of."""
     found: dict[str, list[Dim]] = {p: [parameter(p)] for p in diagram.parameters}
-    declared = ((w, s) for o in diagram.operands for w, s in o.sizes.items())
+    own = set(map(base, diagram.sizes))
+    declared = [(w, s) for o in diagram.operands for w, s in o.sizes.items() if base(w) not in own]
     for wire, extent in [*diagram.sizes.items(), *declared]:
         expressions = found.setdefault(base(wire), [])
         if extent not in expressions:
@@ -51,8 +52,15 @@ def resolve_values(
     try:
         symbols = solve(facts)
     except Contradiction as clash:
-        return {}, [clash.problem]
-    return symbols, unmet(diagram, symbols)
+        return {}, reasons(diagram, clash)
+    return symbols, unmet(diagram, symbols) or fractions(diagram.substitute(symbols))
+
+
+def reasons(diagram: Diagram, clash: Contradiction) -> list[Problem]:
+    """Why sizes contradict each other: a fraction or a quotient by zero behind it, if there is
+    one."""
+    exact_ones = tuple(r for r in diagram.requirements if r.rule != "above")
+    return unmet(replace(diagram, requirements=exact_ones), clash.values) or [clash.problem]
 
 
 def _plain(facts: Sequence[Known]) -> list[tuple[sympy.Symbol, Dim]]:
@@ -75,17 +83,16 @@ def value_facts(diagram: Diagram, values: Mapping[str, Any]) -> tuple[list[Known
     for name, value in values.items():
         if name not in known:
             continue
-        number = _fraction(diagram, name, value)
-        problem = None if number is not None else _unfit(name, value, name in diagram.parameters)
-        if problem:
-            problems.append(problem)
+        number = _number(diagram, name, value)
+        if isinstance(number, Problem):
+            problems.append(number)
             continue
         facts += [
             Known(
                 e,
-                int(value) if number is None else number,
+                number,
                 f"'{name}', given to compile,",
-                f"{name} = {value} was given to compile",
+                f"{name} = {number} was given to compile",
             )
             for e in known[name]
         ]
@@ -106,15 +113,21 @@ def at_rank(diagram: Diagram, values: Mapping[str, Any]) -> tuple[Diagram, dict[
     rest = dict(values)
     if "rank" not in rest:
         return diagram, rest
-    rank = rest.pop("rank")
-    if isinstance(rank, bool) or not isinstance(rank, int) or not 1 <= rank <= MAX_RANK:
-        message = f"'rank' must be an integer from 1 to {MAX_RANK}, not {rank!r}"
-        raise DiagramError([Problem(message, help="give it as rank=2")])
+    rank = checked_rank(rest.pop("rank"))
     if diagram.family is None:
         message = f"the rank of '{diagram.name}' is not open"
         way = "leave it out; the file sets it, or has no packs"
         raise DiagramError([Problem(message, help=way)])
     return diagram.family(rank), rest
+
+
+def checked_rank(given: Any) -> int:
+    """The rank of packs that a caller gives; DiagramError for what is none."""
+    rank = integer(given)
+    if rank is None or not 1 <= rank <= MAX_RANK:
+        message = f"'rank' must be an integer from 1 to {MAX_RANK}, not {written(given)}"
+        raise DiagramError([Problem(message, help="give it as rank=2")])
+    return rank
 
 
 def spread(
@@ -134,7 +147,7 @@ def spread(
         elif len(value) != count:
             problems.append(
                 Problem(
-                    f"'{name}' has {count} members, not {len(value)}: {value!r}",
+                    f"'{name}' has {count} members, not {len(value)}: {written(value)}",
                     help="give one number for all of them, or one for each",
                 )
             )
@@ -155,46 +168,55 @@ def _unknown(diagram: Diagram, name: str, known: Mapping[str, Any]) -> Problem:
     return Problem(f"unknown size or parameter '{name}'", help=help)
 
 
-def _unfit(name: str, value: Any, is_parameter: bool) -> Problem | None:
-    least = 0 if is_parameter else 1
-    try:
-        whole = not isinstance(value, bool) and int(value) == value
-    except (TypeError, ValueError):
-        whole = False
-    if not whole or int(value) < least:
-        return Problem(
-            f"'{name}' must be an integer of at least {least}, not {value!r}",
-            help=f"give it as {name}=3",
-        )
-    return None
-
-
-def _fraction(diagram: Diagram, name: str, value: Any) -> Dim | None:
-    """A value that is no integer, exact as it is written, for a parameter that only scalars and
-    probabilities speak of; else None."""
-    if name not in diagram.parameters or isinstance(value, bool):
-        return None
-    if not isinstance(value, float | Fraction | Decimal | sympy.Rational) or value != value:
-        return None
-    number = sympy.Rational(str(value)) if abs(value) < 2**63 else None
-    if number is None or number.is_integer or number < 0:
-        return None
-    return None if parameter(name) in integral(diagram) else number
+def _number(diagram: Diagram, name: str, value: Any) -> Dim | Problem:
+    """A value given for a size or parameter: an integer, or a fraction for a parameter that only
+    scalars and probabilities speak of; or what is wrong with it."""
+    number = exact(value)
+    is_parameter = name in diagram.parameters
+    whole = not is_parameter or parameter(name) in integral(diagram)
+    if number is None or number < 0 or (whole and not isinstance(number, int)):
+        message = f"'{name}' must be an integer of at least 0, not {written(value)}"
+        return Problem(message, help=f"give it as {name}=3")
+    if isinstance(number, int) and not fits(number):
+        message = f"'{name}' is too large: {written(value)}"
+        return Problem(message, help="integers are below 2^63")
+    return number
 
 
 def integral(diagram: Diagram) -> set[sympy.Symbol]:
     """The symbols of sizes, equalities and relations, which only integers can stand for."""
-    values: list[Any] = [*diagram.sizes.values()]
-    values += [s for o in diagram.operands for s in o.sizes.values()]
+    values = [v for _, v in _integers(diagram)]
     values += [side for e in diagram.equalities for side in (e.left, e.right)]
-    values += [side for r in diagram.requirements for side in (r.value, r.least)]
-    for term in diagram.terms:
-        values += term.sizes.values()
-        for piece in (piece for _, relation in term.relations() for piece in relation.pieces):
-            for form in [e.form for e in piece.equations] + list(piece.bounds):
-                values += [*form.coefficients.values(), form.constant]
-            values += [e.modulus for e in piece.equations if e.modulus is not None]
+    values += [
+        side for r in diagram.requirements if r.rule == "above" for side in (r.value, r.least)
+    ]
     return {s for v in values if isinstance(v, sympy.Expr) for s in v.free_symbols}
+
+
+def _integers(diagram: Diagram) -> Iterator[tuple[str, Dim]]:
+    """All that must be an integer: sizes and the numbers of relations, and what each is."""
+    sizes = [*diagram.sizes.items(), *(item for t in diagram.terms for item in t.sizes.items())]
+    sizes += [item for o in diagram.operands for item in o.sizes.items()]
+    for wire, extent in sizes:
+        yield f"the size of wire '{wire}'", extent
+    for relation in (r for term in diagram.terms for _, r in term.relations()):
+        what = f"a number in pattern '{relation.name}'"
+        for piece in relation.pieces:
+            for form in [e.form for e in piece.equations] + list(piece.bounds):
+                for number in (*form.coefficients.values(), form.constant):
+                    yield what, number
+            for modulus in (e.modulus for e in piece.equations if e.modulus is not None):
+                yield what, modulus
+
+
+def fractions(diagram: Diagram) -> list[Problem]:
+    """What is known by now and must be an integer, and is none: whatever no requirement said."""
+    found = (
+        Problem(f"{what} would be {value}, not an integer")
+        for what, value in _integers(diagram)
+        if not isinstance(value, int) and value.is_number
+    )
+    return list(dict.fromkeys(found))
 
 
 def shape_facts(diagram: Diagram, shapes: Mapping[str, Shape]) -> tuple[list[Known], list[Problem]]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import sympy
 
 from diagrammar import program as ops
-from diagrammar.diagram import Declared, Diagram, Network, Operand
+from diagrammar.diagram import Declared, Diagram, Network, Operand, Requirement
 from diagrammar.gram import gram_form, unpaired
 from diagrammar.plan.lower import Lowering, indicator
 from diagrammar.plan.search import Options, Search
@@ -17,7 +17,7 @@ from diagrammar.plan.tree import Tree
 from diagrammar.plan.units import places, without_units
 from diagrammar.plan.writer import Origin, Value, Writer
 from diagrammar.relation import Relation
-from diagrammar.scalar import Dim, equal, expand, nonnegative, text
+from diagrammar.scalar import Dim, equal, expand, fraction, is_number, nonnegative, text
 
 Shortcut = Callable[[Network, Sequence[str]], Tree | None]
 """The tree for a term, known without a search; None where it is not."""
@@ -284,13 +284,35 @@ def _limits(diagrams: Sequence[Diagram]) -> tuple[ops.SizeLimit, ...]:
     """What must hold of sizes that are known only when the function is called."""
     found: dict[ops.SizeLimit, None] = {}
     for required in (r for d in diagrams for r in d.requirements):
-        least = expand(required.least + required.slack)
-        if not nonnegative(expand(required.value - least - 1)):
+        if required.rule != "above":
+            if not is_number(required.value):
+                found[_exact(required)] = None
+            continue
+        value, least = _cleared(required)
+        if not nonnegative(expand(value - least - 1)):
             known = {"value": text(required.value), "least": text(required.least)}
             message, help = required.message.format(**known), required.help.format(**known)
             said = f"{message}: {help}" if help else message
-            found[ops.SizeLimit(required.value, least, said)] = None
+            found[ops.SizeLimit(value, least, said)] = None
     return tuple(found)
+
+
+def _cleared(required: Requirement) -> tuple[Dim, Dim]:
+    """The two sides of value > least as integers: fractions multiplied by their divisor."""
+    value, least = required.value, required.least
+    _, divisor = fraction(value - least)
+    if isinstance(divisor, int) and divisor != 1:
+        value, least = expand(value * divisor), expand(least * divisor)
+    return value, expand(least + required.slack)
+
+
+def _exact(required: Requirement) -> ops.SizeLimit:
+    """The limit that says that a value is an integer, or not zero."""
+    if required.rule == "nonzero":
+        message = required.message.format(value=0, least=0)
+        return ops.SizeLimit(required.value, 0, message, "unequal")
+    message = required.message.format(value="none", least=0)
+    return ops.SizeLimit(*fraction(required.value), message, "multiple")
 
 
 def symbols_of(diagrams: Sequence[Diagram], operands: Sequence[Declared]) -> set[sympy.Symbol]:

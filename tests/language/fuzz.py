@@ -83,7 +83,7 @@ def open_requirements(diagram: Diagram) -> set[tuple[Any, Any, int]]:
     return {
         (r.value, r.least, r.slack)
         for r in diagram.requirements
-        if not nonnegative(expand(r.value - r.least - r.slack - 1))
+        if not r.implied and not nonnegative(expand(r.value - r.least - r.slack - 1))
     }
 
 

@@ -104,7 +104,7 @@ def test_parameters_of_another_file(tmp_path: Path) -> None:
         ("Y", {"p": (-1, 0)}, "'p' must be an integer of at least 0, a pair"),
         ("Y", {"p": "same", "s": 2}, "padding 'same' needs stride 1"),
         ("Y", {"s": "same"}, "'s' is 'same', and a number is needed here"),
-        ("Y", {"i": "same"}, "'i' must be an integer of at least 1"),
+        ("Y", {"i": "same"}, "'i' must be an integer of at least 0"),
         ("Y", {"q": "same"}, "unknown size or parameter 'q'"),
         ("Z", {"p": "same"}, "'p' is 'same', and a number is needed here"),
     ],

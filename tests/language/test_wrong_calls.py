@@ -86,10 +86,8 @@ CALLS: dict[str, tuple[Callable[[Any], Any], str]] = {
     ),
     "small input": (
         lambda f: f(x[:, :, :2], w),
-        "error: wire 'j' would have size 0: (|i| + 2*p - |k|)//s + 1 with |i| = 2, |k| = 3, "
-        "p = 0, s = 1\n"
-        "  = help: the kernel does not fit into the padded input; give a larger input or more "
-        "padding",
+        "error: the kernel of pattern 'P' reaches over 3 entries, and the padded input has 2\n"
+        "  = help: give a larger input or more padding",
     ),
     "a name in another case": (
         lambda f: f(x, w=w),
