@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from diagrammar.networks.batches import Batch, batches, leading, usable
 from diagrammar.networks.checks import MODES as CHECKS
 from diagrammar.networks.collect import QUANTITIES, Collector
+from diagrammar.networks.identity import Reduction, identity_of
 from diagrammar.networks.losses import vectors_of
 from diagrammar.networks.passes import Passes
 from diagrammar.networks.result import Curvature
 from diagrammar.networks.selection import check_independent, chosen, is_compiled, unwrapped
-from diagrammar.networks.sharding import broadcast
+from diagrammar.networks.sharding import shards
 from diagrammar.networks.site import Wanted
 
 if TYPE_CHECKING:
@@ -76,34 +78,32 @@ def curvature(
     operations for; NotImplementedError for a layer that is called twice, or whose weight is used
     elsewhere, too.
     """
-    wanted = _wanted(what)
-    if check not in CHECKS:
-        raise ValueError(f"check must be one of {', '.join(CHECKS)}, not {check!r}")
-    model = unwrapped(model)
-    modules = chosen(model, layers, exclude, skip_others)
-    check_independent(model)
-    roots = vectors_of(loss, vectors, samples, generator, terms)
-    examples = 0
-    bases = _bases(basis, wanted, modules, bias, groups)
-    several = distributed or group is not None
-    if bases and several:
-        bases = broadcast(bases, group)
-    collector = Collector(
-        modules, Wanted(wanted, groups, options, bases), bias, every=layers is not None
-    )
-    passes = Passes(model, collector, roots, check)
-    with differentiable(model), gradients_of(modules), collector:
-        for x, y in batches(data, progress):
-            if leading(x) != 0:
-                examples += passes.batch(usable(x), usable(y))
-    if not examples and not several:
-        raise ValueError("the data has no examples; an iterator can be read only once")
-    about = {
-        "what": list(wanted), "layers": list(modules), "vectors": vectors, "samples": samples,
-        "terms": terms, "bias": bias, "groups": groups,
-    }  # fmt: skip
-    made = Curvature(collector.sums(), examples, about, collector.grams(), bases)
-    return made.all_reduced(group) if several else made
+    with shards(group, distributed) as others:
+        wanted = _wanted(what)
+        if check not in CHECKS:
+            raise ValueError(f"check must be one of {', '.join(CHECKS)}, not {check!r}")
+        model = unwrapped(model)
+        modules = chosen(model, layers, exclude, skip_others)
+        check_independent(model)
+        reduction = Reduction(loss, terms)
+        roots = reduction.counting(vectors_of(loss, vectors, samples, generator, terms))
+        own = _bases(basis, wanted, modules, bias, groups)
+        about = {
+            "what": list(wanted), "layers": list(modules), "vectors": vectors, "samples": samples,
+            "terms": terms, "bias": bias, "groups": groups,
+        }  # fmt: skip
+        identity = identity_of(model, loss)
+        bases = others.agree(model, {"options": about, **identity}, own)
+        collector = Collector(
+            modules, Wanted(wanted, groups, options, bases), bias, every=layers is not None
+        )
+        passes, examples = Passes(model, collector, roots, check), 0
+        with differentiable(model), gradients_of(modules), collector:
+            for x, y in others.listening(batches(data, progress)):
+                if leading(x) != 0:
+                    examples += passes.batch(usable(x), usable(y))
+        part = Curvature(collector.sums(), examples, about, collector.grams(), bases)
+        return others.summed(replace(part, identity=reduction.marked(identity)))
 
 
 @contextmanager

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from diagrammar.networks.identity import difference
+
 if TYPE_CHECKING:
     from torch import Tensor
     from torch.distributed import ProcessGroup
@@ -30,7 +32,8 @@ class Curvature:
     are the numbers of terms in ".B": rows with their positions, and examples that have rows.
     `options` are those it was made with.
     Gram matrices are no sums; they stand in `grams` and cannot be merged. `bases` has the
-    eigenvectors that EKFAC's diagonal refers to.
+    eigenvectors that EKFAC's diagonal refers to. `identity` says of which loss and network they
+    are: the loss with its options, each module in words, each parameter and buffer by a digest.
     """
 
     sums: Mapping[str, Mapping[str, Tensor]]
@@ -38,6 +41,7 @@ class Curvature:
     options: Mapping[str, Any]
     grams: Mapping[str, Tensor]
     bases: Bases = field(default_factory=dict)
+    identity: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -106,17 +110,26 @@ class Curvature:
     # -- merging -----------------------------------------------------------------------------------
 
     def __add__(self, other: Curvature) -> Curvature:
-        """Both data sets' curvature. Raises ValueError where layers, shapes or options differ."""
+        """Both data sets' curvature. Raises ValueError where loss, network, layers, shapes or
+        options differ, and where an older version saved one of both, not the other."""
         problem = difference(self.header(), other.header())
         if problem:
             raise ValueError(f"these cannot be added: {problem}")
         if not _same(self.bases, other.bases):
             raise ValueError("these cannot be added: their bases differ")
+        devices = {
+            v.device.type for r in (self, other) for q in r.sums.values() for v in q.values()
+        }
+        if len(devices) > 1:
+            raise ValueError(f"these cannot be added: they are on {' and '.join(sorted(devices))}")
         sums = {
             layer: {q: value + other.sums[layer][q] for q, value in quantities.items()}
             for layer, quantities in self.sums.items()
         }
-        return Curvature(sums, self.examples + other.examples, self.options, {}, self.bases)
+        several = other if self.identity.get("loss", {}).get("reduction") == "any" else self
+        return Curvature(
+            sums, self.examples + other.examples, self.options, {}, self.bases, several.identity
+        )
 
     def header(self) -> dict[str, Any]:
         """What must agree for two results to be added."""
@@ -126,22 +139,23 @@ class Curvature:
                 "examples; compute them on one process"
             )
         shapes = {
-            f"{layer}/{q}": (tuple(value.shape), str(value.dtype))
+            f"{layer}/{q}": [str(value.dtype).removeprefix("torch."), list(value.shape)]
             for layer, quantities in self.sums.items()
             for q, value in quantities.items()
         }
-        return {"shapes": shapes, "options": dict(self.options)}
+        return {"options": dict(self.options), **self.identity, "shapes": shapes}
 
     def all_reduced(self, group: ProcessGroup | None = None) -> Curvature:
         """The sum over all processes of a group (None: all), each of which must call this.
 
-        Headers are compared first; then each sum is all-reduced, in the order of names; last, all
-        processes tell each other that they are done. A process without examples takes part with
-        zeros. Raises RuntimeError on every process that is left where one differs or is gone.
+        What `+` compares is compared first; then each sum is all-reduced; last, all processes tell
+        each other that they are done. A process without examples takes part with zeros. Raises
+        RuntimeError on every process that is left where one differs, fails or is gone.
         """
-        from diagrammar.networks.sharding import all_reduced
+        from diagrammar.networks.sharding import shards
 
-        return all_reduced(self, group)
+        with shards(group, True) as others:
+            return others.summed(self)
 
     # -- files -------------------------------------------------------------------------------------
 
@@ -149,6 +163,7 @@ class Curvature:
         """Write a safetensors file (`pip install 'diagrammar[save]'`)."""
         tensors = {f"{name}": value.contiguous() for name, value in self._named()}
         about = {"examples": self.examples, "options": dict(self.options)}
+        about["identity"] = dict(self.identity)
         _safetensors().save_file(tensors, str(path), {"diagrammar": json.dumps(about)})
 
     def _named(self) -> Iterator[tuple[str, Tensor]]:
@@ -160,7 +175,8 @@ class Curvature:
 
     @staticmethod
     def load(path: str | Path, device: str = "cpu") -> Curvature:
-        """Read what `save` wrote. Raises ValueError for other files."""
+        """Read what `save` wrote. Raises ValueError for other files. What a version without
+        `identity` wrote can be added to its like only."""
         from safetensors import safe_open
 
         _safetensors()
@@ -183,7 +199,8 @@ class Curvature:
         order = about["options"].get("layers", [])
         sums = {layer: sums[layer] for layer in order if layer in sums}
         pairs = {n: (both[f"{BASIS}A"], both[f"{BASIS}B"]) for n, both in bases.items()}
-        return Curvature(sums, about["examples"], about["options"], grams, pairs)
+        identity = about.get("identity", {})
+        return Curvature(sums, about["examples"], about["options"], grams, pairs, identity)
 
 
 def _same(first: Bases, second: Bases) -> bool:
@@ -200,16 +217,3 @@ def _safetensors() -> Any:
     except ImportError:
         raise ImportError("saving needs safetensors: pip install 'diagrammar[save]'") from None
     return torch
-
-
-def difference(first: dict[str, Any], second: dict[str, Any]) -> str | None:
-    """In what two headers differ."""
-    for name in sorted({*first["options"], *second["options"]}):
-        a, b = first["options"].get(name), second["options"].get(name)
-        if a != b:
-            return f"{name} is {a!r} in one and {b!r} in the other"
-    for name in sorted({*first["shapes"], *second["shapes"]}):
-        a, b = first["shapes"].get(name), second["shapes"].get(name)
-        if a != b:
-            return f"{name} is {a or 'missing'} in one and {b or 'missing'} in the other"
-    return None

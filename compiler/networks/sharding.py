@@ -1,82 +1,190 @@
 """The curvature of a data set whose parts are on several processes: an all-reduce of sums.
 
-Communication is torch.distributed's. No process returns before all have every sum: a process that
-is killed meanwhile leaves an error on the others, not a number.
+Everything that must agree is compared before the first batch, what has come of the batches before
+the first sum. Communication is torch.distributed's. No process returns before all have every sum.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from diagrammar.networks.result import Bases, Curvature, difference
+from diagrammar.networks.identity import difference
+from diagrammar.networks.processes import Processes
+from diagrammar.networks.result import Bases, Curvature
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, device, nn
     from torch.distributed import ProcessGroup
 
 
-def all_reduced(part: Curvature, group: ProcessGroup | None) -> Curvature:
-    """The sum of all processes' parts."""
-    import torch
-    from torch import distributed
+def shards(group: ProcessGroup | None, distributed: bool) -> Shards | Whole:
+    """Parts of a data set on the processes of a group, or all of it on this one."""
+    return Shards(Processes(group)) if distributed or group is not None else Whole()
 
-    if not distributed.is_initialized():
-        raise RuntimeError("torch.distributed is not initialised: init_process_group first")
-    size = distributed.get_world_size(group)
-    gathered: list[Any] = [None] * size
-    try:
+
+class Whole:
+    """A data set on one process: nothing to agree on."""
+
+    def __enter__(self) -> Whole:
+        return self
+
+    def __exit__(self, *about: object) -> None:
+        pass
+
+    def agree(self, model: nn.Module, identity: Mapping[str, Any], bases: Bases) -> Bases:
+        """The bases."""
+        return bases
+
+    def listening(self, batches: Iterable[Any]) -> Iterable[Any]:
+        """The batches."""
+        return batches
+
+    def summed(self, part: Curvature) -> Curvature:
+        """The result. Raises ValueError where there are no examples."""
+        if not part.examples:
+            raise ValueError("the data has no examples; an iterator can be read only once")
+        return part
+
+
+class Shards:
+    """Parts of a data set on several processes."""
+
+    def __init__(self, processes: Processes) -> None:
+        self.processes = processes
+        self._device: device | None = None  # where sums are
+
+    def __enter__(self) -> Shards:
+        self.processes.__enter__()
+        return self
+
+    def __exit__(self, *about: Any) -> None:
+        self.processes.__exit__(*about)
+
+    def agree(self, model: nn.Module, identity: Mapping[str, Any], bases: Bases) -> Bases:
+        """Compare networks, losses and options; the first process' bases for all.
+
+        Raises RuntimeError on all where one differs, and for Gram matrices.
+        """
+        from diagrammar import __version__
+
+        if "gram" in identity["options"]["what"]:
+            raise ValueError(NO_GRAMS)
+        devices = sorted({p.device.type for p in model.parameters()})
+        self._device = next((p.device for p in model.parameters()), None)
+        shapes = {
+            name: [str([q.dtype for q in pair]), [list(q.shape) for q in pair]]
+            for name, pair in bases.items()
+        }
+        loss = {n: v for n, v in identity["loss"].items() if n != "reduction"}  # see Reduction
+        own = {
+            "version of diagrammar": __version__, **identity, "loss": loss, "devices": devices,
+            "autocast": _autocast(devices), "bases": shapes,
+        }  # fmt: skip
+        self.processes.agree("start", own, _odd_one)
+        return self._broadcast(bases)
+
+    def listening(self, batches: Iterable[Any]) -> Iterable[Any]:
+        """The batches, with a look at the other processes before each."""
+        return self.processes.listening(batches)
+
+    def _broadcast(self, bases: Bases) -> Bases:
+        """The first process' eigenvectors, as those of equal factors can still differ."""
+        from torch import distributed
+
+        sent = {name: [q.contiguous().clone() for q in pair] for name, pair in bases.items()}
+        first, group = self.processes.members[0], self.processes.group
+        self.processes.communicate(
+            [
+                distributed.broadcast(q, first, group=group, async_op=True)
+                for pair in sent.values()
+                for q in pair
+            ]
+        )
+        return {name: (a, b) for name, (a, b) in sent.items()}
+
+    def summed(self, part: Curvature) -> Curvature:
+        """The sum of all processes' parts; one without examples takes part with zeros.
+
+        Raises RuntimeError on all where they differ, or where one is gone.
+        """
+        import torch
+
         own = {**part.header(), "examples": part.examples}
-    except ValueError as error:  # the others must hear of it, too
-        own = {"problem": str(error)}
-    distributed.all_gather_object(gathered, own, group=group)
-    header = _agreed(gathered)
-    device = _device(part, group)
-    sums: dict[str, dict[str, Tensor]] = {}
-    for name, (shape, dtype) in header["shapes"].items():
-        layer, _, quantity = name.rpartition("/")
-        found = part.sums.get(layer, {}).get(quantity)
-        if found is None:
-            found = torch.zeros(shape, dtype=getattr(torch, dtype.removeprefix("torch.")))
-        total = found.to(device, copy=True).contiguous()
-        distributed.all_reduce(total, group=group)
-        sums.setdefault(layer, {})[quantity] = total
-    done = torch.ones((), device=device)
-    distributed.all_reduce(done, group=group)
-    if int(done) != size:
-        raise RuntimeError(f"{int(done)} of {size} processes have the sums")
-    examples = sum(header["examples"] for header in gathered)
-    return Curvature(sums, examples, header["options"], {}, part.bases)
+        found = self.processes.agree("sums", own, _unequal)
+        header = _leading(found)
+        device = self._device or _device(part, self.processes.group)
+        sums: dict[str, dict[str, Tensor]] = {}
+        for name, (dtype, shape) in header["shapes"].items():
+            layer, _, quantity = name.rpartition("/")
+            value = part.sums.get(layer, {}).get(quantity) if part.examples else None
+            if value is None:
+                value = torch.zeros(shape, dtype=getattr(torch, dtype), device=device)
+            sums.setdefault(layer, {})[quantity] = value.clone().contiguous()
+        totals = [total for quantities in sums.values() for total in quantities.values()]
+        self._add_up(totals)
+        done = torch.ones((), device=totals[0].device if totals else device)
+        self._add_up([done])
+        if int(done) != self.processes.size:
+            raise RuntimeError(f"{int(done)} of {self.processes.size} processes have the sums")
+        self.processes.end_pings()
+        examples = sum(header["examples"] for header in found)
+        identity = {name: header[name] for name in part.identity}
+        return Curvature(sums, examples, part.options, {}, part.bases, identity)
+
+    def _add_up(self, totals: Iterable[Tensor]) -> None:
+        from torch import distributed
+
+        group = self.processes.group
+        self.processes.communicate(
+            [distributed.all_reduce(total, group=group, async_op=True) for total in totals]
+        )
 
 
-def broadcast(bases: Bases, group: ProcessGroup | None) -> dict[str, tuple[Tensor, Tensor]]:
-    """The first process' eigenvectors for all, as those of equal factors can still differ."""
-    from torch import distributed
-
-    if not distributed.is_initialized():
-        raise RuntimeError("torch.distributed is not initialised: init_process_group first")
-    first = 0 if group is None else distributed.get_global_rank(group, 0)
-    sent = {name: tuple(q.contiguous() for q in pair) for name, pair in bases.items()}
-    for pair in sent.values():
-        for q in pair:
-            distributed.broadcast(q, first, group=group)
-    return {name: (a, b) for name, (a, b) in sent.items()}
+NO_GRAMS = (
+    "Gram matrices of parts of a data set cannot be merged: they need every pair of examples; "
+    "compute them on one process"
+)
 
 
-def _agreed(headers: list[Any]) -> dict[str, Any]:
-    """The header of all that have examples. Raises RuntimeError where they differ."""
+def _odd_one(headers: list[dict[str, Any]]) -> str | None:
+    """How the first process that differs from the first of all does so."""
     for rank, header in enumerate(headers):
-        if "problem" in header:
-            raise RuntimeError(f"process {rank}: {header['problem']}")
-    used = [(rank, header) for rank, header in enumerate(headers) if header["examples"]]
-    if not used:
-        raise RuntimeError("no process has examples")
-    first, expected = used[0]
-    for rank, header in used[1:]:
-        problem = difference(expected, header)
+        problem = difference(headers[0], header)
         if problem:
-            raise RuntimeError(f"processes {first} and {rank} differ: {problem}")
-    found: dict[str, Any] = expected
-    return found
+            return f"processes 0 and {rank} differ: {problem}"
+    return None
+
+
+def _leading(headers: list[dict[str, Any]]) -> dict[str, Any]:
+    """The header of a process with examples, if there is one, of a loss with several terms."""
+    used = [header for header in headers if header["examples"]]
+    means = [h for h in used if h.get("loss", {}).get("reduction") != "any"]
+    return [*means, *used][0]
+
+
+def _unequal(headers: list[dict[str, Any]]) -> str | None:
+    """How processes with examples differ."""
+    if not any(header["examples"] for header in headers):
+        return "no process has examples"
+    expected = _leading(headers)
+    for rank, header in enumerate(headers):
+        if header["examples"]:
+            problem = difference(expected, {**header, "examples": expected["examples"]})
+            if problem:
+                return f"processes {headers.index(expected)} and {rank} differ: {problem}"
+    return None
+
+
+def _autocast(devices: Iterable[str]) -> dict[str, str]:
+    """The dtypes that operations are cast to, by the kind of device."""
+    import torch
+
+    return {
+        kind: str(torch.get_autocast_dtype(kind)).removeprefix("torch.")
+        for kind in devices
+        if torch.amp.autocast_mode.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
+    }
 
 
 def _device(part: Curvature, group: ProcessGroup | None) -> Any:

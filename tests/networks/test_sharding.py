@@ -86,7 +86,7 @@ def test_processes_that_disagree(tmp_path: Path):
 def test_gram_matrices_are_not_merged(tmp_path: Path):
     for status, errors in run(2, tmp_path, "gram"):
         assert status == 1
-        assert "RuntimeError: process 0: Gram matrices of parts of a data set cannot" in errors
+        assert "ValueError: Gram matrices of parts of a data set cannot" in errors
 
 
 def test_without_processes():
