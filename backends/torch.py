@@ -16,7 +16,16 @@ from diagrammar import scalar
 from diagrammar.backends.torch_helpers import HELPERS
 from diagrammar.backends.torch_layout import Layout, Line, break_line, format_lines
 from diagrammar.backends.torch_lowering import lower
-from diagrammar.backends.torch_names import Scope, atom, checked_name, docstring, one_line
+from diagrammar.backends.torch_names import (
+    Scope,
+    atom,
+    docstring,
+    function_name,
+    function_names,
+    listed,
+    one_line,
+    words,
+)
 from diagrammar.backends.torch_operations import Constants, Writer
 from diagrammar.backends.torch_parts import helpers, loops
 from diagrammar.program import Dim, Parameter, Program, SizeBinding, SizeLimit
@@ -42,31 +51,36 @@ def emit_function(
     """The program as a function; if `checked`, it compares its operands' shapes with the program's.
 
     Functions of one module share their `constants`. Raises ValueError where torch has no such
-    operation, a size is not bound, or a name cannot stand in Python source.
+    operation, a size is not bound, or a name is no identifier.
     """
-    checked_name(program.name, "function")
-    scope = Scope(program)
+    program = replace(program, name=function_name(program.name))
+    scope, constants = Scope(program), constants or Constants([program.name])
     if program.cuts:
         return _in_parts(program, scope, constants)
     lowered = lower(program)
-    writer = Writer(lowered.steps, scope, constants or Constants())
-    lines = [*_head(program, scope, writer, checked=checked)]
-    lines += Layout(program, lowered, writer, scope).body()
+    writer = Writer(lowered.steps, scope, constants)
+    done = Layout(program, lowered, writer, scope).body()
+    lines = [*_head(program, scope, writer, done, checked=checked), *done]
     head = _signature(program, scope)
     body = format_lines(lines)
     text = "\n".join([*head, *(line for line, _ in body)]) + "\n"
     origins = tuple(frozenset[int]() for _ in text.splitlines()[: -len(body)])
     origins += tuple(steps for _, steps in body)
     helpers = tuple(name for name in HELPERS if name in writer.helpers)
-    return FunctionSource(program.name, text, helpers, dict(writer.used), origins)
+    used = {name: definition for definition, name in writer.used.items()}
+    return FunctionSource(program.name, text, helpers, used, origins)
 
 
-def _in_parts(program: Program, scope: Scope, constants: Constants | None) -> FunctionSource:
+def _in_parts(program: Program, scope: Scope, constants: Constants) -> FunctionSource:
     """The function of one part, and the one that calls it."""
-    inner = replace(program.part, doc=f"One part of {program.name}.", facts={})
+    name = program.part.name
+    while name in constants.functions or name in scope.taken:
+        name += "_"
+    constants.functions.add(name)
+    inner = replace(program.part, name=name, doc=f"One part of {program.name}.", facts={})
     part = emit_function(inner, checked=False, constants=constants)
     head = _signature(program, scope)
-    text = "\n".join([*head, *loops(program, scope)]) + "\n"
+    text = "\n".join([*head, *loops(program, scope, name)]) + "\n"
     whole = f"{part.text}\n\n{text}"
     behind = len(whole.splitlines()) - len(part.origins)
     origins = part.origins + (frozenset[int](),) * behind
@@ -87,11 +101,18 @@ def _signature(program: Program, scope: Scope) -> list[str]:
 
 
 def emit_module(programs: Sequence[Program], header: str, *, checked: bool = True) -> str:
-    """A module that needs torch only: `header` as its docstring, what programs need, and they."""
-    names = [program.name for program in programs]
-    if len(set(names)) < len(names):
-        raise ValueError(f"two functions of one name among {', '.join(names)}")
-    constants = Constants()
+    """A module that needs torch only: `header` as its docstring, what programs need, and they.
+
+    A function has the name of its program where Python and the module leave it free
+    (`torch_names.function_names`).
+    """
+    given = [program.name for program in programs]
+    if len(set(given)) < len(given):
+        raise ValueError(f"two functions of one name among {', '.join(given)}")
+    named = function_names(given)
+    names = list(named.values())
+    programs = [replace(program, name=named[program.name]) for program in programs]
+    constants = Constants(names)
     functions = [emit_function(p, checked=checked, constants=constants) for p in programs]
     helpers = [name for name in HELPERS if any(name in f.helpers for f in functions)]
     abstract = [
@@ -105,7 +126,8 @@ def emit_module(programs: Sequence[Program], header: str, *, checked: bool = Tru
         "from __future__ import annotations\n",
         *([f"from collections.abc import {', '.join(abstract)}\n"] if abstract else []),
         "import torch\nfrom torch import Tensor\n",
-        "\n".join(break_line(f"__all__ = [{', '.join(_quoted(name) for name in names)}]")) + "\n",
+        "\n".join(break_line(f"__all__ = [{', '.join(_quoted(name) for name in listed(names))}]"))
+        + "\n",
     ]
     text = "\n".join(blocks)
     text += "".join(f"\n{HELPERS[name]}" for name in helpers)
@@ -132,12 +154,19 @@ def load(source: str, name: str) -> dict[str, Callable[..., Any]]:
     return {function: namespace[function] for function in namespace["__all__"]}
 
 
+def load_one(source: str, name: str) -> Callable[..., Any]:
+    """The function of a module that has one; `name` is what tracebacks call the module."""
+    (function,) = load(source, name).values()
+    return function
+
+
 def _documentation(program: Program, scope: Scope) -> list[str]:
     """What the function computes, its operands and its results with their axes and sizes."""
     lines = [program.doc.strip() or f"{program.name}.", ""]
     if program.parameters:
         lines.append("Args:")
-        lines += [f"    {p.name}: {_layout(p.axes, p.shape, scope)}" for p in program.parameters]
+        named = zip(scope.parameters, program.parameters, strict=True)
+        lines += [f"    {name}: {_layout(p.axes, p.shape, scope)}" for name, p in named]
         lines.append("")
     lines.append("Returns:")
     for at, (name, value) in enumerate(zip(program.result_names, program.results, strict=True)):
@@ -160,26 +189,31 @@ def _layout(axes: Sequence[str], shape: Sequence[Dim], scope: Scope) -> str:
     return f"{names} of size {' × '.join(map(scope.size, shape))}"
 
 
-def _head(program: Program, scope: Scope, writer: Writer, *, checked: bool) -> list[Line]:
-    """The lines that bind and check sizes."""
+def _head(
+    program: Program, scope: Scope, writer: Writer, body: Sequence[Line], *, checked: bool
+) -> list[Line]:
+    """The lines that bind and check sizes: those that are compared, or that the body reads."""
     lines: list[Line] = []
+    checks: list[Line] = []
     bound = {size.operand for size in program.sizes}
     for p in program.parameters if checked else ():
         if p.name in bound or not p.shape:
             writer.helper("_check_axes")
-            lines.append(Line(f'_check_axes({p.name}, "{p.name}", {_strings(p.axes)})'))
-    lines += _bindings(program, scope)
+            name = scope.operands[p.name]
+            lines.append(Line(f'_check_axes({name}, "{p.name}", {_strings(p.axes)})'))
     for limit in program.limits if checked else ():
-        lines.append(Line(f"if {_broken(limit, scope)}:"))
-        lines.append(Line(f"    raise ValueError({_quoted(limit.message)})"))
+        checks.append(Line(f"if {_broken(limit, scope)}:"))
+        checks.append(Line(f"    raise ValueError({_quoted(limit.message)})"))
     for p in program.parameters if checked else ():
         sizes = ["None" if n is None else scope.size(n) for n in _expected(program, p)]
         if set(sizes) - {"None"}:
             writer.helper("_check_axes")
             writer.helper("_check")
             known = f"({', '.join(sizes)}{',' * (len(sizes) == 1)})"
-            lines.append(Line(f'_check({p.name}, "{p.name}", {_strings(p.axes)}, {known})'))
-    return lines
+            name = scope.operands[p.name]
+            checks.append(Line(f'_check({name}, "{p.name}", {_strings(p.axes)}, {known})'))
+    read = {word for line in (*checks, *body) for word in words(line.code)}
+    return [*lines, *_bindings(program, scope, read), *checks]
 
 
 def _broken(limit: SizeLimit, scope: Scope) -> str:
@@ -197,33 +231,44 @@ def _expected(program: Program, p: Parameter) -> list[Dim | None]:
     return [stated.get(n, None if n in bound else size) for n, size in enumerate(p.shape)]
 
 
-def _bindings(program: Program, scope: Scope) -> list[Line]:
-    """`b, n, i1, i2 = X.shape` where it names several sizes; quotients one a line."""
+def _bindings(program: Program, scope: Scope, read: set[str]) -> list[Line]:
+    """`b, n, i1, i2 = X.shape` where it names several sizes; quotients one a line. Of these, the
+    ones that are read; `read` has the words of what follows."""
+    parts: list[Line] = []
+    for size in reversed([size for size in program.sizes if not _is_whole(size)]):
+        name = scope.sizes[size.name]
+        if name in read:
+            parts.insert(0, Line(f"{name} = {_quotient(size, scope)}"))
+            read = read | words(parts[0].code)
     lines: list[Line] = []
     ranks = {p.name: len(p.shape) for p in program.parameters}
     whole: dict[str, dict[int, str]] = {}
     for size in program.sizes:
-        if _is_whole(size):
+        if _is_whole(size) and scope.sizes[size.name] in read:
             whole.setdefault(size.operand, {}).setdefault(size.axis, scope.sizes[size.name])
     for operand, names in whole.items():
         if len(names) > 1:
             targets = [names.get(axis, "_") for axis in range(ranks[operand])]
-            lines.append(Line(f"{', '.join(targets)} = {operand}.shape"))
+            lines.append(Line(f"{', '.join(targets)} = {scope.operands[operand]}.shape"))
         else:
-            lines += [Line(f"{n} = {operand}.shape[{axis}]") for axis, n in names.items()]
+            name = scope.operands[operand]
+            lines += [Line(f"{n} = {name}.shape[{axis}]") for axis, n in names.items()]
     for size in program.sizes:
         name = scope.sizes[size.name]
-        if not _is_whole(size):
-            extent = f"{size.operand}.shape[{size.axis}]"
-            if not scalar.equal(size.offset, 0):
-                extent = f"{extent} - {atom(scope.size(size.offset))}"
-            if not scalar.equal(size.divisor, 1):
-                extent = extent if scalar.equal(size.offset, 0) else f"({extent})"
-                extent = f"{extent} // {atom(scope.size(size.divisor))}"
-            lines.append(Line(f"{name} = {extent}"))
-        elif whole[size.operand][size.axis] != name:  # a second name of the axis
-            lines.append(Line(f"{name} = {size.operand}.shape[{size.axis}]"))
-    return lines
+        if _is_whole(size) and name in read and whole[size.operand][size.axis] != name:
+            lines.append(Line(f"{name} = {scope.operands[size.operand]}.shape[{size.axis}]"))
+    return lines + parts
+
+
+def _quotient(size: SizeBinding, scope: Scope) -> str:
+    """A size that is a part of an axis."""
+    extent = f"{scope.operands[size.operand]}.shape[{size.axis}]"
+    if not scalar.equal(size.offset, 0):
+        extent = f"{extent} - {atom(scope.size(size.offset))}"
+    if not scalar.equal(size.divisor, 1):
+        extent = extent if scalar.equal(size.offset, 0) else f"({extent})"
+        extent = f"{extent} // {atom(scope.size(size.divisor))}"
+    return extent
 
 
 def _is_whole(size: SizeBinding) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -10,7 +9,7 @@ from diagrammar import program as ops
 from diagrammar.backends.torch_expression import SUM, Code
 from diagrammar.backends.torch_joining import Flips, Index
 from diagrammar.backends.torch_lowering import Lowered
-from diagrammar.backends.torch_names import Scope, one_line, safe_identifier
+from diagrammar.backends.torch_names import Scope, one_line, safe_identifier, words
 from diagrammar.backends.torch_operations import Writer
 from diagrammar.program import Program, Step
 
@@ -92,11 +91,12 @@ class Layout:
         return frozenset().union(*(self.origins[v] for v in values if v not in self.assigned))
 
     def _operand(self, at: int, op: ops.Operand) -> None:
-        if op.name not in self.scope.parameters:
+        if op.name not in self.scope.operands:
             raise ValueError(f"{self.program.name}: {op.name!r} is not among its parameters")
-        self.codes[at] = Code(op.name)
+        name = self.scope.operands[op.name]
+        self.codes[at] = Code(name)
         self.hints[at], self.roots[at] = op.name.lower(), (op.name,)
-        self.holder.setdefault(op.name, at)
+        self.holder.setdefault(name, at)
 
     def _assign(self, at: int, step: Step, code: Code) -> Code:
         """A line that puts the value into a variable."""
@@ -182,7 +182,7 @@ class Layout:
 def freed(lines: Sequence[Line], parameters: Sequence[str]) -> list[Line]:
     """The lines, with a `del` behind the last line that reads what a variable holds."""
     assigned = [line.code.split(" = ", 1)[0] if " = " in line.code else "" for line in lines]
-    read = [set(re.findall(r"[A-Za-z_]\w*", line.code.split(" = ", 1)[-1])) for line in lines]
+    read = [words(line.code.split(" = ", 1)[-1]) for line in lines]
     found: list[Line] = []
     held: dict[str, None] = {}
     for at, line in enumerate(lines):

@@ -18,19 +18,48 @@ from diagrammar import scalar
 from diagrammar.backends.torch_helpers import HELPERS
 from diagrammar.program import Dim, Program
 
-# what the body of an emitted function may read besides its own names
-_USED = frozenset({"torch", "Tensor", "max"})
-_LANGUAGE = frozenset(keyword.kwlist) | frozenset(keyword.softkwlist) | frozenset(dir(builtins))
+# what the body of an emitted function may read besides its own names and helpers
+_READ = frozenset({"torch", "Tensor", "max", "float", "range", "zip", "ValueError"})
+_WORDS = frozenset(keyword.kwlist) | {"__debug__"}
+_BUILTINS = frozenset(dir(builtins))
+_IMPORTED = frozenset({"annotations", "Callable", "Iterator", "Tensor", "torch"})
+_AMBIGUOUS = frozenset({"l", "O", "I"})  # which linters refuse, since they look like digits
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
-def checked_name(name: str, what: str) -> str:
-    """The name, if the source may hold it as it is; else ValueError."""
-    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) or keyword.iskeyword(name):
-        raise ValueError(f"{what} {name!r} is not a Python identifier")
-    if name in _USED or name in HELPERS:
-        raise ValueError(f"{what} {name!r}: emitted code uses that name itself")
-    return name
+def function_names(names: Sequence[str]) -> dict[str, str]:
+    """What the functions of one module are called: as their definitions, with underscores behind a
+    name that Python or the module has already (`len_`). ValueError for what is no identifier."""
+    return _clear(names, "function", _is_of_a_module)
+
+
+def function_name(name: str) -> str:
+    """What a function is called that is alone in its module."""
+    return function_names([name])[name]
+
+
+def _is_of_a_module(name: str) -> bool:
+    """Whether a function of this name would hide something from the rest of its module."""
+    special = re.fullmatch(r"__[A-Za-z0-9]+(?:_[A-Za-z0-9]+)*__", name)
+    return bool(special) or name in _WORDS | _BUILTINS | _IMPORTED or name in HELPERS
+
+
+def _is_of_a_body(name: str) -> bool:
+    """Whether an operand of this name would hide something from the body of its function."""
+    return name in _WORDS | _READ | {"_"} or name in HELPERS
+
+
+def _clear(names: Sequence[str], what: str, taken: Callable[[str], bool]) -> dict[str, str]:
+    """A name for each that is not taken: itself, or with as many underscores as make it free."""
+    found: dict[str, str] = {}
+    for name in names:
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+            raise ValueError(f"{what} {name!r} is not a Python identifier")
+        free = name
+        while taken(free) or (free != name and (free in names or free in found.values())):
+            free += "_"
+        found[name] = free
+    return found
 
 
 def safe_identifier(text: str) -> str:
@@ -41,13 +70,19 @@ def safe_identifier(text: str) -> str:
 
 
 class Scope:
-    """The names of one emitted function: which are taken, and what the sizes are called."""
+    """The names of one emitted function: which are taken, and what operands and sizes are called.
+
+    Operands keep their names, but for those that the body reads itself (`max_`).
+    """
 
     def __init__(self, program: Program) -> None:
-        self.parameters = [checked_name(p.name, "operand") for p in program.parameters]
-        if len(set(self.parameters)) < len(self.parameters):
+        names = [p.name for p in program.parameters]
+        if len(set(names)) < len(names):
             raise ValueError(f"{program.name}: two operands have one name")
-        self.taken = set(self.parameters) | _LANGUAGE | _USED
+        self.operands = _clear(names, "operand", _is_of_a_body)
+        self.parameters = list(self.operands.values())
+        self.taken = {*self.parameters, *_WORDS, *_BUILTINS, *_READ, *keyword.softkwlist}
+        self.taken |= {*HELPERS, *_AMBIGUOUS}
         self.sizes: dict[str, str] = {}
         for size in program.sizes:
             self.sizes[size.name] = self.fresh(safe_identifier(size.name))
@@ -118,6 +153,23 @@ def atom(text: str) -> str:
     return text if re.fullmatch(r"[\w.]+", text) else f"({text})"
 
 
+def words(code: str) -> set[str]:
+    """The names that a statement reads or writes: no texts, attributes and keywords."""
+    bare = re.sub(r'"(?:[^"\\]|\\.)*"', "", code)
+    return set(re.findall(r"(?<![\w.])[A-Za-z_]\w*+(?!=[^=])", bare))
+
+
+def listed(names: Iterable[str]) -> list[str]:
+    """Names in the order of `__all__`: constants, classes, others, numbers by what they count."""
+
+    def place(name: str) -> tuple[int, list[tuple[int, str]]]:
+        kind = 0 if len(name) > 1 and name.isupper() else 1 if name[0].isupper() else 2
+        parts = re.findall(r"(\d+)|(\D)", name)
+        return kind, [(int(digits or 0), other or "0") for digits, other in parts]
+
+    return sorted(names, key=place)
+
+
 def letters(names: Mapping[int, str]) -> dict[int, str]:
     """A letter for each label, from the first letter of its wire's name where that is free.
 
@@ -143,7 +195,7 @@ def one_line(text: str) -> str:
 
 def docstring(lines: Iterable[str], indent: str) -> list[str]:
     """Lines of a docstring, quoted and escaped, the first on the line of the quotes."""
-    written = [_escaped(line.rstrip()) for text in lines for line in (text.splitlines() or [""])]
+    written = [_escaped(line.rstrip()) for text in lines for line in text.split("\n")]
     while written and not written[-1]:
         written.pop()
     first, *rest = written or [""]
@@ -154,6 +206,7 @@ def docstring(lines: Iterable[str], indent: str) -> list[str]:
 
 
 def _escaped(line: str) -> str:
+    quotes = len(line) - len(line.rstrip('"'))
     line = line.replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
     line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
-    return f'{line[:-1]}\\"' if line.endswith('"') else line
+    return f'{line[:-1]}\\"' if quotes % 3 else line

@@ -5,7 +5,7 @@ Which expressions share a line, and what the variables are called, is decided in
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -25,15 +25,17 @@ _DTYPES = ("float16", "bfloat16", "float32", "float64", "complex32", "complex64"
 
 
 class Constants:
-    """Module-level constants: equal definitions share a name."""
+    """Module-level constants: equal definitions share a name, which none of the module's functions
+    has."""
 
-    def __init__(self) -> None:
+    def __init__(self, functions: Iterable[str] = ()) -> None:
         self.names: dict[str, str] = {}
+        self.functions = set(functions)
 
     def name(self, definition: str, hint: str, taken: set[str]) -> str:
         """The constant's name; clear of the names of a function that reads it."""
         if self.names.get(definition, hint) in taken or definition not in self.names:
-            used = {*self.names.values(), *taken}
+            used = {*self.names.values(), *self.functions, *taken}
             tried = (hint, *(f"{hint}_{n}" for n in range(2, 10_000)))
             self.names[definition] = next(name for name in tried if name not in used)
         return self.names[definition]
@@ -49,7 +51,7 @@ class Writer:
 
     def __post_init__(self) -> None:
         self.helpers: set[str] = set()
-        self.used: dict[str, str] = {}
+        self.used: dict[str, str] = {}  # names of constants by what they are
 
     def write(self, step: Step, inputs: Sequence[Code]) -> Code:
         """The step's expression, given those of its inputs."""
@@ -83,8 +85,11 @@ class Writer:
             return Code(text, word=written.word)
         axes = "_".join(safe_identifier(axis) for axis in step.axes)
         hint = f"_{written.word}_{axes}".upper()
-        name = self.constants.name(written.constant(), hint, self.scope.taken)
-        self.used[name] = written.constant()
+        name = self.used.get(written.constant())
+        if name is None:
+            name = self.constants.name(written.constant(), hint, self.scope.taken)
+            self.scope.taken.add(name)
+            self.used[written.constant()] = name
         return Code(name if like is None else f"{name}.to({like})", word=written.word)
 
     def _reshape(self, op: ops.Reshape, step: Step, x: Code) -> Code:

@@ -14,11 +14,11 @@ SHORT = 40
 """Characters of the names of operands up to which their pieces are called like them."""
 
 
-def loops(program: Program, scope: Scope) -> list[str]:
-    """The body of the function that calls the one of a part: a loop for each cut."""
-    scope.taken.add(program.part.name)
+def loops(program: Program, scope: Scope, inner: str) -> list[str]:
+    """The body of the function that calls `inner`, the one of a part: a loop for each cut."""
+    scope.taken.add(inner)
     if _is_joined(program):
-        return _joined(program, scope)
+        return _joined(program, scope, inner)
     names = [safe_identifier(name) for name in program.result_names]
     single = len(names) == 1
     totals = [scope.fresh("total" if single else name) for name in names]
@@ -29,7 +29,7 @@ def loops(program: Program, scope: Scope) -> list[str]:
     for cut, counter in zip(program.cuts, counters, strict=True):
         lines.append(f"{indent}for {counter} in range({cut.turns}):")
         indent += "    "
-    body = [f"{', '.join(parts)} = {program.part.name}({_given(program, counters)})"]
+    body = [f"{', '.join(parts)} = {inner}({_given(program, scope, counters)})"]
     body.append(f"if {totals[0]} is None:")
     for at, (total, part) in enumerate(zip(totals, parts, strict=True)):
         shape = scope.tuple(program.result_shape(at))
@@ -43,7 +43,7 @@ def loops(program: Program, scope: Scope) -> list[str]:
             body.append(f"{place}.{'add_' if program.adds(at) else 'copy_'}({part})")
     body.append(f"del {', '.join(parts)}")
     lines += [f"{indent}{line}" for line in body]
-    like = program.parameters[0].name
+    like = scope.parameters[0]
     rounded = f"{{}}.to({like}.dtype)" if _is_cast(program) else f"_rounded({{}}, {like})"
     totals = [rounded.format(t) if program.adds(at) else t for at, t in enumerate(totals)]
     lines.append(f"return {', '.join(totals)}")
@@ -57,7 +57,7 @@ def _is_joined(program: Program) -> bool:
     return single and bool(program.cuts[0].operands)
 
 
-def _joined(program: Program, scope: Scope) -> list[str]:
+def _joined(program: Program, scope: Scope, inner: str) -> list[str]:
     """The body for one result whose parts stand side by side."""
     (cut,) = program.cuts
     (place,) = cut.results
@@ -68,9 +68,9 @@ def _joined(program: Program, scope: Scope) -> list[str]:
     pieces = []
     for name in split:
         axis, entries = cut.operands[name]
-        pieces.append(f"{name}.split({entries}{f', {axis}' if axis else ''})")
-    given = [named.get(p.name, p.name) for p in program.parameters]
-    call = f"{program.part.name}({', '.join(given)})"
+        pieces.append(f"{scope.operands[name]}.split({entries}{f', {axis}' if axis else ''})")
+    given = [named.get(p.name, scope.operands[p.name]) for p in program.parameters]
+    call = f"{inner}({', '.join(given)})"
     source, parts = ", ".join(pieces), scope.fresh("parts")
     lines = []
     if len(pieces) > 1:
@@ -100,11 +100,11 @@ def _is_cast(program: Program) -> bool:
     return any(isinstance(step.operation, Cast) for step in program.steps)
 
 
-def _given(program: Program, counters: Sequence[str]) -> str:
+def _given(program: Program, scope: Scope, counters: Sequence[str]) -> str:
     """The operands of one part."""
     written = []
     for p in program.parameters:
-        text = p.name
+        text = scope.operands[p.name]
         for cut, counter in zip(program.cuts, counters, strict=True):
             if p.name in cut.operands:
                 text += _narrow(*cut.operands[p.name], counter)

@@ -99,7 +99,7 @@ def effects(layer: Layer, name: str, seconds: float) -> list[Effect]:
     given = operations.operands(layer, BATCH, torch.float32)
     values = [given[n] for n in op.operands]
     function = full.planned.program.name
-    calls = [partial(backend.load(t, function)[function], *values) for t in (own, *different)]
+    calls = [partial(backend.load_one(t, function), *values) for t in (own, *different)]
     clock = process_time if torch.get_num_threads() == 1 else perf_counter
     took = [1.0]
     if different:

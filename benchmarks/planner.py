@@ -77,7 +77,7 @@ def pair(layer: Layer, name: str, kept: Times, device: str) -> Pair:
         given = operations.operands(layer, BATCH, torch.float32)
         values = [given[operand].to(device) for operand in op.operands]
         calls = [
-            partial(backend.load(s, c.planned.program.name)[c.planned.program.name], *values)
+            partial(backend.load_one(s, c.planned.program.name), *values)
             for s, c in zip(sources, candidates, strict=True)
         ]
         # seconds of the processor, where there is one thread: other programs count for less

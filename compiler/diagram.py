@@ -368,7 +368,7 @@ class Diagram:
 
         return simplify(self, values)
 
-    def why_not(self, rule: str, **values: Any) -> tuple[str, ...]:
+    def why_not(self, rule: str, /, **values: Any) -> tuple[str, ...]:
         """Why a rule does not apply to this diagram at the given sizes and parameters.
 
         A line for each place where it was tried in vain: "P1: stride 2 ≠ kernel 3"; none where it

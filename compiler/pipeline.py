@@ -117,7 +117,7 @@ class Trace(Sequence[Step]):
         Raises OSError if it cannot be written.
         """
         from diagrammar.draw import render
-        from diagrammar.draw.files import write
+        from diagrammar.replacing import write
 
         return write(path, render(self, "html"))
 

@@ -118,6 +118,11 @@ class Spec(Mapping[str, Diagram]):
             problems.extend(p for p in spec.check() if p.severity == "error")
         return self._loaded[key, self.rank]
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The paths of the files that this one uses, on disk."""
+        return tuple(k for k, _ in self._loaded if not k.startswith(("library:", "instead:")))
+
     def at(self, rank: int) -> Spec:
         """The same file with packs of `rank` members. DiagramError for what is no rank."""
         rank = checked_rank(rank)

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import diagrammar as dg
-from diagrammar.draw.files import write
 from diagrammar.functions.specialised import Specialised
 from diagrammar.pipeline import Step, Trace
 from diagrammar.plan.report import Plan
+from diagrammar.replacing import write
 
 HERE = Path(__file__).parent
 INTRODUCTION = """# Python

@@ -13,7 +13,6 @@ from typing import Any
 
 from diagrammar.diagram import Diagram
 from diagrammar.draw import render
-from diagrammar.draw.files import write
 from diagrammar.draw.words import reasons, signature, where
 from diagrammar.functions.specialise import names_of, resolve_values
 from diagrammar.grammar import syntax
@@ -21,6 +20,7 @@ from diagrammar.grammar.parser import parse
 from diagrammar.grammar.source import Source
 from diagrammar.library import drawn, names
 from diagrammar.plan.planner import symbols_of
+from diagrammar.replacing import write
 
 HERE = Path(__file__).parent
 DENSE: dict[str, Any] = {

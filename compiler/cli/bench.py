@@ -79,7 +79,7 @@ def measured(
     calls: list[Callable[[], Any]] = []
     for candidate in special.candidates:
         source = backend.emit_module([candidate.planned.program], "", checked=False)
-        calls.append(partial(backend.load(source, name)[name], *operands))
+        calls.append(partial(backend.load_one(source, name), *operands))
     given = dict(zip((p.name for p in special.program.parameters), operands, strict=True))
     try:
         program = dense(name, function.diagrams_for(given), function.operands)

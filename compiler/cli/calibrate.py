@@ -24,7 +24,7 @@ def run(device: str, threads: int, *, show: bool, forget: bool) -> int:
     default = devices.CUDA if device == "cuda" else DEFAULT
     name = devices.name(device)
     if forget:
-        store.path.unlink(missing_ok=True)
+        store.forget()
         print(f"forgotten: {store.path}")
         return 0
     if show:

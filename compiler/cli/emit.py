@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from diagrammar import __version__
 from diagrammar.cli.inputs import Misuse, chosen, load, settings, shapes
-from diagrammar.cli.output import complain, note, replace_file
+from diagrammar.cli.output import complain, note, write_output
 from diagrammar.elaborate.wording import reworded
 from diagrammar.functions.specialise import names_of, shape_facts, value_facts
 from diagrammar.grammar.errors import DiagramError, Problem, near
@@ -47,7 +47,12 @@ def run(
         raise DiagramError(problem for _, error in left_out for problem in error.errors)
     for name, error in left_out:
         complain(_warning(name, problem) for problem in error.errors)
-    _write(output, spec, programs, values, known)
+    text = _module(spec, programs, values, known)
+    if PurePath(output).suffix.lower() == ".tn":
+        raise Misuse(f"'{output}' would be overwritten with Python", "name a .py file with -o")
+    write_output(output, text, file, spec)
+    if output != "-":
+        note(f"wrote {output}: {', '.join(_written(programs))}")
     return 0
 
 
@@ -167,22 +172,23 @@ def _unknown_shapes(diagrams: Sequence[Diagram], known: Shapes) -> list[Problem]
     ]
 
 
-def _write(
-    output: str, spec: Spec, programs: Sequence[Program], values: Mapping[str, Any], known: Shapes
-) -> None:
+def _module(
+    spec: Spec, programs: Sequence[Program], values: Mapping[str, Any], known: Shapes
+) -> str:
     from diagrammar.backends.torch import emit_module
 
     try:
-        text = emit_module(programs, _header(spec, values, known))
+        return emit_module(programs, _header(spec, values, known))
     except ValueError as error:
         raise DiagramError([Problem(f"no module can be written: {error}")]) from error
-    if output == "-":
-        print(text, end="")
-        return
-    if PurePath(output).suffix == ".tn":
-        raise Misuse(f"'{output}' would be overwritten with Python", "name a .py file with -o")
-    replace_file(output, text)
-    note(f"wrote {output}: {', '.join(program.name for program in programs)}")
+
+
+def _written(programs: Sequence[Program]) -> Iterator[str]:
+    """The functions' names, each with that of its definition where it has another."""
+    from diagrammar.backends.torch_names import function_names
+
+    for name, made in function_names([program.name for program in programs]).items():
+        yield made if made == name else f"{made} ({name})"
 
 
 def _header(spec: Spec, values: Mapping[str, Any], known: Shapes) -> str:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
+import stat
 import sys
-import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from diagrammar.cli.inputs import Misuse, reason
 from diagrammar.grammar.errors import Problem
+from diagrammar.replacing import write
 
 if TYPE_CHECKING:
     from rich.text import Text
+
+    from diagrammar.spec import Spec
 
 _STYLES = (
     (r"^error:", "bold red"),
@@ -31,7 +35,7 @@ _STYLES = (
 def complain(problems: Iterable[Problem]) -> None:
     """Problems, with the ways out in terms of the command line, in colour on a terminal."""
     for problem in problems:
-        shown = re.sub(r"compile\((\w+)=…\)", r"--set \1=…", str(problem))
+        shown = re.sub(r"compile\((\w+)=(…|\d+)\)", r"--set \1=\2", str(problem))
         if sys.stderr.isatty():
             _in_colour(shown, _STYLES, sys.stderr)
         else:
@@ -63,43 +67,41 @@ def _in_colour(text: str, styles: Iterable[tuple[str, str]], stream: TextIO) -> 
     Console(file=stream, highlight=False).print(shown, soft_wrap=True)
 
 
-def replace_file(path: str, text: str) -> None:
-    """Write a file whole or not at all; it keeps its mode, and a link keeps pointing to it.
+def write_output(path: str, text: str, file: str, spec: Spec) -> None:
+    """Write a result to a file, or to standard output (`-`). It never takes the place of what it
+    was made from: the command's own input `file`, a file that this uses, or a shipped one.
 
-    Raises Misuse when that cannot be done.
+    Raises Misuse where it would, or cannot be written.
     """
-    target = Path(os.path.realpath(path))
-    if target.exists() and not target.is_file():  # a device or a pipe, say
-        _write_into(path, text)
-        return
+    with suppress(OSError, ValueError):  # it is not there yet, or the writer says why
+        place = os.fstat(sys.stdout.fileno()) if path == "-" else os.stat(path)
+        if stat.S_ISREG(place.st_mode) and any(
+            os.path.samestat(place, read) for read in _inputs(file, spec)
+        ):
+            shown = "standard output" if path == "-" else f"'{path}'"
+            message = f"{shown} is read by this command, and would be overwritten"
+            raise Misuse(message, "name another file with -o")
+    if path == "-":
+        print(text, end="")
+    else:
+        replace_file(path, text)
+
+
+def _inputs(file: str, spec: Spec) -> Iterator[os.stat_result]:
+    """What the system knows of the files that a result is made from."""
+    if file == "-":
+        with suppress(OSError, ValueError):
+            yield os.fstat(sys.stdin.fileno())
+    library = Path(str(files("diagrammar.library")))
+    for path in (file, *spec.files, *library.glob("*.tn")):
+        with suppress(OSError, ValueError):
+            yield os.stat(path)
+
+
+def replace_file(path: str, text: str) -> None:
+    """Write a file whole or not at all (`diagrammar.replacing`). Raises Misuse when that cannot be
+    done."""
     try:
-        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    except OSError as error:
+        write(path, text)
+    except (OSError, ValueError) as error:
         raise Misuse(f"cannot write '{path}': {reason(error)}") from None
-    try:
-        with open(handle, "w", encoding="utf-8", newline="\n") as stream:
-            stream.write(text)
-        if target.exists():
-            shutil.copymode(target, temporary)
-        else:
-            os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, target)
-    except BaseException as error:
-        os.unlink(temporary)
-        if isinstance(error, OSError):
-            raise Misuse(f"cannot write '{path}': {reason(error)}") from None
-        raise
-
-
-def _write_into(path: str, text: str) -> None:
-    try:
-        Path(path).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise Misuse(f"cannot write '{path}': {reason(error)}") from None
-
-
-def _umask() -> int:
-    """The process's mask for new files, which can only be read by setting it."""
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from diagrammar.cli.inputs import Misuse, chosen, load, settings, shapes
-from diagrammar.cli.output import note, print_changes, replace_file
+from diagrammar.cli.output import note, print_changes, write_output
 from diagrammar.grammar.errors import DiagramError
 
 if TYPE_CHECKING:
@@ -40,38 +41,39 @@ def run(file: str, name: str, wish: Wish, given: Sequence[str]) -> int:
         raise Misuse("--shape is for reports", "add --format html, or use diagrammar compile")
     if wish.picture and wish.format != "text":
         raise Misuse(f"--picture is for text, and {wish.format} is a picture", "leave it out")
-    if PurePath(wish.output).suffix == ".tn" and (wish.format != "text" or wish.picture):
+    if PurePath(wish.output).suffix.lower() == ".tn" and (wish.format != "text" or wish.picture):
         raise Misuse(f"'{wish.output}' would be overwritten with a picture", "name another file")
     values, known = settings(given), shapes(wish.shape)
     spec = load(file)
     diagram = spec[chosen(spec, [name])[0]]
     if wish.format == "html" and not wish.raw:
-        _write(wish, _report(diagram, values, known))
+        text = _report(diagram, values, known)
     elif wish.raw:
-        _show(wish, diagram, None)
+        text = _shown(wish, diagram, None)
     else:
         simplified = diagram.simplify(**values)
-        _show(wish, simplified.diagram, simplified if wish.steps else None)
+        text = _shown(wish, simplified.diagram, simplified if wish.steps else None)
+    if wish.steps and wish.format == "text" and wish.output == "-" and sys.stdout.isatty():
+        print_changes(text.rstrip("\n"))
+        return 0
+    write_output(wish.output, text if text.endswith("\n") else f"{text}\n", file, spec)
+    if wish.output != "-":
+        note(f"wrote {wish.output}")
     return 0
 
 
-def _show(wish: Wish, diagram: Diagram, derivation: Simplified | None) -> None:
+def _shown(wish: Wish, diagram: Diagram, derivation: Simplified | None) -> str:
+    """The diagram, or how it is derived, in the format that is wished for."""
     from diagrammar.draw import render
 
     drawn = diagram if derivation is None else derivation
     if wish.format != "text":
-        _write(wish, render(drawn, wish.format))
-        return
+        return render(drawn, wish.format)
     picture = f"{render(drawn, 'text').rstrip()}\n\n" if wish.picture else ""
     if derivation is None:
-        _write(wish, f"{picture}{diagram}")
-    elif wish.output != "-":
-        trace = derivation.trace
-        _write(wish, f"{picture}{trace.start}\n{trace}\n\n{diagram}")
-    else:
-        print(f"{picture}{derivation.trace.start}", end="")
-        print_changes(f"\n{derivation.trace}\n")
-        print(diagram, end="")
+        return f"{picture}{diagram}"
+    trace = derivation.trace
+    return f"{picture}{trace.start}\n{trace}\n\n{diagram}"
 
 
 def _report(diagram: Diagram, values: dict[str, Any], known: dict[str, tuple[int, ...]]) -> str:
@@ -90,12 +92,3 @@ def _report(diagram: Diagram, values: dict[str, Any], known: dict[str, tuple[int
         note(f"this report has no plan and no source: {error.errors[0].message}")
         note("give --shape for each operand, or what is missing with --set")
     return render(made or simplified, "html")
-
-
-def _write(wish: Wish, text: str) -> None:
-    text = text if text.endswith("\n") else f"{text}\n"
-    if wish.output == "-":
-        print(text, end="")
-    else:
-        replace_file(wish.output, text)
-        note(f"wrote {wish.output}")

@@ -19,8 +19,6 @@ OPTIONS = frozenset(
     {"backend", "plan", "memory", "accumulate", "native", "without", "rank", "constants"}
 )
 """The keywords of `compile` that are not sizes or parameters."""
-EMITTED = frozenset({"torch", "Tensor", "max"})
-"""What emitted code reads by name."""
 
 
 @dataclass
@@ -65,9 +63,6 @@ class Scope:
                 f"cannot be the name of {use}",
                 f"choose another name, such as '{name}_'",
             )  # and taken in, so that its uses are not called unknown as well
-        if name in EMITTED and what in ("tensor", "definition"):
-            label, help = "emitted code has it already", f"choose another name, such as '{name}_'"
-            self.report(span, f"'{name}' is a name that emitted code uses", label, help)
         if name in BUILT_IN:
             self.report(
                 span, f"'{name}' is built in", "cannot be declared again", "choose another name"

@@ -162,7 +162,7 @@ class BoundFunction(Function):
         other = build(self.name, found.diagrams, self.options)
         return (other, found.made) if _cost(other) < _cost(plain) else (plain, {})
 
-    def specialise(self, **shapes: Sequence[int]) -> Specialised:
+    def specialise(self, /, **shapes: Sequence[int]) -> Specialised:
         """The function for given operand shapes; products of constants may be operands of it."""
         self._bound((), shapes)
         known = {n: tuple(int(k) for k in s) for n, s in shapes.items()}

@@ -184,11 +184,9 @@ class _Loading:
 
         try:
             with ThreadPoolExecutor(1) as thread:
-                functions = thread.submit(backend.load, self._source, self._name).result()
+                return thread.submit(backend.load_one, self._source, self._name).result()
         except RuntimeError:  # no thread starts when the interpreter ends
-            functions = backend.load(self._source, self._name)
-        loaded: Callable[..., Any] = functions[self._name]
-        return loaded
+            return backend.load_one(self._source, self._name)
 
     def __call__(self, *operands: Any) -> Any:
         return self.function(*operands)

@@ -196,7 +196,7 @@ class Function:
             ]
         )
 
-    def specialise(self, **shapes: Sequence[int]) -> Specialised:
+    def specialise(self, /, **shapes: Sequence[int]) -> Specialised:
         """The function for given operand shapes, as a call with such operands would make it; with
         a budget, for operands of four bytes an entry.
 
@@ -270,7 +270,7 @@ class Function:
             diagrams.append(fixed)
         return build(self.name, tuple(diagrams), self.options, checked=True)
 
-    def to_html(self, path: str | os.PathLike[str], **shapes: Sequence[int]) -> Path:
+    def to_html(self, path: str | os.PathLike[str], /, **shapes: Sequence[int]) -> Path:
         """Write the report of the function for given operand shapes, as `specialise` takes them, or
         without any that of the shape-generic one; return the path.
 

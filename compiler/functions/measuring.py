@@ -62,7 +62,7 @@ def measured(
 
     def calls() -> list[Callable[[], Any]]:
         made = [torch.ones(tuple(x.shape), dtype=x.dtype, device=x.device) for x in operands]
-        functions = [backend.load(source, name)[name] for source in sources]
+        functions = [backend.load_one(source, name) for source in sources]
         wait = torch.cuda.synchronize if any(x.is_cuda for x in operands) else None
         return [partial(_timed_call, f, made, wait) for f in functions]
 

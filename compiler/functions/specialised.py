@@ -107,7 +107,7 @@ class Specialised:
         the derivation of each result with what every step costs, the plan, and the source, linked
         with the pictures. Raises OSError if it cannot be written."""
         from diagrammar.draw import render
-        from diagrammar.draw.files import write
+        from diagrammar.replacing import write
 
         return write(path, render(self, "html"))
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from diagrammar.networks.identity import difference
+from diagrammar.replacing import replacing
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -160,11 +161,17 @@ class Curvature:
     # -- files -------------------------------------------------------------------------------------
 
     def save(self, path: str | Path) -> None:
-        """Write a safetensors file (`pip install 'diagrammar[save]'`)."""
+        """Write a safetensors file (`pip install 'diagrammar[save]'`), whole or not at all. Raises
+        OSError where that cannot be done."""
         tensors = {f"{name}": value.contiguous() for name, value in self._named()}
         about = {"examples": self.examples, "options": dict(self.options)}
         about["identity"] = dict(self.identity)
-        _safetensors().save_file(tensors, str(path), {"diagrammar": json.dumps(about)})
+        about = {"diagrammar": json.dumps(about)}
+        with replacing(path, named=True) as part:
+            if part == Path(path):  # a pipe or a device, into which only bytes can be written
+                part.write_bytes(_safetensors().save(tensors, about))
+            else:
+                _safetensors().save_file(tensors, str(part), about)
 
     def _named(self) -> Iterator[tuple[str, Tensor]]:
         for layer, quantities in self.sums.items():

@@ -15,15 +15,9 @@ from diagrammar.diagram import Declared, Diagram, Network, Operand
 from diagrammar.plan.planner import Planned
 from diagrammar.relation import Relation, Sizes
 
-LOOPS = frozenset({"range", "zip"})
-"""What a loop over parts reads by name."""
-
 
 def wires(diagrams: Sequence[Diagram]) -> Iterator[str]:
-    """The wires that may be cut, in order; none where an operand is called like what a loop
-    reads."""
-    if any(o.name in LOOPS for d in diagrams for o in d.operands):
-        return
+    """The wires that may be cut, in order."""
     names = dict.fromkeys(w for d in diagrams for t in d.terms for w in t.sizes)
     for wire in names:
         sizes = {t.sizes[wire] for d in diagrams for t in d.terms if wire in t.sizes}

@@ -15,6 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from diagrammar.plan.calibrate import BOUND
 from diagrammar.plan.cost import DEFAULT, Machine
 from diagrammar.plan.store import Store, folder
 
@@ -40,6 +41,10 @@ CUDA = Machine(
 """A current data-centre GPU in float32, from data sheets; not measured."""
 
 
+SLACK = 1.001
+"""What a rate at a bound may be beyond it by rounding."""
+
+
 def rates_store(path: Path | None = None) -> Store:
     """Where rates are kept: `rates.json` beside the measured plans."""
     return Store(path or folder() / "rates.json")
@@ -62,14 +67,28 @@ def _stored(path: Path, _changed: int, key: str) -> Mapping[str, Any] | None:
 
 
 def read(rates: Mapping[str, Any] | None, default: Machine) -> Machine:
-    """Stored rates; the defaults for what is missing, unknown or no positive number."""
+    """Stored rates; the defaults for what is missing, unknown or cannot have been measured: no
+    number, zero, or beyond the bounds of `plan.calibrate`."""
     known = {f.name for f in fields(Machine)} - {"dense_pattern", "library_discount", "itemsize"}
     good = {
-        n: type(getattr(default, n))(v)
+        n: v
         for n, v in (rates or {}).items()
-        if n in known and isinstance(v, int | float) and not isinstance(v, bool) and 0 <= v < 1e12
+        if n in known and _may_be(v, getattr(default, n), free=n == "fresh")
     }
     return replace(default, **good)
+
+
+def _may_be(rate: object, usual: float, *, free: bool) -> bool:
+    """Whether a stored rate can be what `calibrate` found where the default is the `usual` one; of
+    those that count something, only an integer. `free`: whether it may be as low as zero."""
+    if isinstance(rate, bool) or not isinstance(
+        rate, int if isinstance(usual, int) else int | float
+    ):
+        return False
+    if not usual:
+        return 0 <= rate < 1
+    least = 0 if free else usual / (BOUND * SLACK)
+    return least <= rate <= usual * BOUND * SLACK
 
 
 def written(rates: Machine) -> dict[str, float]:

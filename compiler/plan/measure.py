@@ -149,10 +149,16 @@ def seconds(
     known = store.get(name)
     if known is not None:
         kept = known.get("seconds")
-        if isinstance(kept, dict) and all(isinstance(kept.get(n), float) for n in names):
+        if isinstance(kept, dict) and all(_is_time(kept.get(n)) for n in names):
             return [float(kept[n]) for n in names]
     with reserved(heap) if heap else nullcontext():
         found = timed(calls(), clock)
     by_name = dict(zip(names, found, strict=True))
-    store.put(name, {"seconds": by_name, **{n: str(v) for n, v in facts.items()}})
+    if all(map(_is_time, found)):
+        store.put(name, {"seconds": by_name, **{n: str(v) for n, v in facts.items()}})
     return found
+
+
+def _is_time(seconds: object) -> bool:
+    """Whether a call can have taken these seconds."""
+    return isinstance(seconds, float) and 0 < seconds < 1e6

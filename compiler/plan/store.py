@@ -1,20 +1,42 @@
-"""Measured choices on disk: a versioned JSON file in the user's cache directory.
+"""What was measured on a machine, on disk: a versioned JSON file in the user's cache directory.
 
-Nothing is executed when it is read; a file that is damaged or of another version counts as empty.
-It is replaced as a whole, so that a reader never sees half of it. `DIAGRAMMAR_CACHE` names another
-directory.
+Nothing is executed when it is read; a file that is damaged, of another version, or no file at all
+(a pipe, a device) counts as empty, and an entry that is older than a year counts as missing. It is
+replaced as a whole, so that a reader never sees half of it, and under a lock, so that what others
+store at the same time stays. A folder may be shared: the file keeps its mode and its link.
+`DIAGRAMMAR_CACHE` names another folder.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import stat
 import tempfile
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from diagrammar.replacing import write
+
+try:
+    import fcntl
+except ImportError:  # no such locks: the last of two writers wins
+    fcntl = None  # type: ignore[assignment]
+
 VERSION = 4
+AGE = 365 * 86_400
+"""Seconds after which an entry counts as missing: libraries, drivers and machines change."""
+AHEAD = 86_400
+"""Seconds by which the clock of another machine may be ahead of ours."""
+ENTRIES = 10_000
+"""The most entries of a file; the oldest go first."""
+LARGEST = 2**26
+"""The most bytes of a file that is read."""
+PATIENCE = 10.0
+"""Seconds that a writer waits for others before it goes without storing."""
 
 
 def folder() -> Path:
@@ -32,40 +54,92 @@ def folder() -> Path:
 
 
 class Store:
-    """Choices by key; `path` is `folder()/plans.json` unless given."""
+    """Entries by key, each with the time (`at`, in seconds since 1970) when it was stored; `path`
+    is `folder()/plans.json` unless given."""
 
     def __init__(self, path: Path | None = None) -> None:
         self.path = path or folder() / "plans.json"
 
-    def entries(self) -> dict[str, Any]:
-        """All that is stored; nothing if the file is missing, damaged or of another version."""
+    def entries(self) -> dict[str, dict[str, Any]]:
+        """All that is stored and not too old; nothing if the file is missing or damaged."""
         try:
-            data = json.loads(self.path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError):
+            data = json.loads(_read(self.path))
+        except (OSError, ValueError, RecursionError, MemoryError):
             return {}
         if not isinstance(data, dict) or data.get("version") != VERSION:
             return {}
         found = data.get("plans")
-        return found if isinstance(found, dict) else {}
+        now = time.time()
+        return {
+            key: entry
+            for key, entry in (found.items() if isinstance(found, dict) else ())
+            if isinstance(entry, dict) and _is_recent(entry.get("at"), now)
+        }
 
     def get(self, key: str) -> dict[str, Any] | None:
         """What was stored under a key."""
-        found = self.entries().get(key)
-        return found if isinstance(found, dict) else None
+        return self.entries().get(key)
 
     def put(self, key: str, value: Mapping[str, Any]) -> bool:
-        """Store under a key, beside what others stored; False where the disk does not allow it."""
-        data = {"version": VERSION, "plans": {**self.entries(), key: dict(value)}}
+        """Store under a key, beside what others store; False where the disk does not allow it, or
+        others do not come to an end."""
+        entry = {**value, "at": time.time()}
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=self.path.parent, prefix=".plans", suffix=".json")
-            try:
-                with os.fdopen(handle, "w", encoding="utf-8") as file:
-                    json.dump(data, file, indent=1, sort_keys=True)
-                os.replace(name, self.path)
-            except BaseException:
-                os.unlink(name)
-                raise
+            target = Path(os.path.realpath(self.path))
+            with _locked(target.parent):
+                plans = {**self.entries(), key: entry}
+                for old in sorted(plans, key=lambda name: plans[name]["at"])[:-ENTRIES]:
+                    del plans[old]
+                data = {"version": VERSION, "plans": plans}
+                write(target, json.dumps(data, indent=1, sort_keys=True))
         except OSError:
             return False
         return True
+
+    def forget(self) -> None:
+        """Remove the file; a link to it stays. Raises OSError where that is not allowed."""
+        target = Path(os.path.realpath(self.path))
+        (target if target.is_file() else self.path).unlink(missing_ok=True)
+
+
+def _is_recent(at: object, now: float) -> bool:
+    """Whether a time is within the last year."""
+    return isinstance(at, int | float) and now - AGE <= at <= now + AHEAD
+
+
+def _read(path: Path) -> str:
+    """The text of a file. Raises OSError for what is none, or too large to be ours."""
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0))
+    with open(handle, "rb") as stream:
+        about = os.fstat(handle)
+        if not stat.S_ISREG(about.st_mode) or about.st_size > LARGEST:
+            raise OSError(f"{path} is no store")
+        return stream.read().decode("utf-8")
+
+
+@contextmanager
+def _locked(where: Path) -> Iterator[None]:
+    """Alone among all that store in a folder. The system opens the lock when a process ends,
+    however it ends; no file is left, and nobody needs a right to write it. Raises OSError after
+    `PATIENCE` seconds."""
+    if fcntl is None:
+        yield
+        return
+    handle = os.open(where, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        end, pause = time.monotonic() + PATIENCE, 1e-3
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(pause)
+                pause = min(2 * pause, 0.05)
+            except OSError:  # a file system without locks: the last of two writers wins
+                break
+        yield
+    finally:
+        os.close(handle)

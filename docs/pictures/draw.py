@@ -7,7 +7,7 @@ from pathlib import Path
 
 import diagrammar as dg
 from diagrammar.draw import render
-from diagrammar.draw.files import write
+from diagrammar.replacing import write
 
 
 def pictures() -> dict[str, str]:
