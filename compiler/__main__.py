@@ -18,9 +18,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # A process this short has little garbage: looking for it while sympy is imported and again at
     # the end would take a third of `diagrammar check`.
     gc.set_threshold(1_000_000)
-    for stream in (sys.stdout, sys.stderr):  # laws have Π and ⌊ in them, whatever the locale
+    # Laws have Π and ⌊ in them, whatever the locale; names of files may be bytes that are no UTF-8.
+    for stream, errors in ((sys.stdout, "surrogateescape"), (sys.stderr, "backslashreplace")):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(encoding="utf-8")
+            stream.reconfigure(encoding="utf-8", errors=errors)
     try:
         return _run(sys.argv[1:])
     except KeyboardInterrupt:

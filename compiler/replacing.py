@@ -12,7 +12,7 @@ import secrets
 import shutil
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 READABLE = 0o666
@@ -28,13 +28,14 @@ def write(path: str | os.PathLike[str], text: str) -> Path:
 
 
 @contextmanager
-def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
+def replacing(path: str | os.PathLike[str], *, named: bool = False) -> Iterator[Path]:
     """A path to write to, whose file takes the place of `path` when the block is left.
 
     A link keeps pointing to its file, a file keeps its mode, and a pipe or a device is written
     into. If the block raises, or the disk is full, nothing has changed. Any number of threads and
     processes may replace one file; the last one wins. Other names of the file (hard links) keep the
-    old text. Raises OSError.
+    old text. With `named`, the path is one beside the target, for libraries that replace files by
+    themselves; a process that is killed then leaves it behind. Raises OSError.
     """
     target = Path(os.path.realpath(path))
     try:
@@ -44,7 +45,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     if known is not None and not stat.S_ISREG(known.st_mode):
         yield Path(path)  # and a folder is an error there
         return
-    with _nameless(target.parent) as handle:
+    with nullcontext() if named else _nameless(target.parent) as handle:
         if handle is None:
             with _named(target, known) as part:
                 yield part
@@ -83,10 +84,16 @@ def _nameless(folder: Path) -> Iterator[int | None]:
 def _named(target: Path, known: os.stat_result | None) -> Iterator[Path]:
     """A file of another name that then takes that of the target."""
     part = _beside(target)
-    handle = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, READABLE)
+    flags = os.O_RDWR | os.O_CLOEXEC
+    handle = os.open(part, flags | os.O_CREAT | os.O_EXCL, READABLE)
     try:
+        mode = stat.S_IMODE(os.fstat(handle).st_mode)
+        os.close(handle)
+        yield part
+        handle = os.open(part, flags)  # which may be another file by now
         try:
-            yield part
+            if hasattr(os, "fchmod"):
+                os.fchmod(handle, mode)
             _finish(handle, known)
         finally:
             os.close(handle)

@@ -57,13 +57,22 @@ class _Reading:
         return Parsed(file, tuple(self.problems), frozenset(self.broken))
 
 
+MAX_BYTES = 2**24
+"""The most bytes of a file: what is larger is no file of diagrams, or has no end."""
+
+
 def read_source(path: str | Path) -> Source:
-    """The text of a file, which is UTF-8. Raises DiagramError if not; OSError as `open` does."""
-    return decode(Path(path).read_bytes(), str(path))
+    """The text of a file, which is UTF-8 and not larger than `MAX_BYTES`. Raises DiagramError if
+    not; OSError as `open` does."""
+    with open(path, "rb") as stream:
+        return decode(stream.read(MAX_BYTES + 1), str(path))
 
 
 def decode(data: bytes, name: str) -> Source:
-    """The text that bytes hold. Raises DiagramError if they are not UTF-8."""
+    """The text that bytes hold. Raises DiagramError if they are too many, or not UTF-8."""
+    if len(data) > MAX_BYTES:
+        message = f"'{name}' is larger than {MAX_BYTES // 2**20} MiB"
+        raise DiagramError([Problem(message, help="divide it: files can use each other")])
     try:
         return Source(data.decode("utf-8"), name)
     except UnicodeDecodeError as error:

@@ -11,7 +11,7 @@ from diagrammar import __version__
 from diagrammar.cli.inputs import Misuse, chosen, load, settings, shapes
 from diagrammar.cli.output import complain, note, write_output
 from diagrammar.elaborate.wording import reworded
-from diagrammar.functions.specialise import names_of, shape_facts, value_facts
+from diagrammar.functions.specialise import at_rank, names_of, shape_facts, value_facts
 from diagrammar.grammar.errors import DiagramError, Problem, near
 from diagrammar.sizes import Contradiction, solve
 from diagrammar.verify import unbound
@@ -31,6 +31,10 @@ def run(
     values, known = settings(given), shapes(shape)
     spec = load(file)
     selected = [spec[name] for name in chosen(spec, names)]
+    fixed = dict(values)
+    if "rank" in values and any(diagram.family for diagram in selected):
+        rank = {"rank": values.pop("rank")}
+        selected = [at_rank(d, rank)[0] if d.family else d for d in selected]
     problems = [*_unknown_values(selected, values), *_unknown_shapes(selected, known)]
     if problems:
         raise DiagramError(problems)
@@ -47,7 +51,7 @@ def run(
         raise DiagramError(problem for _, error in left_out for problem in error.errors)
     for name, error in left_out:
         complain(_warning(name, problem) for problem in error.errors)
-    text = _module(spec, programs, values, known)
+    text = _module(spec, programs, fixed, known)
     if PurePath(output).suffix.lower() == ".tn":
         raise Misuse(f"'{output}' would be overwritten with Python", "name a .py file with -o")
     write_output(output, text, file, spec)
@@ -193,8 +197,9 @@ def _written(programs: Sequence[Program]) -> Iterator[str]:
 
 def _header(spec: Spec, values: Mapping[str, Any], known: Shapes) -> str:
     """What a module says of itself: nothing that changes from run to run."""
+    file = PurePath(spec.source.name).name.encode("utf-8", "backslashreplace").decode()
     lines = [
-        f"Functions of {PurePath(spec.source.name).name}, written by diagrammar {__version__}.",
+        f"Functions of {file}, written by diagrammar {__version__}.",
         "",
         "They need torch only. To change them, change the definitions and compile again.",
     ]

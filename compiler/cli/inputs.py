@@ -30,10 +30,10 @@ def read(name: str) -> Source:
 
     Raises Misuse when it cannot be read, DiagramError when it is not text.
     """
-    from diagrammar.grammar.parser import decode, read_source
+    from diagrammar.grammar.parser import MAX_BYTES, decode, read_source
 
     if name == "-":
-        return decode(sys.stdin.buffer.read(), "<stdin>")
+        return decode(sys.stdin.buffer.read(MAX_BYTES + 1), "<stdin>")
     path = Path(name)
     if not path.is_file() and name in shipped_names():
         return decode((files("diagrammar.library") / f"{name}.tn").read_bytes(), f"{name}.tn")

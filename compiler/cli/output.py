@@ -93,7 +93,7 @@ def _inputs(file: str, spec: Spec) -> Iterator[os.stat_result]:
         with suppress(OSError, ValueError):
             yield os.fstat(sys.stdin.fileno())
     library = Path(str(files("diagrammar.library")))
-    for path in (file, *spec.files, *library.glob("*.tn")):
+    for path in (file, *spec.files, *map(str, library.glob("*.tn"))):
         with suppress(OSError, ValueError):
             yield os.stat(path)
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from diagrammar.cli.inputs import Misuse, chosen, load, settings, shapes
 from diagrammar.cli.output import note, print_changes, write_output
+from diagrammar.functions.specialise import at_rank
 from diagrammar.grammar.errors import DiagramError
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ def run(file: str, name: str, wish: Wish, given: Sequence[str]) -> int:
     values, known = settings(given), shapes(wish.shape)
     spec = load(file)
     diagram = spec[chosen(spec, [name])[0]]
+    if diagram.family:
+        diagram, values = at_rank(diagram, values)
     if wish.format == "html" and not wish.raw:
         text = _report(diagram, values, known)
     elif wish.raw:

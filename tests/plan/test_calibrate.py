@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,7 @@ import diagrammar as dg
 from diagrammar.__main__ import main
 from diagrammar.plan import devices
 from diagrammar.plan.calibrate import BOUND, calibrate
-from diagrammar.plan.cost import DEFAULT
+from diagrammar.plan.cost import DEFAULT, Machine
 from diagrammar.plan.store import VERSION
 
 
@@ -64,7 +64,9 @@ def test_a_damaged_file_is_no_error(cache: Path) -> None:
 def test_plans_follow_the_rates(cache: Path) -> None:
     shapes = {"X": (2, 8, 9, 9), "W": (8, 8, 3, 3), "bias": (8,)}
     first = dg.shipped("conv2d")["Y"].compile().specialise(**shapes)
-    rates = replace(DEFAULT, convolution=DEFAULT.convolution * 1e4, library=1.0)
+    worse = {n: getattr(DEFAULT, n) * BOUND for n in ("convolution", "library", "image")}
+    better = {n: getattr(DEFAULT, n) / BOUND for n in ("product", "entry", "scattered", "launch")}
+    rates = replace(DEFAULT, **worse, **better)
     devices.rates_store().put(devices.name("cpu"), devices.written(rates))
     second = dg.shipped("conv2d")["Y"].compile().specialise(**shapes)
     assert "conv2d(" in first.source
@@ -118,3 +120,34 @@ def test_bench_says_what_is_wrong(
     shape = [] if "--shape" in more else ["--shape", "X=2,3,9,9"]
     assert main(["bench", "conv2d", "A_expand", *shape, *more]) in (1, 2)
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("rate", [f.name for f in fields(Machine)])
+@pytest.mark.parametrize(
+    "bad", [0, -1, 1e-30, 1e11, 10**400, float("inf"), float("nan"), "1", True]
+)
+def test_a_rate_that_cannot_be_is_the_default(rate: str, bad: object) -> None:
+    for default in (DEFAULT, devices.CUDA):
+        found = getattr(devices.read({rate: bad}, default), rate)
+        usual = getattr(default, rate)
+        measured_at_zero = rate == "fresh" or not usual  # new pages may cost nothing to measure
+        assert found == usual or (measured_at_zero and 0 <= found < 1)
+
+
+def test_rates_at_their_bounds_are_read_as_they_were_written() -> None:
+    for factor in (1 / BOUND, BOUND):
+        rates = {
+            f.name: getattr(DEFAULT, f.name) * factor
+            for f in fields(Machine)
+            if isinstance(getattr(DEFAULT, f.name), float)
+            and f.name not in ("dense_pattern", "library_discount")
+        }
+        text = json.loads(json.dumps(devices.written(replace(DEFAULT, **rates))))
+        assert devices.read(text, DEFAULT) == replace(DEFAULT, **rates)
+
+
+def test_a_rate_of_zero_is_no_division_by_zero(cache: Path) -> None:
+    devices.rates_store().put(devices.name("cpu"), {f.name: 0 for f in fields(Machine)})
+    assert devices.machine().many == DEFAULT.many
+    shapes = {"X": (1, 2, 4, 4), "dY": (1, 2, 4, 4)}
+    assert dg.shipped("conv2d")["dW"].compile(k1=1, k2=1, p=0).specialise(**shapes)
