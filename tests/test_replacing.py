@@ -39,6 +39,7 @@ def by_command(path: Path, number: int) -> None:
     assert main(["show", "conv2d", "Y", "--set", f"s={number}", "-o", str(path)]) == 0
 
 
+NAMELESS = module._nameless
 WRITERS = [by_text, by_report, by_curvature, by_command]
 
 
@@ -143,6 +144,29 @@ def test_what_fails_changes_nothing(what: BaseException, folder: Path) -> None:
         half()
     assert (folder / "kept").read_text() == "kept"
     assert os.listdir(folder) == ["kept"]
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+def test_what_a_killed_writer_left_is_taken_away(writer: Writer, folder: Path) -> None:
+    target = folder / "one"
+    prefix = module._prefix(target)
+    (folder / f"{prefix}.part").write_text("killed before it was moved")
+    (folder / f"{prefix}-0123").mkdir()
+    (folder / f"{prefix}-0123" / "part").write_text("killed while it wrote")
+    with replacing(target, named=True) as part:  # somebody is still writing here
+        part.write_text("slow")
+        for number in (1, 2):
+            writer(target, number)
+            write(target, "text")
+        assert part.read_text() == "slow"
+    assert target.read_text() == "slow"
+    with replacing(target, named=True) as part:
+        part.write_text("last")
+    write(target, "text")
+    left = (
+        {f"{prefix}.part"} if module._nameless is not NAMELESS else set()
+    )  # no such system has it
+    assert set(os.listdir(folder)) - {"one"} <= left
 
 
 def test_a_system_that_gives_no_name_afterwards(
