@@ -166,12 +166,12 @@ class Curvature:
         tensors = {f"{name}": value.contiguous() for name, value in self._named()}
         about = {"examples": self.examples, "options": dict(self.options)}
         about["identity"] = dict(self.identity)
-        about = {"diagrammar": json.dumps(about)}
+        said = {"diagrammar": json.dumps(about)}
         with replacing(path, named=True) as part:
             if part == Path(path):  # a pipe or a device, into which only bytes can be written
-                part.write_bytes(_safetensors().save(tensors, about))
+                part.write_bytes(_safetensors().save(tensors, said))
             else:
-                _safetensors().save_file(tensors, str(part), about)
+                _safetensors().save_file(tensors, str(part), said)
 
     def _named(self) -> Iterator[tuple[str, Tensor]]:
         for layer, quantities in self.sums.items():
