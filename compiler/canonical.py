@@ -13,22 +13,13 @@ from typing import Any
 
 import sympy
 
+from diagrammar import scalar as scalars
 from diagrammar.diagram import Axes, Diagram, Network
 from diagrammar.grammar import syntax
 from diagrammar.grammar.comments import documenting
 from diagrammar.grammar.formatter import format_file
 from diagrammar.relation import Equation, Linear, Piece, Relation, conv_form
-from diagrammar.scalar import (
-    Dim,
-    FloorDiv,
-    equal,
-    expand,
-    floor_div,
-    fraction,
-    is_number,
-    nonnegative,
-    plain,
-)
+from diagrammar.scalar import Dim, FloorDiv, equal, expand, floor_div, nonnegative, plain
 from diagrammar.sizes import base
 
 
@@ -277,11 +268,9 @@ def _required(
         for e in diagram.equalities
     ]
     for r in diagram.requirements:
-        if r.rule == "whole" and not is_number(r.value):
-            above, below = fraction(r.value)
-            floor = sympy.Mul(below, FloorDiv(*map(sympy.sympify, (above, below))))
-            sides = (writer.scalar(above), writer.scalar(floor))
-            conditions.append(syntax.Condition(sides, ("=",)))
+        if r.rule == "whole" and not scalars.is_number(r.value):
+            exact = tuple(map(writer.scalar, scalars.quotient_sides(r.value)))
+            conditions.append(syntax.Condition(exact, ("=",)))
         if (
             r.rule != "above"
             or r.implied

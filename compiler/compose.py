@@ -13,6 +13,9 @@ MAX_TENSORS: Final = 10_000
 """The most tensors of a definition, in all its terms: a definition that is used stands for all of
 its own, so that they can double with every line of a file."""
 
+MAX_FILE_TENSORS: Final = 100_000
+"""The most tensors of all definitions of a file together."""
+
 
 def size_of(terms: Iterable[Network]) -> int:
     """The tensors of some terms; an empty term counts, too."""

@@ -8,6 +8,7 @@ for `.tn` text and for Python code, up to the names of sizes and the sign of pow
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from math import comb, prod
 from typing import Any, Union
 
 import sympy
@@ -101,6 +102,31 @@ def integral(value: Dim) -> Dim:
     if isinstance(value, int) or value.is_integer:
         return value
     return plain(FloorDiv(*map(sympy.sympify, fraction(value))))
+
+
+def quotient_sides(value: Dim) -> tuple[Dim, Dim]:
+    """The two sides of n = d·⌊n / d⌋, which says that n/d, the value, is an integer."""
+    above, below = fraction(value)
+    return above, plain(sympy.Mul(below, FloorDiv(sympy.sympify(above), sympy.sympify(below))))
+
+
+MAX_MONOMIALS = 100
+"""The most products in a formula that is written out as a sum."""
+
+
+def monomials(value: Dim) -> int:
+    """At most so many products has a value when it is written out as a sum; counted, not made."""
+    if isinstance(value, int) or value.is_Atom or isinstance(value, FloorDiv):
+        return 1
+    counts = [monomials(part) for part in value.args]
+    if value.is_Add:
+        return sum(counts)
+    if value.is_Mul:
+        return prod(counts)
+    power = value.args[-1]
+    if value.is_Pow and power.is_Integer:
+        return comb(counts[0] + abs(int(power)) - 1, abs(int(power)))
+    return prod(counts)
 
 
 def empty_only(value: Dim) -> bool:

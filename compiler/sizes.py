@@ -16,12 +16,27 @@ import sympy
 from diagrammar.diagram import Diagram, Equality
 from diagrammar.grammar.errors import Place, Problem
 from diagrammar.names import suffixed
-from diagrammar.scalar import Dim, FloorDiv, equal, expand, plain, size, substitute, text
+from diagrammar.scalar import (
+    MAX_MONOMIALS,
+    Dim,
+    FloorDiv,
+    equal,
+    expand,
+    monomials,
+    plain,
+    size,
+    substitute,
+    text,
+)
 
 
 def base(wire: str) -> str:
     """The name without primes; wires of one base have one size."""
     return wire.rstrip("'")
+
+
+class TooLong(Exception):
+    """A size whose formula is a sum of too many products."""
 
 
 class SizeTable:
@@ -46,7 +61,9 @@ class SizeTable:
 
     def equate(self, left: Dim, right: Dim, what: str) -> None:
         """Record left = right: by putting right for left where left is a free symbol, else as an
-        equality."""
+        equality. Raises TooLong."""
+        _short(left)
+        _short(right)
         if equal(left, right):
             return
         for symbol, value in ((left, right), (right, left)):
@@ -70,7 +87,10 @@ class SizeTable:
                 self.equate(self.resolve(e.left), self.resolve(e.right), e.what)
 
     def _put(self, values: Mapping[sympy.Symbol, Dim]) -> None:
-        self.sizes = {w: substitute(s, values) for w, s in self.sizes.items()}
+        before, self.sizes = self.sizes, {w: substitute(s, values) for w, s in self.sizes.items()}
+        for wire, extent in self.sizes.items():
+            if extent is not before[wire]:
+                _short(extent)
         self.equalities = [
             Equality(substitute(e.left, values), substitute(e.right, values), e.what)
             for e in self.equalities
@@ -91,6 +111,12 @@ class SizeTable:
                 break
             value = substitute(value, merged)
         return value
+
+
+def _short(value: Dim) -> None:
+    """Raises TooLong for a formula that is a sum of too many products."""
+    if not isinstance(value, int) and not value.is_Symbol and monomials(value) > MAX_MONOMIALS:
+        raise TooLong
 
 
 def _same(left: Dim, right: Dim) -> tuple[sympy.Symbol, sympy.Symbol] | None:

@@ -9,11 +9,12 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from diagrammar.diagram import Diagram, Reword
+from diagrammar.diagram import Axes, Diagram, Reword
 from diagrammar.elaborate.build import Builder
 from diagrammar.elaborate.evaluate import Broken
 from diagrammar.elaborate.packs import SHOWN, has_packs, unpacked
-from diagrammar.elaborate.scope import scope_of
+from diagrammar.elaborate.scope import groups, scope_of
+from diagrammar.elaborate.slips import slips
 from diagrammar.elaborate.unused import unused
 from diagrammar.elaborate.using import Unreadable, Used, circle, find, renaming
 from diagrammar.functions.function import Function, compile_diagrams
@@ -223,6 +224,11 @@ class Spec(Mapping[str, Diagram]):
             except Broken:
                 continue
 
+    def axes_as_written(self, diagram: Diagram) -> Axes:
+        """The axes of a definition as the file has them, where a wire may stand twice."""
+        node = self._scope.definitions[diagram.name]
+        return groups(node.axes) if isinstance(node, syntax.Definition) else diagram.axes
+
     def errors(self) -> tuple[Problem, ...]:
         """The problems that are errors."""
         return tuple(p for p in self.check() if p.severity == "error")
@@ -313,7 +319,7 @@ def read(
     spec = Spec(parsed.file, source, rank, instead=instead, unread=parsed.broken)
     problems = [*parsed.problems, *_not_consequences(spec.check(), parsed)]
     if not any(p.severity == "error" for p in problems):
-        problems += unused(parsed.file, source)
+        problems += [*unused(parsed.file, source), *slips(parsed.file, source)]
     return spec, tuple(sorted(problems, key=_place(source)))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from diagrammar.cli.inputs import Misuse, read
 from diagrammar.cli.output import complain, note
-from diagrammar.diagram import Diagram
+from diagrammar.diagram import Axes, Diagram
 from diagrammar.functions.specialise import resolve_values
 from diagrammar.grammar.errors import DiagramError, Problem
 from diagrammar.plan.planner import axis_names
@@ -55,15 +55,15 @@ def check(name: str) -> tuple[tuple[Problem, ...], list[str]]:
 
 def _summary(spec: Spec, diagrams: Sequence[Diagram]) -> list[str]:
     count = f"{len(diagrams)} definition{'s' * (len(diagrams) != 1)}"
-    rows = [_row(diagram) for diagram in diagrams]
+    rows = [_row(diagram, spec.axes_as_written(diagram)) for diagram in diagrams]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(cell.ljust(n) for cell, n in zip(row, widths, strict=True)) for row in rows]
     return [f"{spec.source.name}: {count}", *(f"  {line}".rstrip() for line in lines)]
 
 
-def _row(diagram: Diagram) -> tuple[str, str, str, str]:
-    """Name with axes, operands, summed wires, sizes at the file's own values."""
-    head = f"{diagram.name}[{', '.join(axis_names(diagram.axes))}]"
+def _row(diagram: Diagram, axes: Axes) -> tuple[str, str, str, str]:
+    """Name with axes as written, operands, summed wires, sizes at the file's own values."""
+    head = f"{diagram.name}[{', '.join(axis_names(axes))}]"
     summed = dict.fromkeys(w for term in diagram.terms for w in term.inner(diagram.open))
     sizes: dict[str, Dim] = {}
     for term in diagram.terms:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from functools import cached_property, partial
 from typing import Any
 
+from diagrammar.compose import MAX_FILE_TENSORS, size_of
 from diagrammar.diagram import Axes, Declared, Diagram
 from diagrammar.elaborate.definition import DefinitionBuilder
 from diagrammar.elaborate.derived import differentiated
@@ -19,13 +20,14 @@ from diagrammar.elaborate.evaluate import Attempts, Broken, Mistake, mistake, sc
 from diagrammar.elaborate.gathered import Gathered
 from diagrammar.elaborate.patterns import PatternBuilder
 from diagrammar.elaborate.sampled import keep_of, sampled
-from diagrammar.elaborate.scope import Scope, groups
+from diagrammar.elaborate.scope import Defined, Scope, groups
 from diagrammar.elaborate.using import Used, operand_names
 from diagrammar.grammar import syntax
-from diagrammar.grammar.errors import Place, near
+from diagrammar.grammar.errors import Place, Problem, near
 from diagrammar.grammar.source import Span
 from diagrammar.names import primed
-from diagrammar.sizes import SizeTable
+from diagrammar.scalar import MAX_MONOMIALS
+from diagrammar.sizes import SizeTable, TooLong
 
 
 class Builder:
@@ -37,6 +39,8 @@ class Builder:
         self._built: dict[str, Diagram | None] = {}
         self._building: list[str] = []
         self._outlining: list[str] = []
+        self._made = 0
+        self._full = False
 
     def build(self, name: str) -> Diagram:
         """The diagram of a definition; raises Broken when it has mistakes (then in
@@ -44,10 +48,15 @@ class Builder:
         if name not in self._built:
             self._building.append(name)
             try:
+                self._room(self.scope.definitions[name])
                 made = self._define(self.scope.definitions[name])
+                self._made += size_of(made.terms)
                 self._built[name] = replace(made, places=self.places)
             except Mistake as error:
                 self.scope.problems += error.problems
+                self._built[name] = None
+            except TooLong:
+                self.scope.problems.append(self._too_long(self.scope.definitions[name]))
                 self._built[name] = None
             except Broken:
                 self._built[name] = None
@@ -57,6 +66,22 @@ class Builder:
         if found is None:
             raise Broken(name)
         return found
+
+    def _room(self, node: Defined) -> None:
+        """A Mistake, said once, where the file has too many tensors already."""
+        if self._made <= MAX_FILE_TENSORS:
+            return
+        said, self._full = self._full, True
+        if said:
+            raise Broken(node.name)
+        message = f"the definitions up to here have more than {MAX_FILE_TENSORS:,} tensors"
+        help = "a definition that is used stands for all of its tensors; split the file"
+        raise mistake(self.scope.source, node.name_span, message, "not read any more", help)
+
+    def _too_long(self, node: Defined) -> Problem:
+        message = f"a size of '{node.name}' is a sum of more than {MAX_MONOMIALS} products"
+        help = "give the size itself, by a default or to compile"
+        return Problem(message, node.name_span, self.scope.source, "when it is written out", help)
 
     @cached_property
     def operands(self) -> tuple[str, ...]:

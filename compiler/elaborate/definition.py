@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import sympy
 
-from diagrammar.compose import MAX_TENSORS, distribute, inline, product_size
+from diagrammar.compose import MAX_TENSORS, distribute, inline, product_size, size_of
 from diagrammar.diagram import (
     Axes,
     Declared,
@@ -49,6 +49,7 @@ class DefinitionBuilder:
         self.inner: dict[str, Dim] = {}
         self.attempts = Attempts()
         self.unsure: set[str] = set()  # wires of factors that are wrong: their sizes are not known
+        self.made = 0  # tensors of the terms so far
         self.visible = _visible(node)
         self.gathered = Gathered(self.scope, self.visible)
         self.table = self.gathered.table
@@ -125,6 +126,7 @@ class DefinitionBuilder:
                 networks = found
             else:
                 self.unsure.update(self._meant(factor.value))
+        self.made += size_of(networks)
         return networks
 
     def _meant(self, value: syntax.Value | syntax.Reference) -> set[str]:
@@ -291,14 +293,18 @@ class DefinitionBuilder:
         return inline([self._current(n) for n in networks], diagram, wires, sizes, taken)
 
     def _room(self, node: syntax.Reference, networks: list[Network], used: Diagram) -> None:
-        """A Mistake where the product with a diagram has too many tensors."""
-        if product_size(networks, used.terms) > MAX_TENSORS:
-            raise mistake(
-                self.scope.source, node.span,
-                f"'{self.node.name}' has more than {MAX_TENSORS:,} tensors",
-                f"with the tensors of '{node.name}' in this place",
-                "a diagram in a product stands for all of its tensors: use it fewer times",
-            )  # fmt: skip
+        """A Mistake, said once, where the definition would have too many tensors."""
+        if self.made + product_size(networks, used.terms) <= MAX_TENSORS:
+            return
+        if self.made > MAX_TENSORS:
+            raise Broken(self.node.name)
+        self.made = MAX_TENSORS + 1
+        raise mistake(
+            self.scope.source, node.span,
+            f"'{self.node.name}' would have more than {MAX_TENSORS:,} tensors",
+            f"with those of '{node.name}' in this place",
+            "a diagram in a product stands for all of its tensors: use it fewer times",
+        )  # fmt: skip
 
     def _grouping(self, node: syntax.Reference, axes: Axes) -> None:
         """A Mistake where a diagram does not have the axes with which it is used."""

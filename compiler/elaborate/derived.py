@@ -41,7 +41,7 @@ def _room(builder: Builder, node: syntax.Derivative, of: Diagram, by: Declared) 
         raise mistake(
             builder.scope.source,
             node.span,
-            f"'{node.name}' has more than {MAX_TENSORS:,} tensors",
+            f"'{node.name}' would have more than {MAX_TENSORS:,} tensors",
             f"a term for each place of '{node.by}' in '{node.of}'",
             "differentiate the parts of a long product by themselves",
         )

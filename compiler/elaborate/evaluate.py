@@ -15,13 +15,27 @@ from diagrammar.grammar import syntax
 from diagrammar.grammar.errors import Place, Problem
 from diagrammar.grammar.source import Source, Span
 from diagrammar.relation import Equation, Linear, Piece, wire
-from diagrammar.scalar import Dim, FloorDiv, empty_only, expand, fraction, integral, plain, text
+from diagrammar.scalar import (
+    MAX_MONOMIALS,
+    Dim,
+    FloorDiv,
+    empty_only,
+    expand,
+    fraction,
+    integral,
+    monomials,
+    plain,
+    text,
+)
 
 Lookup = Callable[[syntax.Name | syntax.SizeOf], Dim | None]
 Demand = Callable[[Requirement], None]
 """Takes what must hold of the values of symbols, once they are known."""
 
 _Result = TypeVar("_Result")
+
+MAX_BITS = 4096
+"""The longest numerator or denominator of a number in a file."""
 
 
 def no_demand(_: Requirement) -> None:
@@ -158,7 +172,7 @@ def _binary(node: syntax.Binary, left: Dim, right: Dim, source: Source, demand: 
         case "-":
             return plain(a - b)
         case "*":
-            return plain(a * b)
+            return _short(plain(a * b), node, source)
         case "/":
             divides(right, node.right.span, source, demand)
             return plain(a / b)
@@ -177,7 +191,19 @@ def _binary(node: syntax.Binary, left: Dim, right: Dim, source: Source, demand: 
                 )
             if a == 0 and int(b) < 0:
                 raise mistake(source, node.left.span, "division by zero", "this is zero")
-            return plain(a ** int(b))
+            if a.is_Rational and max(a.p.bit_length(), a.q.bit_length()) * abs(int(b)) > MAX_BITS:
+                help = f"numbers have at most {MAX_BITS} bits"
+                raise mistake(source, node.span, "this number is too large", "a power", help)
+            return _short(plain(a ** int(b)), node, source)
+
+
+def _short(value: Dim, node: syntax.Binary, source: Source) -> Dim:
+    """The value, unless it is a sum of too many products when it is written out."""
+    if isinstance(value, int) or monomials(value) <= MAX_MONOMIALS:
+        return value
+    message = f"this is a sum of more than {MAX_MONOMIALS} products"
+    help = "give a part of it a name with 'size' or 'param'"
+    raise mistake(source, node.span, message, "when it is written out", help)
 
 
 # -- linear forms, for the brackets of patterns ----------------------------------------------------

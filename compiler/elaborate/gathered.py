@@ -266,11 +266,12 @@ class Gathered:
             name: base(entry.value.wire) if isinstance(entry.value, syntax.SizeOf) else ""
             for name, entry in self.scope.definite.items()
         }
-        known = _symbols(v for expressions in names_of(diagram).values() for v in expressions)
-        diagram = replace(diagram, requirements=self._requirements(known))
-        defaults = self._defaults(diagram)
-        requirements = self._requirements(known)  # with what defaults demand
-        return own_symbols(replace(diagram, defaults=defaults, requirements=requirements), stated)
+        demands = len(self.requirements)
+        diagram = replace(diagram, requirements=self._requirements(diagram))
+        diagram = replace(diagram, defaults=self._defaults(diagram))
+        if len(self.requirements) > demands:  # by defaults
+            diagram = replace(diagram, requirements=self._requirements(diagram))
+        return own_symbols(diagram, stated)
 
     def _numbers(self) -> list[str]:
         """The file's parameters that are numbers."""
@@ -293,12 +294,16 @@ class Gathered:
         sides = {(e.left, e.right): e for e in reversed(list(turned))}
         return independent(sorted(sides.values(), key=lambda e: (str(e.left), str(e.right))))
 
-    def _requirements(self, known: set[sympy.Symbol]) -> tuple[Requirement, ...]:
-        """Requirements in terms of the symbols that are left, those of others left out."""
+    def _requirements(self, diagram: Diagram) -> tuple[Requirement, ...]:
+        """Requirements in terms of the symbols that are left. Those of sizes that the file states
+        of other definitions are left out."""
         resolve = self.table.resolve
-        resolved = (
+        resolved = tuple(
             replace(r, value=resolve(r.value), least=resolve(r.least)) for r in self.requirements
         )
+        if not self.scope.definite:
+            return resolved
+        known = _symbols(v for expressions in names_of(diagram).values() for v in expressions)
         return tuple(r for r in resolved if _symbols([r.value, r.least]) <= known)
 
     def _order(self, terms: list[Network]) -> list[str]:

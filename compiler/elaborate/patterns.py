@@ -111,9 +111,10 @@ class PatternBuilder:
             reach = S * (O - 1) + D * (K - 1) + 1 - left - right + more
             self.table.equate(I, reach, f"input size of '{name}'")
         else:
-            extent = floor_div(I + left + right - D * (K - 1) - 1, S) + 1
+            held, reach = I + left + right, D * (K - 1) + 1
+            extent = floor_div(held - reach, S) + 1
             self.table.equate(O, extent, f"output size of '{name}'")
-            self._fits(self.table.of(i), left + right, D * (K - 1) + 1)
+            self._fits(held, reach)
         one = sympy.Integer(1)
         if boundary == "zeros" or (equal(left, 0) and equal(right, 0)):
             relation = conv(
@@ -205,15 +206,12 @@ class PatternBuilder:
             self.requirements.append(Requirement(number, 0, message, f"a {what} is at least 1"))
         return number
 
-    def _fits(self, extent: Dim, padding: Dim, reach: Dim) -> None:
+    def _fits(self, held: Dim, reach: Dim) -> None:
         """A window must fit into the padded input, as PyTorch asks, too."""
         message = f"the kernel of pattern '{self.pattern.name}' reaches over {{least}} entries, "
         message += "and the padded input has {value}"
         help = "give a larger input or more padding"
-        held = expand(extent + padding)
-        self.requirements.append(
-            Requirement(held, expand(reach), message, help, slack=-1, implied=True)
-        )
+        self.requirements.append(Requirement(held, reach, message, help, slack=-1, implied=True))
 
     def _padding(self, value: syntax.Value | None, S: Dim, D: Dim, K: Dim) -> tuple[Dim, Dim]:
         match value:

@@ -39,7 +39,7 @@ def _conditions_on_nothing(file: syntax.File, source: Source) -> Iterator[Proble
     for statement in file.statements:
         if not isinstance(statement, syntax.Require):
             continue
-        for size in _sizes(statement.conditions):
+        for size in sizes_in(statement.conditions):
             if plain(size.wire) not in known:
                 yield Problem(
                     f"no wire is called '{size.wire}'",
@@ -51,15 +51,16 @@ def _conditions_on_nothing(file: syntax.File, source: Source) -> Iterator[Proble
                 )
 
 
-def _sizes(node: Any) -> Iterator[syntax.SizeOf]:
+def sizes_in(node: Any) -> Iterator[syntax.SizeOf]:
+    """The sizes, `|b|`, that a part of the tree speaks of."""
     if isinstance(node, syntax.SizeOf):
         yield node
     elif isinstance(node, tuple):
         for item in node:
-            yield from _sizes(item)
+            yield from sizes_in(item)
     elif is_dataclass(node):
         for f in fields(node):
-            yield from _sizes(getattr(node, f.name))
+            yield from sizes_in(getattr(node, f.name))
 
 
 def plain(name: str) -> str:
