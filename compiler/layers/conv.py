@@ -18,7 +18,8 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 from diagrammar.layers.first_order import FirstOrder
-from diagrammar.layers.geometry import Ints
+from diagrammar.layers.geometry import Ints, positions_of
+from diagrammar.layers.given import check_tensor, integers
 from diagrammar.layers.gradients import Gradients
 from diagrammar.layers.hessian import Hessian
 from diagrammar.layers.kronecker import Kronecker
@@ -49,22 +50,33 @@ class Conv(FirstOrder, Kronecker, Gradients, Hessian):
         """
         given, about = arguments(module)
         layer = (Linear if about.linear else Conv)(**given, **options)
-        layer._channels, layer._folded_size = about.channels, about.folded_size
+        layer._channels, layer._inputs = about.channels, about.inputs
+        layer._folded_size = about.folded_size
         return layer
 
 
 class Linear(Conv):
     """A linear layer as a pointwise convolution over positions: x [b, *t, c_in], y [b, *t, c_out].
 
-    As for `Conv`, with channels last; without positions x is [b, c_in]. Unbatched, x is [c_in].
+    As for `Conv`, with channels last; without positions x is [b, c_in]. Unbatched, x is [c_in]. An
+    `input_size` is the number of positions, their axes, or a whole shape, x.shape.
     """
 
     def _batched(self, x: Tensor, lead: int = 1) -> bool:
         return x.ndim > lead
 
-    def _spread(self, x: Tensor, lead: int = 1) -> Tensor:
+    @staticmethod
+    def of(module: nn.Module, **options: Any) -> Conv:
+        """The layer of a torch.nn.Linear. Raises TypeError for other modules."""
+        if not arguments(module)[1].linear:
+            raise TypeError(f"Linear.of takes a torch.nn.Linear, not {type(module).__name__}")
+        return Conv.of(module, **options)
+
+    def _spread(self, name: str, x: Tensor, lead: int = 1) -> Tensor:
+        check_tensor(name, x)
         if x.ndim < lead:
-            raise ValueError(f"an operand of shape {tuple(x.shape)} has too few axes")
+            axes = ["b, *t, c", "n, b, *t, c"][lead - 1]
+            raise ValueError(f"{name} of shape {tuple(x.shape)} has too few axes for [{axes}]")
         if x.ndim == lead:
             return x.unsqueeze(lead - 1).unsqueeze(-1)
         positions = prod(x.shape[lead:-1])
@@ -74,12 +86,37 @@ class Linear(Conv):
         channels_last = y.movedim(-2, -1)
         return channels_last.reshape(*like.shape[:-1], y.shape[-2])
 
-    def _size(self, size: Ints | None, output: Sequence[int]) -> tuple[int, ...]:
-        if size is None:
-            return (int(output[0]),) if output else (1,)
-        return (size if isinstance(size, int) else prod(size),)
+    def _aligned(self, first: str, x: Tensor, second: str, v: Tensor, lead: int = 1) -> None:
+        if not self._batched(x) or not self._batched(v, lead):
+            return
+        ours, theirs = tuple(x.shape[1:-1]), tuple(v.shape[lead:-1])
+        if ours != theirs:
+            raise ValueError(
+                f"{second} has positions {theirs}, between examples and channels, {first} {ours}"
+            )
 
-    def _kernel(self, weight: Tensor) -> Tensor:
+    def _size(
+        self, size: Ints | None, output: Sequence[int], channels: int | None
+    ) -> tuple[int, ...]:
+        known = channels if self._inputs is None else self._inputs
+        return (positions_of(size, output[0] if output else None, known),)
+
+    def _by_output(self, jacobian: Tensor, like: Tensor) -> Tensor:
+        made = jacobian.movedim(1, 2)
+        return made.reshape(*like.shape[:-1], *made.shape[2:])
+
+    def _positions_of(self, G: Tensor, channels: int) -> tuple[int, ...]:
+        return (len(G) // channels,)
+
+    def output_size(self, size: Ints) -> tuple[int, ...]:
+        """The number of positions, which is that of the input's: an int, or several axes."""
+        return (prod(integers("size", size)),)
+
+    def _kernel(self, name: str, weight: Tensor) -> Tensor:
+        if weight.ndim != 2:
+            raise ValueError(
+                f"{name} has shape {tuple(weight.shape)}; that of a linear layer is [c_out, c_in]"
+            )
         return weight.unsqueeze(-1)
 
     def _plain(self, weights: Tensor) -> Tensor:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
+from diagrammar.layers.given import integers
+
 Ints = int | Sequence[int]
 Padding = int | str | Sequence[int | tuple[int, int]]
 
@@ -96,19 +98,27 @@ class Geometry:
         reach = [d * (k - 1) for d, k in zip(self.dilation, self.kernel_size, strict=True)]
         return self.boundary == "circular" and all(map(int.__lt__, reach, size))
 
-    def input_size(self, given: Ints | None, output: Sequence[int]) -> tuple[int, ...]:
-        """The spatial input size: as given (int, spatial or whole shape), else from the output's
-        where only one is possible."""
-        if isinstance(given, int):
-            return (given,) * self.dims
+    def input_size(
+        self, given: Ints | None, output: Sequence[int], channels: int | None = None
+    ) -> tuple[int, ...]:
+        """The spatial input size: as given (int, spatial or whole shape, whose channels are looked
+        at where they are known), else from the output's where only one is possible."""
         if given is not None:
-            size = tuple(int(n) for n in given)
-            if len(size) < self.dims:
+            if hasattr(given, "__index__"):
+                return integers("input_size", given) * self.dims
+            several: Any = given
+            size = tuple(several) if hasattr(several, "__iter__") else several
+            extra = len(size) - self.dims if isinstance(size, tuple) else 0
+            if extra not in (0, 1, 2):
                 raise ValueError(
                     f"input_size {size} has {len(size)} entries; give the {self.dims} spatial "
                     "ones, or the whole shape"
                 )
-            return size[len(size) - self.dims :]
+            if extra and channels is not None and size[extra - 1] != channels:
+                raise ValueError(
+                    f"input_size {size} has {size[extra - 1]} channels, not {channels}"
+                )
+            return integers("input_size", size[extra:] if extra else size)
         found = []
         for n, o in enumerate(output):
             reach = self.dilation[n] * (self.kernel_size[n] - 1)
@@ -123,6 +133,42 @@ class Geometry:
                     "give input_size=x.shape"
                 )
         return tuple(found)
+
+
+def positions_of(given: Ints | None, count: int | None, channels: int | None) -> int:
+    """The number of positions of a linear layer's input: of an int, of their axes *t, or of a whole
+    shape [b, *t, c_in]; `count` is that of the output, where it is known.
+
+    Raises ValueError for sizes that do not fit, and for those that can be read in two ways.
+    """
+    from torch import Size
+
+    if given is None:
+        return 1 if count is None else count
+    several: Any = given
+    if hasattr(given, "__index__") or not hasattr(several, "__iter__"):
+        plain = prod(integers("input_size", given))
+        shaped = False
+    else:
+        axes = tuple(several)
+        shaped = bool(axes) and channels in (None, axes[-1])
+        whole = prod(integers("input_size", axes[1:-1])) if shaped else None
+        if whole is not None and (whole == count or (count is None and isinstance(given, Size))):
+            return whole
+        if isinstance(given, Size) and not shaped:
+            raise ValueError(f"input_size {axes} does not end in {channels} input channels")
+        plain = prod(integers("input_size", axes))
+        shaped = shaped and whole != plain
+    if count not in (None, plain):
+        raise ValueError(
+            f"input_size {given} is not that of {count} positions; give their number or x.shape"
+        )
+    if shaped and count is None:
+        raise ValueError(
+            f"input_size {given} may be axes of positions or a whole shape; give the number of "
+            "positions, or x.shape as torch has it"
+        )
+    return plain
 
 
 def each(name: str, value: Ints, rank: int, least: int) -> tuple[int, ...]:

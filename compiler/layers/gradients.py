@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from diagrammar.layers.given import check_flag
 from diagrammar.layers.layer import Layer
 from diagrammar.layers.tensors import blocks, bordered, conj, positions_summed, squared
 
@@ -20,8 +21,8 @@ class Gradients(Layer):
     def batch_grad(self, x: Tensor, v: Tensor, *, bias: bool = False) -> Tensor | Pair:
         """The gradient of ⟨Y, v⟩ by the weight for each example: [b, *weight]; with `bias` also
         [b, c_out]."""
-        V = self._spread(v)
-        made = self._plain(self._run("G", {"X": conj(self._spread(x)), "V": V}))
+        X, V = self._pair(x, v, bias)
+        made = self._plain(self._run("G", {"X": conj(X), "V": V}))
         made = made if self._batched(x) else made.squeeze(0)
         if not bias:
             return made
@@ -30,7 +31,7 @@ class Gradients(Layer):
 
     def batch_l2(self, x: Tensor, v: Tensor, *, bias: bool = False) -> Tensor:
         """The squared norm of each example's gradient: [b]; with `bias`, that of both together."""
-        X, V = self._spread(x), self._spread(v)
+        X, V = self._pair(x, v, bias)
         made = self._squares("l2", X, {"V": V})
         if bias:
             made = made + squared(positions_summed(V, 2)).sum(1)
@@ -38,14 +39,14 @@ class Gradients(Layer):
 
     def sum_grad_squared(self, x: Tensor, v: Tensor, *, bias: bool = False) -> Tensor | Pair:
         """Σ g² over examples: the weight's shape; with `bias` also [c_out]."""
-        V = self._spread(v)
-        made = self._plain(self._squares("squares", self._spread(x), {"V": V}))
+        X, V = self._pair(x, v, bias)
+        made = self._plain(self._squares("squares", X, {"V": V}))
         return (made, squared(positions_summed(V, 2)).sum(0)) if bias else made
 
     def grad_variance(self, x: Tensor, v: Tensor, *, bias: bool = False) -> Tensor | Pair:
         """Σ g²/N − (Σ g/N)² over N examples: the weight's shape; with `bias` also [c_out]."""
-        V = self._spread(v)
-        made = self._plain(self._squares("variance", self._spread(x), {"V": V}))
+        X, V = self._pair(x, v, bias)
+        made = self._plain(self._squares("variance", X, {"V": V}))
         if not bias:
             return made
         sums, count = positions_summed(V, 2), max(V.shape[0], 1)
@@ -56,14 +57,14 @@ class Gradients(Layer):
     def diag_ggn(self, x: Tensor, S: Tensor, *, bias: bool = False) -> Tensor | Pair:
         """The Gauss–Newton diagonal, Σ g² over vectors and examples: the weight's shape; with
         `bias` also [c_out]."""
-        stack = self._spread(S, 2)
-        made = self._plain(self._squares("diagonal", self._spread(x), {"S": stack}))
+        X, stack = self._stacked("x", x, "S", S, bias)
+        made = self._plain(self._squares("diagonal", X, {"S": stack}))
         return (made, squared(positions_summed(stack, 3)).sum((0, 1))) if bias else made
 
     def batch_diag_ggn(self, x: Tensor, S: Tensor, *, bias: bool = False) -> Tensor | Pair:
         """The same for each example: [b, *weight]; with `bias` also [b, c_out]."""
-        stack = self._spread(S, 2)
-        made = self._plain(self._squares("diagonal_each", self._spread(x), {"S": stack}))
+        X, stack = self._stacked("x", x, "S", S, bias)
+        made = self._plain(self._squares("diagonal_each", X, {"S": stack}))
         made = made if self._batched(x) else made.squeeze(0)
         if not bias:
             return made
@@ -75,7 +76,7 @@ class Gradients(Layer):
     ) -> Tensor:
         """The layer's Gauss–Newton block, Σ g gᴴ: [∏weight, ∏weight]; or with `per="channel"` the
         blocks of its output channels, [c_out, d, d]. With `bias`, joint: the bias last."""
-        X, stack = self._spread(x), self._spread(S, 2)
+        X, stack = self._stacked("x", x, "S", S, bias)
         if per not in ("layer", "channel"):
             raise ValueError(f"per must be 'layer' or 'channel', not {per!r}")
         made = self._squares("block" if per == "layer" else "channels", X, {"S": stack})
@@ -108,15 +109,16 @@ class Gradients(Layer):
     ) -> Tensor:
         """Inner products of gradients, the empirical tangent kernel: [n1, b1, n2, b2]; of a batch
         with itself without x2 and S2."""
-        X, stack = self._spread(x1), self._spread(S1, 2)
+        X, stack = self._stacked("x1", x1, "S1", S1, bias)
+        words = {"X": "x1", "S": "S1"}
         if x2 is None and S2 is None:
-            made, other = self._squares("gram", X, {"S": stack}), stack
+            made, other = self._squares("gram", X, {"S": stack}, words), stack
         elif x2 is None or S2 is None:
             raise ValueError("give both x2 and S2, or neither")
         else:
-            other = self._spread(S2, 2)
-            second = {"X_2": self._spread(x2), "S_2": conj(other)}
-            made = self._run("gram_2", {"X": conj(X), "S": stack, **second})
+            X_2, other = self._stacked("x2", x2, "S2", S2, bias)
+            given = {"X": conj(X), "S": stack, "X_2": X_2, "S_2": conj(other)}
+            made = self._run("gram_2", given, words)
         if bias:
             from torch import einsum
 
@@ -128,13 +130,25 @@ class Gradients(Layer):
 
     def ggn_product(self, x: Tensor, S: Tensor, t: Tensor) -> Tensor:
         """The Gauss–Newton block times a weight tangent t, Σ g (gᴴ t): the weight's shape."""
-        X, stack = self._spread(x), self._spread(S, 2)
-        return self._plain(self._squares("product", X, {"S": stack}, T_W=self._kernel(t)))
+        X, stack = self._stacked("x", x, "S", S)
+        return self._plain(self._squares("product", X, {"S": stack}, T_W=self._weight("t", t)))
+
+    def _pair(self, x: Tensor, v: Tensor, bias: bool) -> tuple[Tensor, Tensor]:
+        """An input and a cotangent."""
+        check_flag("bias", bias)
+        X, V = self._input("x", x), self._output("v", v)
+        self._aligned("x", x, "v", v)
+        return X, V
 
     def _squares(
-        self, name: str, X: Tensor, vectors: Mapping[str, Tensor], **more: Tensor
+        self,
+        name: str,
+        X: Tensor,
+        vectors: Mapping[str, Tensor],
+        words: Mapping[str, str] | None = None,
+        **more: Tensor,
     ) -> Tensor:
         """A definition that multiplies gradients g = Σ s ā by ḡ."""
         first = {"X": conj(X), **vectors, **more}
         second = {"X": X, **{n: conj(v) for n, v in vectors.items()}}
-        return self._run.squares(name, first, second)
+        return self._run.squares(name, first, second, words)

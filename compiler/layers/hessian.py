@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import TYPE_CHECKING
 
 from diagrammar.layers.geometry import Ints
+from diagrammar.layers.given import check_flag, check_matrix
 from diagrammar.layers.layer import Layer
 from diagrammar.layers.tensors import conj, positions_summed, squared
 
@@ -18,10 +20,10 @@ class Hessian(Layer):
     def hessian_diag_vjp(self, h: Tensor, weight: Tensor, input_size: Ints | None = None) -> Tensor:
         """A diagonal of the Hessian by the output, h [b, c_out, *o], as one by the input,
         Σ |∂Y/∂X|² h: [b, c_in, *input_size] (BL89, HesScale)."""
-        H, W = self._spread(h), self._kernel(weight)
-        size = self._size(input_size, H.shape[2:])
+        H, W = self._output("h", h), self._weight("weight", weight)
+        size = self._size(input_size, H.shape[2:], self._run.channels(W)[1])
         if self.geometry.meets_once(size):  # the sum over k has one term
-            made = self._run("dX", {"W": squared(W), "V": H}, i=size)
+            made = self._run("dX", {"W": squared(W), "V": H}, {"V": "h"}, i=size)
         else:
             made = self._run.squares("by_input", {"W": W, "h": H}, {"W": conj(W)}, i=size)
         return self._gathered(made, h)
@@ -30,15 +32,20 @@ class Hessian(Layer):
         self, x: Tensor, h: Tensor, *, bias: bool = False
     ) -> Tensor | tuple[Tensor, Tensor]:
         """The same by the weight, Σ |∂Y/∂W|² h: the weight's shape; with `bias` also [c_out]."""
-        X, H = self._spread(x), self._spread(h)
+        check_flag("bias", bias)
+        X, H = self._input("x", x), self._output("h", h)
+        self._aligned("x", x, "h", h)
         made = self._plain(self._run.squares("by_weight", {"X": X, "h": H}, {"X": conj(X)}))
         return (made, positions_summed(H, 2).sum(0)) if bias else made
 
     def kfra_vjp(self, G: Tensor, weight: Tensor, input_size: Ints) -> Tensor:
         """Jᴴ G J, a Gauss–Newton matrix by the output [c_out·∏o, c_out·∏o] as one by the input:
         [c_in·∏i, c_in·∏i] (KFRA)."""
-        w = self._kernel(weight)
-        size = self._size(input_size, ())
+        check_matrix("G", G)
+        w = self._weight("weight", weight)
+        out, into = self._run.channels(w)
+        size = self._size(input_size, self._positions_of(G, out), into)
+        check_matrix("G", G, out * prod(self._run.output_size(size)))
         return self._run.squares("by_input_pair", {"W": conj(w), "H": G}, {"W": w}, i=size)
 
     def kfra_factor(
@@ -48,5 +55,9 @@ class Hessian(Layer):
         o = o′ with `positions="same"`: [c_out, c_out]. `channels` as in `weight_jacobian`."""
         if positions not in ("all", "same"):
             raise ValueError(f"positions must be 'all' or 'same', not {positions!r}")
+        check_matrix("G", G)
+        out = self._c_out(channels)
+        if len(G) % out:
+            raise ValueError(f"G is {len(G)}×{len(G)}, which is no multiple of {out} channels")
         name = "factor" if positions == "all" else "factor_same"
-        return self._run(name, {"F": G}, **self._run.factor_sizes(G, self._c_out(channels)))
+        return self._run(name, {"F": G}, **self._run.factor_sizes(G, out))

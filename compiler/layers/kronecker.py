@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import prod
 from typing import TYPE_CHECKING
 
+from diagrammar.layers.given import check_count, check_flag, check_tensor
 from diagrammar.layers.layer import Layer
 from diagrammar.layers.scales import Sizes, input_scale, output_scale, scale_of
 from diagrammar.layers.tensors import bordered, conj, squared
@@ -62,6 +63,7 @@ class Kronecker(Layer):
         [g, c_out/g, c_out/g], or [c_out, c_out] with `groups="average_rows"`. `bias` makes no
         difference.
         """
+        check_flag("bias", bias)
         return self._output_factor("expand", S, groups, scale, n_data)
 
     def kfac_reduce_grad(
@@ -75,6 +77,7 @@ class Kronecker(Layer):
     ) -> Tensor:
         """KFAC-reduce, the output's factor: Σ over n and b of (Σ_o s)(Σ_o s)ᴴ, over b; shapes and
         options as for `kfac_expand_grad`."""
+        check_flag("bias", bias)
         return self._output_factor("reduce", S, groups, scale, n_data)
 
     def _input_factor(
@@ -87,7 +90,11 @@ class Kronecker(Layer):
         n_data: int | None,
         vectors: int,
     ) -> Tensor:
-        X = self._spread(x)
+        check_flag("bias", bias)
+        check_count("n_data", n_data, 0)
+        check_count("vectors", vectors)
+        scale_of(scale, kind)
+        X = self._input("x", x)
         mean = "_mean" if _averaged(groups) else ""
         made = self._run.squares(f"A_{kind}{mean}", {"X": X}, {"X": conj(X)})
         count, positions = X.shape[0], self._run.positions(X)  # which may be symbols, in a trace
@@ -100,7 +107,8 @@ class Kronecker(Layer):
     def _output_factor(
         self, kind: str, S: Tensor, groups: str, scale: str, n_data: int | None
     ) -> Tensor:
-        stack = self._spread(S, 2)
+        check_count("n_data", n_data, 0)
+        stack = self._stack("S", S)
         summed = kind == "reduce" or scale_of(scale, kind).sums
         one = _averaged(groups)
         made = self._run.squares(
@@ -119,14 +127,31 @@ class Kronecker(Layer):
         Q_A [g, d, d] and Q_B [g, c_out/g, c_out/g] have eigenvectors as columns; a Q_A of size
         d + 1 is that of a joint bias.
         """
-        X, stack = self._spread(x), self._spread(S, 2)
-        rows = X.shape[1] // self.geometry.groups * self.geometry.taps
+        X, stack = self._stacked("x", x, "S", S)
+        groups = self.geometry.groups
+        rows = X.shape[1] // groups * self.geometry.taps
+        _check_bases(Q_A, Q_B, groups, rows, stack.shape[2] // groups)
         given = {"X": conj(X), "S": stack, "Q_A": Q_A[:, :rows], "Q_B": conj(Q_B)}
         if Q_A.shape[1] == rows:
             rotated = self._run("rotated", given)
         else:
             rotated = self._run("rotated_joint", {**given, "q_A": Q_A[:, rows]})
         return squared(rotated).sum((0, 1))
+
+
+def _check_bases(Q_A: Tensor, Q_B: Tensor, groups: int, rows: int, out: int) -> None:
+    """Raise ValueError for eigenvectors that are not those of a layer's factors."""
+    check_tensor("Q_A", Q_A)
+    check_tensor("Q_B", Q_B)
+    d = rows + 1 if Q_A.shape[-1:] == (rows + 1,) else rows
+    for name, Q, size, more in (
+        ("Q_A", Q_A, d, f" (or {rows + 1} with a bias)"),
+        ("Q_B", Q_B, out, ""),
+    ):
+        if tuple(Q.shape) != (groups, size, size):
+            raise ValueError(
+                f"{name} has shape {tuple(Q.shape)}, not [{groups}, {size}, {size}]{more}"
+            )
 
 
 def _given(n_data: int | None, n: int) -> int:

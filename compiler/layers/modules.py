@@ -11,9 +11,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class About:
-    """What a module knows beside its hyper-parameters."""
+    """What a module knows beside its hyper-parameters: `channels` of the output, `inputs`."""
 
     channels: int | None = None
+    inputs: int | None = None
     linear: bool = False
     folded_size: tuple[int, ...] | None = None
 
@@ -29,12 +30,14 @@ def arguments(module: nn.Module) -> tuple[dict[str, Any], About]:
     _check_plain(module)
     match module:
         case nn.Conv1d() | nn.Conv2d() | nn.Conv3d():
-            return _convolution(module), About(module.out_channels)
+            return _convolution(module), About(module.out_channels, module.in_channels)
         case nn.ConvTranspose1d() | nn.ConvTranspose2d() | nn.ConvTranspose3d():
             more = {"transposed": True, "output_padding": module.output_padding}
-            return _convolution(module) | more, About(module.out_channels)
+            return _convolution(module) | more, About(module.out_channels, module.in_channels)
         case nn.Linear():
-            return {"kernel_size": (1,)}, About(module.out_features, linear=True)
+            return {"kernel_size": (1,)}, About(
+                module.out_features, module.in_features, linear=True
+            )
         case nn.Unfold():
             return _window(module), About()
         case nn.Fold():

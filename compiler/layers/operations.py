@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 from diagrammar.diagram import Declared, Diagram, Network, Operand, Tensor
 from diagrammar.functions.specialise import names_of
 from diagrammar.functions.tracing import is_tracing
+from diagrammar.grammar.errors import DiagramError
+from diagrammar.layers.given import check_alike, explained
 from diagrammar.library import on_layer
 
 if TYPE_CHECKING:
@@ -63,8 +65,16 @@ class Operations:
         self._diagrams: dict[Any, Diagram] = {}
         self.traced = SimpleNamespace()
 
-    def __call__(self, name: str, given: Mapping[str, torch.Tensor], **sizes: Any) -> torch.Tensor:
-        """The result of a definition."""
+    def __call__(
+        self,
+        name: str,
+        given: Mapping[str, torch.Tensor],
+        words: Mapping[str, str] | None = None,
+        **sizes: Any,
+    ) -> torch.Tensor:
+        """The result of a definition. `words` are operands' names for errors, where they are not
+        those of `given.NAMES`. Raises ValueError for operands that do not fit."""
+        check_alike(given, words)
         key = (name, *sizes.values())
         found = self._compiled.get(key)
         if found is None:
@@ -73,7 +83,10 @@ class Operations:
             else:
                 found = self._compiled[key] = self.compile(name, **sizes)
         names, function = found
-        made: torch.Tensor = function(*[given[n] for n in names])
+        try:
+            made: torch.Tensor = function(*[given[n] for n in names])
+        except DiagramError as error:
+            raise explained(self, given, sizes.get("i"), error, words) from None
         return made
 
     def squares(
@@ -81,6 +94,7 @@ class Operations:
         name: str,
         first: Mapping[str, torch.Tensor],
         second: Mapping[str, torch.Tensor],
+        words: Mapping[str, str] | None = None,
         **sizes: Any,
     ) -> torch.Tensor:
         """A product of two equal parts, the operands of the second being the conjugates `second`.
@@ -88,9 +102,9 @@ class Operations:
         Real operands are their own conjugates, and the parts are the same.
         """
         if not any(x.is_complex() for x in first.values()):
-            return self(name, first, **sizes)
+            return self(name, first, words, **sizes)
         apart = {f"{n}{CONJUGATE}": x for n, x in second.items()}
-        return self(f"{name}{CONJUGATE}", {**first, **apart}, **sizes)
+        return self(f"{name}{CONJUGATE}", {**first, **apart}, words, **sizes)
 
     def compiled(self) -> tuple[Compiled, ...]:
         """What was compiled so far."""
@@ -162,7 +176,7 @@ class Operations:
         first, second = weight.shape[0], weight.shape[1] * self.geometry.groups
         return (second, first) if self.geometry.transposed else (first, second)
 
-    def channel_sizes(self, c_out: int) -> dict[str, int]:
+    def channel_sizes(self, c_out: int) -> dict[str, Any]:
         """The sizes that say how many output channels there are."""
         return {"co": c_out // self.geometry.groups}
 

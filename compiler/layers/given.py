@@ -1,0 +1,229 @@
+"""What methods of layers are given, checked in the words of who calls them.
+
+Each tensor is looked at by itself before a call: its kind, axes and channels. How tensors fit each
+other is what compiled functions check; where one raises, `explained` says it without the names of
+wires.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from diagrammar.layers.geometry import Geometry
+    from diagrammar.layers.operations import Operations
+
+NAMES = {
+    "X": "x", "V": "v", "S": "S", "W": "weight", "T_X": "t", "T_W": "t", "h": "h", "H": "G",
+    "F": "G", "R": "u", "X_2": "x2", "S_2": "S2", "bias": "bias", "Q_A": "Q_A", "Q_B": "Q_B",
+}  # fmt: skip
+"""Operands of the library's files, as methods call them."""
+
+INPUTS, OUTPUTS, WEIGHTS = ("X", "T_X", "X_2"), ("V", "h", "S", "S_2"), ("W", "T_W")
+STACKS = ("S", "S_2")
+
+
+def check_tensor(name: str, x: Any) -> None:
+    """Raise TypeError for what is no dense tensor of real or complex numbers."""
+    from torch import Tensor, strided
+
+    if not isinstance(x, Tensor):
+        raise TypeError(f"{name} must be a torch.Tensor, not {_a(type(x).__name__)}")
+    if x.layout != strided:
+        raise TypeError(f"{name} is sparse; give {name}.to_dense()")
+    if not (x.is_floating_point() or x.is_complex()):
+        raise TypeError(f"{name} is of {_dtype(x)}; give real or complex numbers: {name}.float()")
+
+
+def check_flag(name: str, value: Any) -> None:
+    """Raise TypeError for what is neither True nor False, such as a tensor."""
+    if value is not True and value is not False:
+        raise TypeError(f"{name} must be True or False, not {_a(type(value).__name__)}")
+
+
+def check_count(name: str, value: Any, least: int = 1) -> None:
+    """Raise for a number that is none, or too small. None is a number that was not given."""
+    if value is None:
+        return
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise TypeError(f"{name} must be an integer, not {value!r}")
+    if value < least:
+        raise ValueError(f"{name} must be at least {least}, not {value}")
+
+
+def check_channels(name: str, count: int, known: int | None, groups: int, side: str) -> None:
+    """Raise ValueError for channels that a layer does not have: `known` where it came from a
+    module, `side` "in" or "out"."""
+    if known is not None and count != known:
+        raise ValueError(f"{name} has {count} channels; this layer has {known} {side}put channels")
+    if groups > 1 and count % groups:
+        raise ValueError(f"{name} has {count} channels, not a multiple of the {groups} groups")
+
+
+def check_kernel(name: str, weight: Tensor, geometry: Geometry) -> None:
+    """Raise ValueError for a weight with other axes than a layer's."""
+    kernel = geometry.kernel_size
+    if weight.ndim == len(kernel) + 2 and tuple(weight.shape[2:]) == kernel:
+        return
+    first = ("c_in", "c_out") if geometry.transposed else ("c_out", "c_in")
+    second = first[1] if geometry.groups == 1 else f"{first[1]}/{geometry.groups}"
+    wanted = ", ".join((first[0], second, *map(str, kernel)))
+    raise ValueError(f"{name} has shape {tuple(weight.shape)}; that of this layer is [{wanted}]")
+
+
+def check_matrix(name: str, matrix: Any, size: int | None = None) -> None:
+    """Raise for what is no square matrix, of a size where that is known."""
+    check_tensor(name, matrix)
+    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
+        raise ValueError(f"{name} must be a square matrix, not of shape {tuple(matrix.shape)}")
+    if size is not None and len(matrix) != size:
+        raise ValueError(f"{name} is {len(matrix)}×{len(matrix)}, not {size}×{size}, c_out·∏o")
+
+
+def integers(name: str, given: Any) -> tuple[int, ...]:
+    """Sizes. Raises TypeError for what are none, ValueError below 1."""
+    try:
+        values = (given,) if hasattr(given, "__index__") else tuple(given)
+        found = tuple(int(n) for n in values)
+        wrong = isinstance(given, str) or any(isinstance(n, bool) for n in values)
+        wrong = wrong or any(int(n) != n for n in values)
+    except (TypeError, ValueError):
+        wrong = True
+    if wrong:
+        raise TypeError(f"{name} must be an integer or several, such as x.shape, not {given!r}")
+    if any(n < 1 for n in found):
+        raise ValueError(f"{name} must have integers of at least 1, not {given!r}")
+    return found
+
+
+def check_alike(tensors: Mapping[str, Tensor], words: Mapping[str, str] | None) -> None:
+    """Raise ValueError where operands have several devices, or dtypes without autocast."""
+    several = iter(tensors.values())
+    first = next(several)
+    for x in several:
+        if x.device != first.device:
+            names = NAMES | dict(words or {})
+            each = ", ".join(f"{names[n]} on {x.device}" for n, x in tensors.items() if n in names)
+            raise ValueError(f"all tensors must be on one device: {each}")
+        if x.dtype != first.dtype and not _casts(first):
+            names = NAMES | dict(words or {})
+            there = {n: x for n, x in tensors.items() if n in names}
+            raise ValueError(_dtypes(there, names))
+
+
+def _casts(x: Tensor) -> bool:
+    from torch import is_autocast_enabled
+
+    return is_autocast_enabled(x.device.type)
+
+
+# -- what did not fit ------------------------------------------------------------------------------
+
+
+def explained(
+    operations: Operations,
+    tensors: Mapping[str, Tensor],
+    input_size: Sequence[int] | None,
+    error: Exception,
+    words: Mapping[str, str] | None = None,
+) -> Exception:
+    """A ValueError that says what does not fit among operands, in a layer's own layouts; the error
+    itself where nothing is found."""
+    names = NAMES | dict(words or {})
+    there = {n: x for n, x in tensors.items() if n in names}
+    parts = (
+        _dtypes(there, names),
+        _batches(there, names),
+        _channels(operations, there, names),
+        _positions(operations, there, input_size, names),
+        _bases(there, names),
+    )
+    found = [part for part in parts if part]
+    return ValueError("; ".join(found)) if found else error
+
+
+def _dtypes(there: Mapping[str, Tensor], names: Mapping[str, str]) -> str | None:
+    if len({x.dtype for x in there.values()}) < 2:
+        return None
+    each = ", ".join(f"{names[n]} {_dtype(x)}" for n, x in there.items())
+    return f"all tensors must have one dtype: {each}"
+
+
+def _batches(there: Mapping[str, Tensor], names: Mapping[str, str]) -> str | None:
+    for group in (("X", "V", "h", "S", "T_X"), ("X_2", "S_2")):
+        counts = {n: there[n].shape[1 if n in STACKS else 0] for n in group if n in there}
+        if len(set(counts.values())) > 1:
+            each = " and ".join(f"{count} in {names[n]}" for n, count in counts.items())
+            return f"the numbers of examples differ: {each}"
+    return None
+
+
+def _channels(
+    operations: Operations, there: Mapping[str, Tensor], names: Mapping[str, str]
+) -> str | None:
+    into = {names[n]: there[n].shape[1] for n in INPUTS if n in there}
+    out = {names[n]: there[n].shape[2 if n in STACKS else 1] for n in OUTPUTS if n in there}
+    for n in WEIGHTS:
+        if n in there:
+            out[names[n]], into[names[n]] = operations.channels(there[n])
+    if "bias" in there:
+        out[names["bias"]] = there["bias"].numel()
+    for side, counts in (("input", into), ("output", out)):
+        if len(set(counts.values())) > 1:
+            each = " and ".join(f"{count} by {name}" for name, count in counts.items())
+            return f"the numbers of {side} channels differ: {each}"
+    return None
+
+
+def _positions(
+    operations: Operations,
+    there: Mapping[str, Tensor],
+    input_size: Sequence[int] | None,
+    names: Mapping[str, str],
+) -> str | None:
+    given = {names[n]: tuple(there[n].shape[2:]) for n in INPUTS if n in there}
+    if input_size is not None:
+        given["input_size"] = tuple(input_size)
+    for name, size in given.items():
+        made = operations.output_size(size)
+        if any(n < 1 for n in made):
+            return (
+                f"the kernel does not fit into the padded input: {name} has {_times(size)} "
+                f"positions, the kernel is {_times(operations.geometry.kernel_size)} with dilation "
+                f"{_times(operations.geometry.dilation)}; give a larger input or more padding"
+            )
+        second = name == names["X_2"]
+        for n in OUTPUTS:
+            if n not in there or (n == "S_2") != second:
+                continue
+            found = tuple(there[n].shape[3 if n in STACKS else 2 :])
+            if found != made:
+                return (
+                    f"{names[n]} has {_times(found)} positions, but for {name} of {_times(size)} "
+                    f"the output has {_times(made)}"
+                )
+    return None
+
+
+def _bases(there: Mapping[str, Tensor], names: Mapping[str, str]) -> str | None:
+    found = [f"{names[n]} has shape {tuple(there[n].shape)}" for n in ("Q_A", "Q_B") if n in there]
+    if not found:
+        return None
+    return f"{' and '.join(found)}, not [groups, d, d] and [groups, c_out/groups, c_out/groups]"
+
+
+def _times(sizes: Sequence[int]) -> str:
+    return "×".join(map(str, sizes)) or "no"
+
+
+def _dtype(x: Tensor) -> str:
+    return str(x.dtype).removeprefix("torch.")
+
+
+def _a(name: str) -> str:
+    if name == "NoneType":
+        return "None"
+    return f"an {name}" if name[0] in "aeiounAEIOU" else f"a {name}"
