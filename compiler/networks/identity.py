@@ -63,7 +63,7 @@ class Reduction:
 
         self._classes = type(loss) is nn.CrossEntropyLoss  # they stand on axis 1, in one term
         self._one = type(loss) in (nn.MSELoss, nn.BCEWithLogitsLoss) or self._classes
-        self._one &= terms == "joint" and loss.reduction in ("mean", "sum")
+        self._one = self._one and terms == "joint" and loss.reduction in ("mean", "sum")
         if self._classes and loss.weight is not None:  # which a mean divides by
             self._one = False
 
