@@ -9,6 +9,7 @@ from diagrammar.cli.output import complain, note
 from diagrammar.diagram import Axes, Diagram
 from diagrammar.functions.specialise import resolve_values
 from diagrammar.grammar.errors import DiagramError, Problem
+from diagrammar.grammar.source import Source
 from diagrammar.plan.planner import axis_names
 from diagrammar.scalar import Dim, size, text
 from diagrammar.sizes import base
@@ -38,9 +39,14 @@ def run(files: Sequence[str]) -> int:
 def check(name: str) -> tuple[tuple[Problem, ...], list[str]]:
     """The problems of a file and, if none is an error, its summary."""
     try:
-        spec, problems = read_spec(read(name))
+        return check_source(read(name))
     except DiagramError as error:
         return error.errors, []
+
+
+def check_source(source: Source) -> tuple[tuple[Problem, ...], list[str]]:
+    """The problems of a text and, if none is an error, its summary."""
+    spec, problems = read_spec(source)
     diagrams = []
     clashes: dict[str, Problem] = {}
     for diagram in spec.sound():

@@ -17,15 +17,17 @@ from diagrammar.diagram import (
     Diagram,
     Network,
     Operand,
+    Requirement,
     product,
     rename_axes,
 )
-from diagrammar.elaborate.evaluate import Attempts, Broken, divides, mistake, whole
+from diagrammar.elaborate.evaluate import Attempts, Broken, divides, mistake, scalar, whole
 from diagrammar.elaborate.gathered import Gathered
 from diagrammar.elaborate.packs import member
 from diagrammar.elaborate.patterns import PatternBuilder
 from diagrammar.elaborate.sampled import keep_of, once
 from diagrammar.elaborate.scope import BUILT_IN, groups, indices, suggestion
+from diagrammar.elaborate.unused import sizes_in
 from diagrammar.elaborate.using import Used
 from diagrammar.grammar import syntax
 from diagrammar.grammar.comments import documentation
@@ -49,6 +51,7 @@ class DefinitionBuilder:
         self.inner: dict[str, Dim] = {}
         self.attempts = Attempts()
         self.unsure: set[str] = set()  # wires of factors that are wrong: their sizes are not known
+        self.stated: dict[str, list[Requirement]] = {}  # by sizes that the file states
         self.made = 0  # tensors of the terms so far
         self.visible = _visible(node)
         self.gathered = Gathered(self.scope, self.visible)
@@ -63,6 +66,7 @@ class DefinitionBuilder:
         axes, embedding = self._left()
         terms = [t for product in self.node.terms for t in self._term(product)]
         self._left_sizes(terms)
+        self._demand(terms)
         self.attempts(self.gathered.require)
         self.attempts.done(self.node.name)
         once(self.scope, self.node.name_span, self.gathered.operands.values(), terms)
@@ -72,9 +76,21 @@ class DefinitionBuilder:
     def _definite(self, name: str, value: syntax.Value) -> None:
         """Equate a wire's size with what the file says that it always is."""
         assert not isinstance(value, syntax.Text | syntax.Pair)  # no scalars
-        number = self.gathered.value(value)
-        whole(value, number, f"size '{name}'", self.scope.source, self.gathered.demand)
+        demands = self.stated.setdefault(name, [])
+        number = scalar(value, self.gathered.lookup, self.scope.source, demands.append)
+        whole(value, number, f"size '{name}'", self.scope.source, demands.append)
         self.table.equate(self.table.of(name), self.table.resolve(number), name)
+
+    def _demand(self, terms: list[Network]) -> None:
+        """What sizes that the file states must obey, of those that this definition has."""
+        if not self.stated:
+            return
+        wires = [w for term in terms for w in term.sizes]
+        wires += [i.name for i in indices(self.node.axes)]
+        wires += [size.wire for size in sizes_in(self.node.terms)]
+        used = set(map(base, wires))
+        for requirement in (r for n, rs in self.stated.items() if n in used for r in rs):
+            self.gathered.demand(requirement)
 
     # -- the left-hand side ------------------------------------------------------------------------
 

@@ -235,7 +235,7 @@ class Gathered:
         """Sizes resolved to the symbols that are left; every network with its open wires."""
         self.table.settle()
         equalities = self._equalities()
-        same = {e.right: e.left for e in equalities}
+        same = {e.right: e.left for e in equalities if e.right not in _symbols([e.left])}
 
         def resolve(value: Dim) -> Dim:
             resolved = self.table.resolve(value)
@@ -267,10 +267,10 @@ class Gathered:
             for name, entry in self.scope.definite.items()
         }
         demands = len(self.requirements)
-        diagram = replace(diagram, requirements=self._requirements(diagram))
+        diagram = replace(diagram, requirements=self._requirements())
         diagram = replace(diagram, defaults=self._defaults(diagram))
         if len(self.requirements) > demands:  # by defaults
-            diagram = replace(diagram, requirements=self._requirements(diagram))
+            diagram = replace(diagram, requirements=self._requirements())
         return own_symbols(diagram, stated)
 
     def _numbers(self) -> list[str]:
@@ -294,17 +294,12 @@ class Gathered:
         sides = {(e.left, e.right): e for e in reversed(list(turned))}
         return independent(sorted(sides.values(), key=lambda e: (str(e.left), str(e.right))))
 
-    def _requirements(self, diagram: Diagram) -> tuple[Requirement, ...]:
-        """Requirements in terms of the symbols that are left. Those of sizes that the file states
-        of other definitions are left out."""
+    def _requirements(self) -> tuple[Requirement, ...]:
+        """Requirements in terms of the symbols that are left."""
         resolve = self.table.resolve
-        resolved = tuple(
+        return tuple(
             replace(r, value=resolve(r.value), least=resolve(r.least)) for r in self.requirements
         )
-        if not self.scope.definite:
-            return resolved
-        known = _symbols(v for expressions in names_of(diagram).values() for v in expressions)
-        return tuple(r for r in resolved if _symbols([r.value, r.least]) <= known)
 
     def _order(self, terms: list[Network]) -> list[str]:
         """The operands that are used, in the order in which the file first names them; what may be

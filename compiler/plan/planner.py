@@ -3,7 +3,7 @@ them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, replace
 
 import sympy
@@ -276,14 +276,18 @@ def _program(
         doc=doc,
         sizes=sizes,
         checks=_checks(operands, sizes),
-        limits=_limits(diagrams),
+        limits=_limits(diagrams, {s.name for s in sizes}),
     )
 
 
-def _limits(diagrams: Sequence[Diagram]) -> tuple[ops.SizeLimit, ...]:
-    """What must hold of sizes that are known only when the function is called."""
+def _limits(diagrams: Sequence[Diagram], bound: Container[str]) -> tuple[ops.SizeLimit, ...]:
+    """What must hold of sizes that are known only when the function is called, those that are
+    `bound` there. A requirement of other symbols, of a default that nothing uses, is not asked."""
     found: dict[ops.SizeLimit, None] = {}
     for required in (r for d in diagrams for r in d.requirements):
+        symbols = sympy.sympify(required.value - required.least).free_symbols
+        if any(s.name not in bound for s in symbols):
+            continue
         if required.rule != "above":
             if not is_number(required.value):
                 found[_exact(required)] = None
