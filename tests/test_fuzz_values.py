@@ -1,0 +1,21 @@
+"""A light turn of `benchmarks.fuzz`: random values end as results or as DiagramErrors."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks.fuzz_cases import MOST_CALLS, case
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_cases_are_the_same_for_a_seed() -> None:
+    assert case(3, 5).row() == {**case(3, 5).row()}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("start", [0, 10])
+def test_random_values_end_in_words_or_results(start: int) -> None:
+    for number in range(start, start + 10):
+        found = case(number, 2026)
+        assert found.ends in ("result", "refused"), found
+        assert found.calls < MOST_CALLS
