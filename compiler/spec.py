@@ -177,8 +177,8 @@ class Spec(Mapping[str, Diagram]):
         try:
             spec._builder.build(name)
         except Broken:
-            wrong = [p for p in spec._scope.problems if p.severity == "error"]
-            raise DiagramError(wrong) from None
+            wrong = [p for b in _with_used(spec._builder) for p in b.scope.problems]
+            raise DiagramError(once(p for p in wrong if p.severity == "error")) from None
         return spec[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -252,6 +252,13 @@ class Spec(Mapping[str, Diagram]):
 
 MAX_CHAIN = 64
 """The most files that may use each other in a row."""
+
+
+def _with_used(builder: Builder) -> Iterator[Builder]:
+    """What builds a file, and what builds those that it uses."""
+    yield builder
+    for used in builder.used.values():
+        yield from _with_used(used.builder)
 
 
 MAX_OPERANDS = 1000

@@ -344,3 +344,33 @@ def test_open_shapes_are_counted() -> None:
     f = dg.parse("tensor X[i, j]\ntensor Z[j]\nY[i] = X[i, j] * Z[j]")["Y"].compile()
     with pytest.raises(dg.DiagramError, match="'Y' has 2 operands, not 1"):
         f.opened([(None, 4)])
+
+
+ODD = [None, 3, 2.5, b"x", (), (1,), {"a": 1}, [torch.ones(2)], torch.ones(2), object(), "nothing"]
+
+
+@pytest.mark.parametrize(
+    "option", ["backend", "plan", "native", "accumulate", "without", "constants"]
+)
+@pytest.mark.parametrize("value", ODD, ids=lambda v: type(v).__name__)
+def test_options_of_any_type_are_taken_or_refused_in_words(option: str, value: Any) -> None:
+    spec = dg.parse("tensor X[i]\nY[] = X[i]")["Y"]
+    fine = {"accumulate": (None,), "without": ((),), "constants": (None,)}.get(option, ())
+    if any(value is v or (value == v if isinstance(v, tuple) else False) for v in fine):
+        assert spec.compile(**{option: value})(torch.ones(3)) == 3
+        return
+    with pytest.raises(dg.DiagramError, match=f"option '{option}'|unknown constant"):
+        spec.compile(**{option: value})
+
+
+@pytest.mark.parametrize("word", ["a", "same", ""])
+def test_a_word_for_a_number_of_a_used_file_is_refused_in_words(word: str) -> None:
+    """The problem stands in the file that is used; its text must not get lost on the way."""
+    d = dg.shipped("ggn")["gram_2"]
+
+    def run() -> None:
+        f = d.compile(**{"s.0": word})
+        f(*[torch.ones(3, 2, 4, 5) for _ in f.operands])
+
+    with pytest.raises(dg.DiagramError, match=r"'s\.0'"):
+        run()

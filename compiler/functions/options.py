@@ -3,7 +3,7 @@ parameters."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,24 +39,39 @@ class Options:
         rest = dict(values)
         given = {n: rest.pop(n) for n in tuple(rest) if n in Options.__dataclass_fields__}
         problems = []
-        if given.get("backend", "torch") not in ("torch", "numpy"):
+        if not _is_one(given.get("backend", "torch"), ("torch", "numpy")):
             problems.append(_option("backend", given["backend"], "'torch' or 'numpy'"))
-        if given.get("plan", "cost") not in ("cost", "measure"):
+        if not _is_one(given.get("plan", "cost"), ("cost", "measure")):
             problems.append(_option("plan", given["plan"], "'cost' or 'measure'"))
-        if given.get("accumulate") not in (None, *DTYPES):
-            help = near(str(given["accumulate"]), DTYPES)
-            problems.append(_option("accumulate", given["accumulate"], ", ".join(DTYPES), help))
+        if not isinstance(given.get("native", True), bool):
+            problems.append(_option("native", given["native"], "True or False"))
+        accumulate = given.get("accumulate")
+        if accumulate is not None and not _is_one(accumulate, DTYPES):
+            help = near(str(accumulate), DTYPES)
+            problems.append(_option("accumulate", accumulate, ", ".join(DTYPES), help))
         if given.get("memory") is not None:
             try:
                 given["memory"] = parse_bytes(given["memory"])
             except ValueError as error:
                 problems.append(Problem(str(error)))
         without = given.get("without", ())
-        given["without"] = frozenset((without,) if isinstance(without, str) else without)
+        without = (without,) if isinstance(without, str) else without
+        if not isinstance(without, Collection) or not all(isinstance(n, str) for n in without):
+            problems.append(_option("without", without, "the name of a rule, or several"))
+            without = ()
+        given["without"] = frozenset(without)
         problems += _unknown_rules(given["without"])
+        constants = rest.get("constants")
+        if constants is not None and not isinstance(constants, Mapping):
+            problems.append(_option("constants", constants, "values by name"))
         if problems:
             raise DiagramError(problems)
         return Options(**given), rest
+
+
+def _is_one(value: Any, names: Sequence[str]) -> bool:
+    """Whether a value is one of some names; nothing else is asked of it, whatever it is."""
+    return isinstance(value, str) and value in names
 
 
 def _unknown_rules(without: frozenset[str]) -> list[Problem]:
@@ -75,4 +90,6 @@ def _unknown_rules(without: frozenset[str]) -> list[Problem]:
 
 
 def _option(name: str, value: Any, choices: str, help: str = "") -> Problem:
-    return Problem(f"option '{name}' must be {choices}, not {value!r}", help=help)
+    shown = repr(value)
+    shown = shown if len(shown) <= 80 else f"{shown[:79]}…"
+    return Problem(f"option '{name}' must be {choices}, not {shown}", help=help)

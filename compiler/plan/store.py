@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from random import uniform
 from typing import Any
 
 from diagrammar.replacing import write
@@ -35,7 +36,7 @@ ENTRIES = 10_000
 """The most entries of a file; the oldest go first."""
 LARGEST = 2**26
 """The most bytes of a file that is read."""
-PATIENCE = 10.0
+PATIENCE = 60.0
 """Seconds that a writer waits for others before it goes without storing."""
 
 
@@ -128,7 +129,7 @@ def _locked(where: Path) -> Iterator[None]:
         return
     handle = os.open(where, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        end, pause = time.monotonic() + PATIENCE, 1e-3
+        end = time.monotonic() + PATIENCE
         while True:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -136,8 +137,7 @@ def _locked(where: Path) -> Iterator[None]:
             except BlockingIOError:
                 if time.monotonic() > end:
                     raise
-                time.sleep(pause)
-                pause = min(2 * pause, 0.05)
+                time.sleep(uniform(1e-3, 5e-3))  # no longer for whoever waits longer
             except OSError:  # a file system without locks: the last of two writers wins
                 break
         yield
