@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import linecache
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -115,26 +116,30 @@ def emit_module(programs: Sequence[Program], header: str, *, checked: bool = Tru
     constants = Constants(names)
     functions = [emit_function(p, checked=checked, constants=constants) for p in programs]
     helpers = [name for name in HELPERS if any(name in f.helpers for f in functions)]
-    abstract = [
-        kind
-        for kind in ("Callable", "Iterator")
-        if any(f"{kind}[" in HELPERS[name] for name in helpers)
-    ]
     defined = {name: text for f in functions for name, text in f.constants.items()}
-    blocks = [
-        *(["\n".join(docstring([header], "")) + "\n"] if header.strip() else []),
-        "from __future__ import annotations\n",
-        *([f"from collections.abc import {', '.join(abstract)}\n"] if abstract else []),
-        "import torch\nfrom torch import Tensor\n",
-        "\n".join(break_line(f"__all__ = [{', '.join(_quoted(name) for name in listed(names))}]"))
-        + "\n",
-    ]
-    text = "\n".join(blocks)
-    text += "".join(f"\n{HELPERS[name]}" for name in helpers)
+    text = "".join(f"\n{HELPERS[name]}" for name in helpers)
     if defined:
         lines = [line for item in defined.items() for line in break_line(" = ".join(item))]
         text += "\n\n" * bool(helpers) + "\n" * (not helpers) + "\n".join(lines) + "\n"
-    return text + "".join(f"\n\n{f.text}" for f in functions)
+    text += "".join(f"\n\n{f.text}" for f in functions)
+    return "\n".join(_top(header, names, text)) + text
+
+
+def _top(header: str, names: Sequence[str], text: str) -> list[str]:
+    """What stands above the text of a module: its docstring, what the text imports, `__all__`."""
+    code = re.sub(r'""".*?"""', "", text, flags=re.DOTALL)
+    abstract = [kind for kind in ("Callable", "Iterator") if f"{kind}[" in code]
+    imported = ["from torch import Tensor"]
+    if re.search(r"\btorch\.[a-z]", code):
+        imported.insert(0, "import torch")
+    listing = break_line(f"__all__ = [{', '.join(_quoted(name) for name in listed(names))}]")
+    return [
+        *(["\n".join(docstring([header], "")) + "\n"] if header.strip() else []),
+        "from __future__ import annotations\n",
+        *([f"from collections.abc import {', '.join(abstract)}\n"] if abstract else []),
+        "\n".join(imported) + "\n",
+        "\n".join(listing) + "\n",
+    ]
 
 
 def line_origins(program: Program, *, checked: bool) -> tuple[frozenset[int], ...]:

@@ -46,7 +46,11 @@ def write_indicator(op: Indicator, step: Step, scope: Scope) -> Written | bool:
         " & ".join(f"({_condition(c, names, scope)})" for c in piece) or always for piece in known
     ]
     # pieces may share entries, which then are counts
-    holds = " + ".join(f"1 * ({w})" if len(written) > 1 else w for w in written)
+    counts = len(written) > 1
+    pairs = zip(known, written, strict=True)
+    holds = " + ".join(
+        (f"1 * ({w})" if len(p) > 1 else f"1 * {w}") if counts else w for p, w in pairs
+    )
     if len(known) == 1 and len(known[0]) == 1:
         holds = holds[1:-1]
     call = f"_indicator({scope.tuple(step.shape)}, lambda {', '.join(names)}: {holds}"

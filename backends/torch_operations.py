@@ -103,7 +103,8 @@ class Writer:
         if len(after) == 1 and len(before) > 1:
             return x.method("flatten", str(start), str(start + len(before) - 1))
         if len(before) == 1 and len(after) > 1 and not any(scalar.equal(n, 1) for n in after):
-            return x.method("unflatten", str(start), self.scope.tuple(after))
+            # the method has no types
+            return call("torch.unflatten", x.text, str(start), self.scope.tuple(after))
         if not before and after == (1,):
             return x.method("unsqueeze", str(start))
         if not after and before == (1,):
