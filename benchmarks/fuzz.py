@@ -61,7 +61,7 @@ def block(first: int, count: int, seed: int) -> list[Row]:
     for name, said in bad:
         by_case.setdefault(int(name[1:].partition("_")[0]), []).append(said)
     for row in rows:
-        if row["number"] in by_case:
+        if row["number"] in by_case and row["ends"] == "result":
             said = by_case[row["number"]][0]
             row |= {"ends": "fault", "stage": "alone", "said": said, "where": "emitted module"}
     return rows
