@@ -198,9 +198,8 @@ def main(
     following = (n for n in range(10**9) if n not in done)
     with tracked(console) as progress, ThreadPoolExecutor(processes) as pool:
         task = progress.add_task("values", total=values, completed=drawn)
-        running = {
-            pool.submit(block, next(following) * BLOCK, BLOCK, seed) for _ in range(processes)
-        }
+        count = processes if drawn < values else 0
+        running = {pool.submit(block, next(following) * BLOCK, BLOCK, seed) for _ in range(count)}
         while running:
             finished = next(as_completed(running))
             running.remove(finished)
