@@ -35,6 +35,7 @@ ABOUT = {
     "backpack": ("tests/integrations",),
     "singd": ("tests/integrations",),
     "libraries": ("tests/integrations", "tests/networks/test_curvature.py"),
+    "zoo": ("tests/networks/test_zoo.py",),
 }
 """Files that are about an extra. One without an entry is put to the plain ones."""
 
