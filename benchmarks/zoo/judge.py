@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,14 +78,15 @@ class Expected:
 
 def expected_layers(problem: Problem) -> list[str]:
     """The names of the layers that a result must have: those asked for, or all convolutions and
-    linear layers with a parameter to train."""
+    linear layers with torch's own forward whose weight is trained."""
     if "layers" in problem.options:
         return list(problem.options["layers"])
     return [
         name
         for name, module in problem.network.named_modules()
-        if isinstance(module, SUPPORTED) and any(p.requires_grad for p in module.parameters())
+        if isinstance(module, SUPPORTED) and "forward" not in vars(module)
         if any(type(module).forward is kind.forward for kind in SUPPORTED)
+        if any(p.requires_grad for n, p in module.named_parameters() if "weight" in n)
     ]
 
 
@@ -141,12 +142,12 @@ def compared(made: Any, right: dict[str, Layer], quantity: str, problem: Problem
         return Verdict(
             quantity, failure=f"{made.examples} examples, where there are {problem.count}"
         )
-    worst, where, partial = 0.0, "", []
+    worst, where, partial, terms = 0.0, "", [], largest(right.values())
     for name, layer in right.items():
         if not layer.whole and quantity not in ("diag_ggn", "gram"):
             partial.append(name)
             continue
-        error = _ERRORS[quantity](made, name, layer)
+        error = _ERRORS[quantity](made, name, layer, terms)
         if error > worst:
             worst, where = error, name
     failure = ""
@@ -165,34 +166,37 @@ def compared(made: Any, right: dict[str, Layer], quantity: str, problem: Problem
 # -- one layer -------------------------------------------------------------------------------------
 
 
-def _of_expand(made: Any, name: str, layer: Layer) -> float:
-    return max(map(apart, made.factors(name, "kfac_expand"), layer.expand()))
+def largest(layers: Iterable[Layer]) -> float:
+    """The largest square that a layer's results are made of, beside which another is rounding."""
+    return max(float(layer.squares().max()) for layer in layers)
 
 
-def _of_reduce(made: Any, name: str, layer: Layer) -> float:
-    return max(map(apart, made.factors(name, "kfac_reduce"), layer.reduce(), layer.terms()))
+def _of_expand(made: Any, name: str, layer: Layer, terms: float) -> float:
+    pairs = zip(made.factors(name, "kfac_expand"), layer.expand(), strict=True)
+    return max(apart(ours, right, terms) for ours, right in pairs)
 
 
-def _of_ekfac(made: Any, name: str, layer: Layer) -> float:
+def _of_reduce(made: Any, name: str, layer: Layer, terms: float) -> float:
+    pairs = zip(made.factors(name, "kfac_reduce"), layer.reduce(), strict=True)
+    return max(apart(ours, right, terms) for ours, right in pairs)
+
+
+def _of_ekfac(made: Any, name: str, layer: Layer, terms: float) -> float:
     """The diagonal in the result's own basis, and whether that is one of eigenvectors of A, B."""
     values, *basis = made.ekfac(name)
-    worst = apart(values, layer.ekfac(*basis))
+    worst = apart(values, layer.ekfac(*basis), terms)
     for Q, factor in zip(basis, layer.expand(), strict=True):
         one = torch.eye(Q.shape[-1], dtype=Q.dtype).expand_as(Q)
         turned = Q.mT @ factor @ Q
         off = turned - torch.diag_embed(turned.diagonal(dim1=-2, dim2=-1))
-        scale = float(factor.abs().max())
+        scale = max(float(factor.abs().max()), reference.CANCELLED * terms)
         worst = max(worst, apart(Q.mT @ Q, one), float(off.abs().max()) / scale if scale else 0.0)
     return worst
 
 
-def _of_diagonal(made: Any, name: str, layer: Layer) -> float:
-    right = layer.diagonal()
-    largest = max(float(part.abs().max()) for part in right if part is not None)
-    return max(
-        _optional(ours, part, largest)
-        for ours, part in zip(made.diagonal(name), right, strict=True)
-    )
+def _of_diagonal(made: Any, name: str, layer: Layer, terms: float) -> float:
+    pairs = zip(made.diagonal(name), layer.diagonal(), strict=True)
+    return max(_optional(ours, right, terms) for ours, right in pairs)
 
 
 def _optional(ours: Tensor | None, right: Tensor | None, terms: float) -> float:
@@ -201,9 +205,9 @@ def _optional(ours: Tensor | None, right: Tensor | None, terms: float) -> float:
     return apart(ours, right, terms)
 
 
-def _of_gram(made: Any, name: str, layer: Layer) -> float:
+def _of_gram(made: Any, name: str, layer: Layer, terms: float) -> float:
     blocks = _blocks(made.gram(name), len(layer.examples))
-    return gram_apart(blocks, layer.gram()) if blocks else float("inf")
+    return gram_apart(blocks, layer.gram(), terms) if blocks else float("inf")
 
 
 def of_all(made: Any, right: dict[str, Layer], count: int) -> float:

@@ -7,9 +7,10 @@ example n on a batch of its own, N examples, rows a and gradients s of all posit
     diagonal      Σ_n diag(J_nᵀ H_n J_n)/N
     Gram matrix   R_nᵀ J_n J_mᵀ R_m, R Rᵀ = H, known up to a rotation of each example's vectors
     expand        A = Σ a aᵀ/N, B = Σ s H sᵀ/(number of rows), which is N·T of them
-    reduce        A = Σ_n ā_n ā_nᵀ/N, B = Σ_n (Σ s) H (Σ s)ᵀ/N
+    reduce        A = Σ_n ā_n ā_nᵀ/N, B = Σ_n (Σ s) H (Σ s)ᵀ/(number of n with rows), which is N
     EKFAC         Σ_n diag(Qᵀ J_nᵀ H_n J_n Q)/N for a basis Q = Q_B ⊗ Q_A
 
+Where experts see a part of the examples, A ⊗ B is the Gauss–Newton matrix so for squared loss.
 Nothing here comes from diagrammar.
 """
 
@@ -38,8 +39,8 @@ def apart(ours: Tensor, right: Tensor, terms: float = 0.0) -> float:
     """The largest error over the largest entry of what is right; infinite for other shapes and
     for what is not finite.
 
-    `terms` is the size of the squares that it is a sum of. Some sums are zero but for rounding, as
-    that of gradients by the bias of attention's keys; below `CANCELLED` of its terms a result is.
+    `terms` is the size of the squares that it is made of, or of the same in other layers. Some are
+    zero but for rounding, as that by the bias of attention's keys: below `CANCELLED` of its terms.
     """
     if ours.shape != right.shape or not bool(torch.isfinite(ours).all()):
         return float("inf")
@@ -53,12 +54,14 @@ def apart(ours: Tensor, right: Tensor, terms: float = 0.0) -> float:
 @dataclass(frozen=True)
 class Example:
     """One example by one layer: rows a [g, r, d], a one last with a bias; gradients of the m
-    outputs by the layer's output [m, g, r, c] and by its parameters [m, g, c, d]; the loss's
+    outputs by the layer's output [m, g, r, c], by the weight and bias that it uses [m, g, c, d],
+    and by the parameters that are trained, which differ where a weight is pruned; the loss's
     Hessian [m, m]."""
 
     rows: Tensor
     by_output: Tensor
     by_parameters: Tensor
+    by_trained: Tensor
     hessian: Tensor
 
     @property
@@ -91,7 +94,7 @@ class Layer:
 
     def diagonal(self) -> tuple[Tensor, Tensor | None]:
         """By the weight, in its shape, and by the bias."""
-        made = _mean([_form(e.hessian, e.by_parameters) for e in self.examples])
+        made = _mean([_form(e.hessian, e.by_trained) for e in self.examples])
         if not self.bias:
             return self._as_weight(made), None
         return self._as_weight(made[..., :-1]), made[..., -1].flatten()
@@ -122,12 +125,16 @@ class Layer:
         A = _mean([torch.einsum("gd,ge->gde", a, a) for a in means])
         sums = [e.by_output.sum(2, keepdim=True) for e in self.examples]
         pairs = zip(self.examples, sums, strict=True)
-        return A, _mean([_product(e.hessian, s) for e, s in pairs])
+        B = _mean([_product(e.hessian, s) for e, s in pairs])
+        seen = sum(e.rows.shape[1] > 0 for e in self.examples)
+        return A, B * len(self.examples) / max(seen, 1)
 
-    def terms(self) -> tuple[float, float]:
-        """The sizes of the terms of KFAC-reduce's factors: what they could be without signs."""
-        A, B = self.expand()
-        return float(A.abs().max()), float(B.abs().max()) * self.positions**2
+    def squares(self) -> Tensor:
+        """Σ over examples of the squares of gradients and of gradients by rows, without signs."""
+        return torch.stack([
+            (e.hessian.abs().max() * part.square().sum())
+            for e in self.examples for part in (e.by_trained, e.by_parameters, e.by_output)
+        ])  # fmt: skip
 
     def ekfac(self, Q_A: Tensor, Q_B: Tensor) -> Tensor:
         """The diagonal in a basis of eigenvectors, [g, c, d]."""
@@ -139,7 +146,7 @@ class Layer:
 
     def gram(self) -> list[list[Tensor]]:
         """Blocks [n][m] of the Gram matrix, each for all vectors of two examples."""
-        rows = [e.root().mT @ e.by_parameters.flatten(1) for e in self.examples]
+        rows = [e.root().mT @ e.by_trained.flatten(1) for e in self.examples]
         return [[a @ b.mT for b in rows] for a in rows]
 
 
@@ -174,14 +181,16 @@ def invariants(blocks: Sequence[Sequence[Tensor]]) -> list[Tensor]:
     return found
 
 
-def gram_apart(ours: Sequence[Sequence[Tensor]], right: Sequence[Sequence[Tensor]]) -> float:
-    """The largest error of an invariant, over the largest eigenvalue."""
+def gram_apart(
+    ours: Sequence[Sequence[Tensor]], right: Sequence[Sequence[Tensor]], terms: float = 0.0
+) -> float:
+    """The largest error of an invariant, over the largest eigenvalue; `terms` as of `apart`."""
     asymmetry = max(
         float((ours[n][m] - ours[m][n].mT).abs().max())
         for n in range(len(ours))
         for m in range(len(ours))
     )
-    worst, scale = asymmetry, 0.0
+    worst, scale = asymmetry, CANCELLED * terms
     for a, b in zip(invariants(ours), invariants(right), strict=True):
         length = max(len(a), len(b))  # another number of vectors only adds zeros
         a, b = (nn.functional.pad(v, (0, length - len(v))) for v in (a, b))
@@ -248,7 +257,10 @@ def _one(problem: Problem, n: int, modules: Mapping[str, nn.Module]) -> dict[str
 def _parameters(module: nn.Module, calls: Sequence[Call]) -> dict[str, list[Tensor]]:
     """The tensors that are the layer's weight, of each call where they are made anew, and bias."""
     weights = {id(call.weight): call.weight for call in calls} or {0: module.weight}
-    return {"weight": list(weights.values()), "bias": [b for b in [module.bias] if b is not None]}
+    found = {"weight": list(weights.values()), "bias": [b for b in [module.bias] if b is not None]}
+    if hasattr(module, "weight_mask"):  # by torch.nn.utils.prune
+        found["trained"] = [module.weight_orig]
+    return found
 
 
 def _example(
@@ -256,16 +268,19 @@ def _example(
 ) -> Example:
     """One layer's part, from its calls and the gradients by its parameters and outputs."""
     groups = getattr(module, "groups", 1)
-    parameters = _by_output(by["weight"], groups, isinstance(module, TRANSPOSED))
+    parameters, trained = (
+        _by_output(gradient, groups, isinstance(module, TRANSPOSED))
+        for gradient in (by["weight"], by.get("trained", by["weight"]))
+    )
     m, _, outputs, width = parameters.shape
     rows = torch.cat([parameters.new_zeros(groups, 0, width), *(call.rows for call in calls)], 1)
     back = [call.by_row(by[k]) for k, call in enumerate(calls)]
     if module.bias is not None:
         rows = torch.cat([rows, rows.new_ones(*rows.shape[:2], 1)], -1)
         column = by["bias"].reshape(m, groups, outputs, 1)
-        parameters = torch.cat([parameters, column], -1)
+        parameters, trained = (torch.cat([made, column], -1) for made in (parameters, trained))
     by_row = torch.cat([parameters.new_zeros(m, groups, 0, outputs), *back], 2)
-    return Example(rows, by_row, parameters, hessian)
+    return Example(rows, by_row, parameters, trained, hessian)
 
 
 def _by_output(gradient: Tensor, groups: int, transposed: bool) -> Tensor:

@@ -23,18 +23,8 @@ from tests.hanging import HANG
 
 ROOT = Path(__file__).parents[2]
 
-TESTED = (
-    "perceptron", "LeNet", "padding modes", "volumes", "wave network", "generator",
-    "variational autoencoder", "normalised network", "character CNN", "mixer",
-    "squeeze and excitation", "transformer encoder", "transformer encoder, chosen layers",
-    "detection transformer", "LSTM head", "cell by cell", "language model",
-    "language model, as long as many", "U-Net", "super-resolution", "pyramid pooling",
-    "tied layers", "Siamese, called twice", "pyramid head", "hook that scales an input",
-    "pruned network", "batch norm in training mode", "unused layer", "subclass",
-    "function of vectors", "no reduction", "detector, one tensor", "scalar output",
-    "ResNet",
-)  # fmt: skip
-OTHERS = "ViT of timm", "BERT"
+TESTED = tuple(entry.name for entry in ENTRIES.values() if entry.light)
+OTHERS = "Swin of timm", "GPT-2"
 """Of packages that development does not need."""
 
 

@@ -123,13 +123,18 @@ def flat_llama() -> Problem:
          source=source, refused=r"(?i)checkpoint")  # fmt: skip
 def checkpointed_llama() -> Problem:
     from transformers import LlamaForCausalLM
+    from transformers.models.llama.modeling_llama import LlamaRMSNorm
 
-    made = of_words(LlamaForCausalLM(llama_settings()))
-    torch.manual_seed(0)
-    twin = prepared(Logits(LlamaForCausalLM(llama_settings())))
+    inner, same = (LlamaForCausalLM(llama_settings()) for _ in range(2))
+    for model in (inner, same):  # in float64 also when they run again, in the backward pass
+        for part in (*model.model.layers, model.model):
+            for name, module in part.named_children():
+                if isinstance(module, LlamaRMSNorm):
+                    setattr(part, name, nn.RMSNorm(4, eps=module.variance_epsilon))
+    made, twin = of_words(inner), prepared(Logits(same))
     twin.load_state_dict(made.model.state_dict())
-    made.model.model.gradient_checkpointing_enable()
-    made.model.train()
+    inner.gradient_checkpointing_enable()
+    inner.train()
     return Problem(made.model, made.data, made.loss, twin=twin)
 
 
@@ -304,7 +309,7 @@ def clip() -> Problem:
 
 
 @network("Mamba", "a convolution whose weight a function takes", source=source,
-         refused=r"mixer\.conv1d' was not called")  # fmt: skip
+         refused=r"mixer\.conv1d'.*not called")  # fmt: skip
 def mamba() -> Problem:
     from transformers import MambaConfig, MambaForCausalLM
 

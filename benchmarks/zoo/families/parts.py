@@ -91,7 +91,7 @@ def dict_input() -> Problem:
     return Problem(prepared(TwoInputs()), (x, classes(3, 3)), nn.CrossEntropyLoss())
 
 
-@network("pair input", "a network of a pair of inputs", light=True, refused=r"(?i)batch|tuple")
+@network("pair input", "a network of a pair of inputs", refused=r"(?i)batch|tuple")
 def pair_input() -> Problem:
     return Problem(prepared(TwoInputs()), (two_inputs(), classes(3, 3)), nn.CrossEntropyLoss())
 

@@ -24,7 +24,7 @@ def classifier(model: nn.Module, count: int = 2, *size: int, **more: Any) -> Pro
     return Problem(prepared(model), data, nn.CrossEntropyLoss(), **more)
 
 
-@network("ResNet", "BasicBlock, activations in place", source=source)
+@network("ResNet", "BasicBlock, activations in place", source=source, light=True)
 def resnet() -> Problem:
     from torchvision.models.resnet import BasicBlock, conv1x1
 
