@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import sys
 import warnings
+from dataclasses import replace
 from typing import Annotated
 
 import torch
@@ -39,12 +40,12 @@ def chosen(only: list[str], source: list[str], light: bool) -> list[Entry]:
     ]
 
 
-def judged(entry: Entry, quantities: list[str]) -> Line:
+def judged(entry: Entry, quantities: list[str], cut: int) -> Line:
     """A network's line of the table."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the packages, about what they will change
         try:
-            problem = entry.problem()
+            problem = replace(entry.problem(), cut=cut)
         except Exception as error:  # of a package in another version: the others go on
             words = f"cannot be made: {type(error).__name__}: {error}"
             found = tuple(Verdict(quantity, failure=words) for quantity in quantities)
@@ -59,6 +60,7 @@ def main(
     quantity: Annotated[list[str] | None, typer.Option(help=", ".join(QUANTITIES))] = None,
     light: Annotated[bool, typer.Option(help="Those that the test suite runs.")] = False,
     network: Annotated[str, typer.Option(help="Your own: module:function.")] = "",
+    cut: Annotated[int, typer.Option(help="Two batches, the first of so many examples.")] = 0,
     listed: Annotated[bool, typer.Option("--list", help="Print the networks' names.")] = False,
     save: Annotated[bool, typer.Option(help="Write results/zoo.md and .json.")] = False,
 ) -> None:
@@ -94,7 +96,7 @@ def main(
         for entry in entries:
             progress.update(task, description=entry.name)
             if not absent.get(entry.source):
-                lines.append(judged(entry, quantities))
+                lines.append(judged(entry, quantities, cut))
             progress.advance(task)
     tables = sheets(lines, quantities)
     for table in tables:

@@ -110,7 +110,7 @@ def verdict(problem: Problem, expected: Expected, quantity: str, refused: str | 
 def computed(problem: Problem, quantity: str) -> Any:
     """The result of `dg.curvature`, of its second pass for EKFAC."""
     options = {"skip_others": True, **problem.options}
-    given = (problem.model, problem.data, problem.loss)
+    given = (problem.model, problem.batches, problem.loss)
     if quantity == "ekfac":
         basis = dg.curvature(*given, "kfac_expand", **options)
         return dg.curvature(*given, "ekfac", basis=basis, **options)

@@ -23,6 +23,7 @@ class Problem:
     axis, target_axis: the axes of x and of y and the output that count examples. Where an axis is
     not that long, examples are blocks of rows after each other, as `flatten(0, 1)` leaves them.
     options: further arguments of `dg.curvature`.
+    cut: the batch is given as two, the first of so many examples (−1: all but the last).
     scalar: the loss as a function (f, y) → a number, where `loss` is a function to vectors.
     twin: a network that computes the same from weights of the same names, for the reference, where
     autograd cannot look into the network or weights are made of others.
@@ -37,6 +38,24 @@ class Problem:
     options: Mapping[str, Any] = field(default_factory=dict)
     scalar: Callable[[Any, Any], Tensor] | None = None
     twin: nn.Module | None = None
+    cut: int = 0
+
+    @property
+    def batches(self) -> Any:
+        """What is given to `dg.curvature`: the batch, or two of it where it is cut."""
+        cut = self.cut % self.count
+        if not cut:
+            return self.data
+        x, y = self.data
+        return [
+            (
+                joined([part(x, n, self.count, self.axis) for n in chosen], self.axis),
+                joined(
+                    [part(y, n, self.count, self.target_axis) for n in chosen], self.target_axis
+                ),
+            )
+            for chosen in (range(cut), range(cut, self.count))
+        ]
 
     @property
     def count(self) -> int:
@@ -73,6 +92,16 @@ def part(value: Any, n: int, count: int, axis: int) -> Any:
     if rest or not rows:
         raise ValueError(f"no {count} examples along an axis of {tuple(value.shape)}")
     return value[n * rows : (n + 1) * rows]
+
+
+def joined(parts: list[Any], axis: int) -> Any:
+    """The examples of `part` in one batch again."""
+    first = parts[0]
+    if isinstance(first, Mapping):
+        return {key: joined([item[key] for item in parts], axis) for key in first}
+    if isinstance(first, tuple | list):
+        return type(first)(joined(list(items), axis) for items in zip(*parts, strict=True))
+    return torch.cat(parts, axis) if isinstance(first, Tensor) else first
 
 
 def prepared(model: nn.Module) -> nn.Module:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -41,11 +42,19 @@ def test_of_other_packages(name: str):
     judge(name)
 
 
-def judge(name: str) -> None:
+@pytest.mark.parametrize("name", ["video frames", "language model, flat", "graph network",
+                                  "as many positions as examples", "pruned network"])  # fmt: skip
+@pytest.mark.parametrize("cut", [1, -1])
+def test_given_as_two_batches(name: str, cut: int):
+    judge(name, cut)
+
+
+def judge(name: str, cut: int = 0) -> None:
     entry = ENTRIES[name]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of other packages, about their next versions
-        bad = [v for v in verdicts(entry.problem(), entry.refused) if not v.good]
+        problem = replace(entry.problem(), cut=cut)
+        bad = [v for v in verdicts(problem, entry.refused) if not v.good]
     assert not bad, "; ".join(f"{v.quantity}: {v.failure}" for v in bad)
 
 
