@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import TYPE_CHECKING
 
-from diagrammar.networks.collect import Collector
+from diagrammar.networks.collect import Collector, uncalled
 from diagrammar.networks.examples import is_close, tolerance
 from diagrammar.networks.rows import (
     SEVERAL,
@@ -157,7 +157,8 @@ def check_gradients(
     calls, for one cotangent. `backward` takes a function for each layer's gradient, and the
     parameters to differentiate by.
 
-    Raises NotImplementedError for a layer where they differ.
+    Raises NotImplementedError for a layer where they differ, RuntimeError for one whose weight is
+    used, but by a function.
     """
     from torch.backends import mkldnn
 
@@ -172,11 +173,16 @@ def check_gradients(
 
     wanted = {
         (site.name, name): value
-        for site in collector.sites
+        for site in collector.called()
         for name, value in (("weight", site.seen.weight), ("bias", site.seen.bias))
         if value is not None and value.requires_grad
     }
-    theirs = backward(look, list(wanted.values()))
+    others = [(s.name, p) for s in collector.sites if not s.calls for p in s.module.parameters()]
+    both = backward(look, [*wanted.values(), *(p for _, p in others)])
+    theirs, of_others = both[: len(wanted)], both[len(wanted) :]
+    used = [name for (name, _), g in zip(others, of_others, strict=True) if g is not None]
+    if used:
+        raise RuntimeError(uncalled(list(dict.fromkeys(used))))
     if any(seen[k].differs(own) for k, own in zip(wanted, theirs, strict=True) if k in seen):
         with mkldnn.flags(enabled=False):  # some of oneDNN's weight gradients are wrong
             theirs = backward(lambda site, grad: None, list(wanted.values()))

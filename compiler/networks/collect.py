@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from diagrammar.layers.shared import shared_layer
 from diagrammar.networks.anchor import anchored, new_anchor
+from diagrammar.networks.grams import gram
 from diagrammar.networks.selection import is_trained
 from diagrammar.networks.site import Site, Wanted, plainly
 
@@ -129,28 +130,29 @@ class Collector:
 
         Raises RuntimeError for layers that the output does not depend on, or only in part.
         """
-        missing = [site for site in self.sites if site.vectors != vectors]
+        missing = [site for site in self.called() if site.vectors != vectors]
         if missing:
             names, site = [s.name for s in missing], missing[0]
             raise RuntimeError(
                 f"{site.vectors} of {vectors} gradients came back to layer {site.name!r}: the "
                 f"output does not depend on it, or only in part; leave it out: exclude={names}"
             )
-        for site in self.sites:
+        for site in self.called():
             with plainly(site.x):
                 site.finish(examples)
+        for site in self.sites:
+            site.keep(vectors, examples)
         self.clear()
 
+    def called(self) -> list[Site]:
+        """The layers that were called in this batch; an expert may have no example."""
+        return [site for site in self.sites if site.calls]
+
     def check_called(self) -> None:
-        """Raise RuntimeError for layers that were not called."""
-        names = [site.name for site in self.sites if not site.calls]
-        if not names:
-            return
-        which = f"layer {names[0]!r} was" if len(names) == 1 else f"layers {names} were"
-        raise RuntimeError(
-            f"{which} not called as a module in the network's forward pass (it may be unused, or "
-            f"its weight used by a function, as attention does); leave it out: exclude={names}"
-        )
+        """Raise RuntimeError for layers that were called in no batch."""
+        names = [site.name for site in self.sites if not site.batches]
+        if names:
+            raise RuntimeError(uncalled(names))
 
     def sums(self) -> dict[str, dict[str, Tensor]]:
         """Sums over examples, by layer and quantity."""
@@ -158,7 +160,16 @@ class Collector:
 
     def grams(self) -> dict[str, Tensor]:
         """Inner products of all examples' gradients by each layer: [v, n, v, n]."""
-        return {site.name: site.gram() for site in self.sites if site.batches}
+        return {site.name: gram(site) for site in self.sites if "gram" in site.wanted.what}
+
+
+def uncalled(names: list[str]) -> str:
+    """The error for layers that are not called as modules."""
+    which = f"layer {names[0]!r} was" if len(names) == 1 else f"layers {names} were"
+    return (
+        f"{which} not called as a module in the network's forward pass (it may be unused, or "
+        f"its weight used by a function, as attention does); leave it out: exclude={names}"
+    )
 
 
 def only_input(name: str, inputs: tuple[Any, ...], named: Mapping[str, Any]) -> Tensor:

@@ -102,6 +102,8 @@ def curvature(
             for x, y in others.listening(batches(data, progress)):
                 if leading(x) != 0:
                     examples += passes.batch(usable(x), usable(y))
+            if examples:
+                collector.check_called()
         part = Curvature(collector.sums(), examples, about, collector.grams(), bases)
         return others.summed(replace(part, identity=reduction.marked(identity)))
 

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from diagrammar.networks.checks import Visit, check_gradients, find_rows, needs_rows
-from diagrammar.networks.collect import Collector
+from diagrammar.networks.collect import Collector, uncalled
 from diagrammar.networks.examples import Alone, Reading, read, readings
 from diagrammar.networks.rows import Shared
 from diagrammar.networks.site import Site
@@ -31,7 +31,8 @@ class Passes:
         collector = self.collector
         with computed_weights(self.model), collector.forward():
             f = output_of(self.model(x))
-        collector.check_called()
+        if collector.anchor is None:
+            raise RuntimeError(uncalled([site.name for site in collector.sites]))
         self._check_recorded(f)
         reading = self._reading(x, f)
         f, y = reading.ordered(f), ordered_labels(reading, y)
@@ -87,7 +88,7 @@ class Passes:
         """Check the first batch, and find whose rows are whose where that is not known."""
         from torch import Generator, randn
 
-        examples, sites = reading.examples, self.collector.sites
+        examples, sites = reading.examples, self.collector.called()
         due = not self.checked
         unknown = [s for s in sites if due or needs_rows(s, examples)]
         if not unknown:
@@ -122,7 +123,7 @@ class Passes:
 
     def _vectors(self, f: Tensor, y: Any, reading: Reading) -> int:
         """A backward pass for each vector, and their number."""
-        shared = [s for s in self.collector.sites if isinstance(s.layout, Shared)]
+        shared = [s for s in self.collector.called() if isinstance(s.layout, Shared)]
         waiting, count = self.roots(f, y, reading.rows), 0
         v = next(waiting, None)
         while v is not None:

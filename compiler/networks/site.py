@@ -6,12 +6,13 @@ one in float16 leaves the range.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from diagrammar.layers.shared import lifted_layer, parts_of
+from diagrammar.networks.grams import Part
 from diagrammar.networks.rows import Ragged, Rule, Shared, flat
 
 if TYPE_CHECKING:
@@ -73,7 +74,8 @@ class Site:
     norms: list[Tensor] = field(default_factory=list)
     shared: list[Tensor] = field(default_factory=list)
     kept: list[Tensor] = field(default_factory=list)
-    batches: list[tuple[Tensor, Tensor]] = field(default_factory=list)
+    grams: list[Part] = field(default_factory=list)
+    batches: int = 0
 
     def clear(self) -> None:
         """Forget the batch."""
@@ -254,12 +256,20 @@ class Site:
         if "kfac_reduce" in self.wanted.what:
             self.check_input()
             self.add_reduced(x, examples)
-        if "gram" in self.wanted.what:
-            from torch import cat
 
-            grouped = self.by_example(x, examples)
-            # a copy: loaders reuse their buffers, and networks write into what they were given
-            self.batches.append((grouped.clone(), cat(self.kept)))
+    def keep(self, vectors: int, examples: int) -> None:
+        """Count a batch of the layer, and keep what its Gram matrix needs."""
+        self.batches += bool(self.calls)
+        if "gram" not in self.wanted.what:
+            return
+        if not self.calls:
+            self.grams.append(Part(vectors, examples))
+            return
+        from torch import cat
+
+        x = self.by_example(precise(self.x), examples)
+        # a copy: loaders reuse their buffers, and networks write into what they were given
+        self.grams.append(Part(vectors, examples, x.clone(), cat(self.kept)))
 
     def by_example(self, x: Tensor, examples: int) -> Tensor:
         """The input by examples, also where all use the same rows."""
@@ -314,50 +324,10 @@ class Site:
         made = einsum("ngd,nge->gde", rows, rows.conj())
         return made if self.wanted.groups == "exact" else made[0]
 
-    # -- Gram matrices -----------------------------------------------------------------------------
-
-    def gram(self) -> Tensor:
-        """Inner products of all examples' gradients: [v, n, v, n]."""
-        from torch import cat
-
-        most = max((x.ndim for x, _ in self.batches), default=0)
-        both = [(lift(x, 2, most), lift(S, 3, most + 1)) for x, S in self.batches]
-        return cat([cat([self.inner(a, b) for b in both], 3) for a in both], 1)
-
-    def inner(self, first: Sequence[Tensor], second: Sequence[Tensor]) -> Tensor:
-        """Inner products of two batches' gradients: [v, n1, v, n2]."""
-        layer = self.layer_of(first[0])
-        if self.mask("weight") is None and self.mask("bias") is None:
-            return layer.gram(*first, *second, bias=self.bias)
-        from torch import einsum
-
-        sides = [self.gradients(layer, *side) for side in (first, second)]
-        first_part, *parts = (
-            einsum("vnp,wmp->vnwm", a, b.conj()) for a, b in zip(*sides, strict=True)
-        )
-        return sum(parts, start=first_part)
-
-    def gradients(self, layer: Conv, x: Tensor, S: Tensor) -> list[Tensor]:
-        """Gradients of a pruned layer by its parameters, weight and bias: [v, n, p] each."""
-        from torch import stack
-
-        made = [layer.batch_grad(x, s, bias=True) for s in S]
-        names = ("weight", "bias") if self.bias else ("weight",)
-        found = []
-        for at, name in enumerate(names):
-            grads, mask = stack([g[at] for g in made]).flatten(2), self.mask(name)
-            found.append(grads if mask is None else grads * mask.flatten())
-        return found
-
 
 def _version(x: Tensor) -> int:
     """How often a tensor was written into."""
     return 0 if x.is_inference() else x._version
-
-
-def lift(x: Tensor, axis: int, ndim: int) -> Tensor:
-    """A tensor with an axis for rows, where it has none."""
-    return x if x.ndim == ndim else x.unsqueeze(axis)
 
 
 def precise(x: Tensor) -> Tensor:
