@@ -14,9 +14,9 @@ Batch = tuple[Any, Any]
 def batches(data: Any, progress: bool) -> Iterator[Batch]:
     """The pairs (x, y) of a loader, or the one pair that was given; with a bar where wanted.
 
-    A tuple or list of two is one batch where its first entry is a tensor or a mapping, and its
-    second is no pair: a DataLoader gives its batches as lists [x, y]. Raises TypeError for other
-    data, and ValueError for batches that are no pairs.
+    A tuple or list of two with a tensor or a mapping in it, and no pair behind, is one batch: a
+    DataLoader gives its batches as lists [x, y]. Raises TypeError for other data, and ValueError
+    for batches that are no pairs.
     """
     if _is_pair(data):
         data = [data]
@@ -44,7 +44,9 @@ def _is_pair(data: Any) -> bool:
     first, second = data
     if isinstance(second, (tuple, list)) and len(second) == 2:
         return False  # two batches of a loader
-    return _is_tensor(first) or (isinstance(first, Mapping) and not isinstance(second, Mapping))
+    if isinstance(first, Mapping) and isinstance(second, Mapping):
+        return isinstance(data, tuple)  # a list is of batches, which are no mappings
+    return _is_tensor(first) or _is_tensor(second) or isinstance(first, Mapping)
 
 
 def _pair(batch: Any, number: int) -> Batch:

@@ -165,10 +165,13 @@ class Collector:
 
 def uncalled(names: list[str]) -> str:
     """The error for layers that are not called as modules."""
-    which = f"layer {names[0]!r} was" if len(names) == 1 else f"layers {names} were"
+    if len(names) == 1:
+        which, whose, it = f"layer {names[0]!r} was not called as a module", "its weight", "it"
+    else:
+        which, whose, it = f"layers {names} were not called as modules", "their weights", "them"
     return (
-        f"{which} not called as a module in the network's forward pass (it may be unused, or "
-        f"its weight used by a function, as attention does); leave it out: exclude={names}"
+        f"{which} in the network's forward pass: unused, or {whose} used by a function, as "
+        f"attention does; leave {it} out: exclude={names}"
     )
 
 
@@ -195,8 +198,9 @@ def check_call(site: Site, x: Tensor) -> None:
     site.calls += 1
     if site.calls > 1:
         raise NotImplementedError(
-            f"layer {site.name!r} is called twice in one forward pass; its curvature is not a sum "
-            f"over calls, but has products between them: exclude=[{site.name!r}]"
+            f"layer {site.name!r} is called more than once in one forward pass; its curvature is "
+            "not a sum over calls, but has products between them; leave it out: "
+            f"exclude=[{site.name!r}]"
         )
     if not is_grad_enabled() or x.is_inference():
         raise NotImplementedError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -169,13 +169,16 @@ def output_of(made: Any) -> Tensor:
     from torch import Tensor
 
     if not isinstance(made, Tensor):
-        fields = f" with the fields {', '.join(made)}" if isinstance(made, dict) else ""
+        named = isinstance(made, Mapping)
+        parts = f"with the fields {', '.join(map(str, made))}" if named else ""
         if isinstance(made, (tuple, list)):
-            fields = f" of {len(made)}"
+            parts = f"with {len(made)} entries"
+        first = f"[{next(iter(made), 0)!r}]" if named else "[0]" if parts else ""
         raise TypeError(
-            f"the network returns a {type(made).__name__}{fields}, not one tensor [b, …]; give a "
-            "module whose forward returns the tensor that the loss takes, such as "
-            "self.inner(x).logits"
+            f"the network returns a value of type {type(made).__name__} {parts}".rstrip()
+            + ", not one "
+            "tensor [b, …]; give a module whose forward returns the tensor that the loss takes"
+            + (f", such as self.inner(x){first}" if parts else "")
         )
     if made.ndim < 1:
         raise ValueError(
@@ -199,9 +202,9 @@ def unconfirmed(alone: Alone, usual: Reading | None, f: Tensor) -> Reading:
     tells that examples are coupled, or where there is no usual one."""
     if alone.coupled:
         raise ValueError(
-            "examples depend on each other: the last one alone has another output than in its "
-            f"batch, by {alone.problem}. Statistics of the batch may be used, or the first axis of "
-            "the input or output is not the examples'"
+            "the last example alone has another output than in its batch, by "
+            f"{alone.problem}: examples depend on each other, as where statistics of the batch are "
+            "used, or the first axis of the input or output is not the examples', but time"
         )
     if usual is None:
         raise ValueError(

@@ -322,7 +322,9 @@ class TestErrors:
             self.run(nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2, affine=False)))
 
     def test_layers_that_are_called_twice_or_never_or_tied(self):
-        with pytest.raises(NotImplementedError, match="'layer' is called twice in one forward"):
+        with pytest.raises(
+            NotImplementedError, match="'layer' is called more than once in one forward"
+        ):
             self.run(Twice())
         idle = nn.Sequential(nn.Linear(2, 2))
         idle[0].idle = nn.Linear(2, 2)
