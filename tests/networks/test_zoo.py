@@ -133,7 +133,7 @@ def test_errors_that_are_no_words(error: object, refused: str, failure: str):
 
 def test_a_refusal_for_another_reason_is_a_failure():
     problem = ENTRIES["tied layers"].problem()
-    (found,) = verdicts(problem, "is called twice", ["diag_ggn"])
+    (found,) = verdicts(problem, "is called more than once", ["diag_ggn"])
     assert found.failure.startswith("not a true reason: NotImplementedError")
 
 
