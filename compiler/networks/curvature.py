@@ -90,7 +90,7 @@ def curvature(
         own = _bases(basis, wanted, modules, bias, groups)
         about = {
             "what": list(wanted), "layers": list(modules), "vectors": vectors, "samples": samples,
-            "terms": terms, "bias": bias, "groups": groups,
+            "terms": terms, "bias": bias, "groups": groups, "accumulate": options.get("accumulate"),
         }  # fmt: skip
         identity = identity_of(model, loss)
         bases = others.agree(model, {"options": about, **identity}, own)

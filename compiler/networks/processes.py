@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import timedelta
 from time import monotonic, sleep
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
+from weakref import WeakKeyDictionary
 
 if TYPE_CHECKING:
     from torch.distributed import ProcessGroup, Work
@@ -24,6 +25,10 @@ Judge = Callable[[list[dict[str, Any]]], "str | None"]
 HEAR, PING = 0.02, 1.0  # seconds between two looks into the store, and between two pings
 GRACE = 3.0  # seconds that the first process, which may hold the store, stays for others to hear
 TAG = 0x6467  # of pings among a group's messages
+
+# Pings of a group that nobody has received yet, as a call that fails leaves them. They are kept: a
+# connection whose message is let go breaks when the other side asks for it, in the next call.
+_SENT: WeakKeyDictionary[Any, list[Any]] = WeakKeyDictionary()
 
 
 class Processes:
@@ -52,7 +57,8 @@ class Processes:
         self.common: str | None = None  # the words of a failure that all have in common
         self._line = whole if _is_gloo(whole) else None
         self._own_line = False
-        self._byte, self._last, self._sent = zeros(1), zeros(1) + 1, list[Any]()
+        self._byte, self._last = zeros(1), zeros(1) + 1
+        self._sent = _SENT.setdefault(whole, [])
         self._next_look = self._next_ping = 0.0
 
     def __enter__(self) -> Processes:
@@ -148,9 +154,10 @@ class Processes:
 
         following = (self.rank + 1) % self.size
         try:
-            self._sent.append(isend(byte, self.members[following], self._line, TAG))
+            work = isend(byte, self.members[following], self._line, TAG)
         except RuntimeError as error:
             self._reason(f"process {following} is gone: it was killed, or has ended", error)
+        self._sent.append((work, byte))
 
     def end_pings(self) -> None:
         """Receive what the process before has sent, so that no message stays in the group."""
@@ -164,8 +171,9 @@ class Processes:
         try:
             while not byte.item():
                 recv(byte, self.members[self.rank - 1], self._line, TAG)
-            for work in self._sent:
+            for work, _ in self._sent:
                 work.wait()
+            self._sent.clear()
         except RuntimeError as error:
             self._reason(f"a process next to {self.rank} is gone", error)
 
@@ -206,7 +214,7 @@ class Processes:
             self.common = "the process that holds the group's store, process 0, is gone"
             raise RuntimeError(f"{self.common}; its own output may say why") from error
 
-    def _reason(self, otherwise: str, error: BaseException) -> None:
+    def _reason(self, otherwise: str, error: BaseException) -> NoReturn:
         """Raise the failure that another process has told, or these words for all."""
         end = monotonic() + 10 * HEAR  # it may be just telling it
         while monotonic() < end:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,6 +15,7 @@ from torch import distributed, nn
 
 import diagrammar as dg
 from tests.hanging import HANG
+from tests.networks import ranks
 from tests.networks.worker import WHAT, basis, data, network
 
 ROOT = Path(__file__).parents[2]
@@ -93,3 +96,65 @@ def test_without_processes():
     made = dg.curvature(network(), data(), nn.CrossEntropyLoss())
     with pytest.raises(RuntimeError, match=r"torch.distributed is not initialised"):
         made.all_reduced()
+
+
+# -- one odd process of three ----------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[str, Any]]]:
+    """All trials, in one group of processes: none leaves anything that spoils the next."""
+    return ranks.run(tmp_path_factory.mktemp("ranks"), list(ranks.TRIALS))
+
+
+def refused() -> list[str]:
+    return [name for name, trial in ranks.TRIALS.items() if trial.words is not None]
+
+
+def right() -> list[str]:
+    return [name for name, trial in ranks.TRIALS.items() if trial.words is None]
+
+
+@pytest.mark.parametrize("name", refused())
+def test_an_odd_process_is_an_error_of_all(name: str, outcomes: dict[str, list[dict[str, Any]]]):
+    trial = ranks.TRIALS[name]
+    for rank, said in enumerate(outcomes[name]):
+        assert "error" in said, f"process {rank} has a result"
+        if rank == ranks.ODD and trial.own is not None:
+            assert trial.own in said["text"]
+        else:
+            assert said["error"] == "RuntimeError"
+            assert trial.words is not None
+            assert trial.words in said["text"]
+
+
+@pytest.mark.parametrize("name", right())
+def test_parts_give_the_sums_of_the_whole(name: str, outcomes: dict[str, list[dict[str, Any]]]):
+    parts = [ranks.call_of(name, rank, ranks.shards_of(rank, 3)) for rank in range(ranks.SIZE)]
+    whole = parts[0]
+    whole.data = [pair for part in parts for pair in part.data]
+    expected = ranks.outcome(whole)
+    for said in outcomes[name]:
+        assert said.get("examples") == expected["examples"], said
+        assert said["sums"].keys() == expected["sums"].keys()
+        for quantity, value in expected["sums"].items():
+            error = torch.tensor(said["sums"][quantity]) - torch.tensor(value)
+            assert error.norm() <= 1e-5 * torch.tensor(value).norm(), quantity
+
+
+def test_added_results_are_of_one_loss_and_network(tmp_path: Path):
+    made = dg.curvature(network(), data(), nn.CrossEntropyLoss())
+    made.save(tmp_path / "made.safetensors")
+    loaded = dg.Curvature.load(tmp_path / "made.safetensors")
+    assert (made + loaded).examples == 54
+    other = network()
+    with torch.no_grad():
+        next(iter(other.parameters())).mul_(2)
+    pairs = [
+        (dg.curvature(other, data(), nn.CrossEntropyLoss()), "0.weight has other values"),
+        (dg.curvature(network(), data(), nn.CrossEntropyLoss(label_smoothing=0.1)), "smoothing"),
+        (dataclasses.replace(made, identity={}), "older version saved it"),
+    ]
+    for wrong, words in pairs:
+        with pytest.raises(ValueError, match=words):
+            loaded + wrong
