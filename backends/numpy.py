@@ -299,6 +299,18 @@ class _Run:
             out[k] = np.einsum("bgcp,bgdp->gdc", _flat(x[at]), _flat(v))
         return out.reshape(shape)
 
+    def masked(self, op: ops.Masked, shape: tuple[int, ...]) -> Array:
+        pattern, x = (self.values[v] for v in op.values)
+        pattern, x = (
+            np.expand_dims(
+                np.transpose(v, [term.index(n) for n in op.every if n in term]),
+                tuple(at for at, n in enumerate(op.every) if n not in term),
+            )
+            for v, term in zip((pattern, x), op.terms, strict=True)
+        )
+        kept = np.where(pattern != 0, pattern * x, 0)
+        return np.asarray(kept.sum(tuple(range(len(op.out), len(op.every)))), self.kind)
+
     def gram(self, op: ops.Gram, shape: tuple[int, ...]) -> Array:
         x = self.values[op.x]
         return x @ np.swapaxes(x, -1, -2)
@@ -418,6 +430,7 @@ _METHODS: dict[type, Callable[[_Run, Any, tuple[int, ...]], Array]] = {
     ops.Stack: _Run.stack,
     ops.Blocks: _Run.blocks,
     ops.Einsum: _Run.einsum,
+    ops.Masked: _Run.masked,
     ops.Convolution: _Run.convolution,
     ops.TransposedConvolution: _Run.transposed,
     ops.WeightGradient: _Run.weight_gradient,

@@ -1,4 +1,4 @@
-"""Contractions of two values as `@`, `*` or a two-operand `torch.einsum`."""
+"""Contractions of two values as `@`, `*` or a two-operand `torch.einsum`, and masks."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from diagrammar.backends.torch_expression import ATOM, PRODUCT, Code, call
 from diagrammar.backends.torch_names import letters
-from diagrammar.program import Einsum
+from diagrammar.program import Einsum, Masked
 
 Term = tuple[int, ...]
 
@@ -48,13 +48,13 @@ def _einsum(op: Einsum, a: Code, b: Code, names: Mapping[int, str], leading: Ter
 
 def _product(a: Code, first: Term, b: Code, second: Term, out: Term) -> Code | None:
     """Elementwise, with broadcasting, where nothing is summed and the axes stand in order."""
-    left, right = _aligned(a, first, out), _aligned(b, second, out)
+    left, right = aligned(a, first, out), aligned(b, second, out)
     if left is None or right is None or set(first) | set(second) != set(out):
         return None
     return Code(f"{left.at(PRODUCT)} * {right}", PRODUCT)
 
 
-def _aligned(x: Code, term: Term, out: Term) -> Code | None:
+def aligned(x: Code, term: Term, out: Term) -> Code | None:
     """x with an axis of size one for each that it lacks; leading ones need not be written."""
     if term != tuple(label for label in out if label in term):
         return None
@@ -103,3 +103,22 @@ def _side(
     kept = term[-1] if term[-2] == k else term[-2]
     placed = x if term[at] == k else Code(f"{x}.mT", ATOM, x.links + 1)
     return placed, term[:-2], (kept,)
+
+
+def write_masked(op: Masked, pattern: Code, x: Code, names: Mapping[int, str], helper: str) -> Code:
+    """The contraction, by `helper` unless all products are written; `names` has the wire of each
+    label, for its letter."""
+    first, second = op.terms
+    if not op.whole:
+        letter = letters(names)
+        parts = ["".join(letter[n] for n in term) for term in (first, second, op.out)]
+        return call(helper, f'"{parts[0]},{parts[1]}->{parts[2]}"', pattern.text, x.text)
+    left, right = aligned(pattern, first, op.every), aligned(x, second, op.every)
+    assert left is not None, "a pattern's axes stand in order"
+    assert right is not None, "so do those of what it masks"
+    kept = f"{left.at(PRODUCT)} * {right.at(PRODUCT)}" if op.counts else right.text
+    made = call("torch.where", f"{left.at(PRODUCT)} != 0", kept, "0")
+    gone = [str(n) for n in range(len(op.out), len(op.every))]
+    if not gone:
+        return made
+    return made.method("sum", gone[0] if len(gone) == 1 else f"({', '.join(gone)})")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from string import Template
 
+from diagrammar.backends.torch_masked import MASKED
+
 CHECK_AXES = '''
 def _check_axes(x: Tensor, name: str, axes: tuple[str, ...]) -> None:
     """Raise ValueError unless x has as many axes."""
@@ -379,6 +381,7 @@ HELPERS = {
     "_return": RETURN,
     "_blocks": BLOCKS,
     "_gram": GRAM,
+    "_masked": MASKED,
     "_window_sums": WINDOW_SUMS,
     "_total": TOTAL,
     "_rounded": ROUNDED,

@@ -20,6 +20,7 @@ _SHARING = (ops.Permute, Index, ops.Window, ops.Diagonal, ops.Expand)  # they ke
 _METHODS = (*_VIEWS, ops.Contiguous, ops.Sum, ops.Cast)
 _CONTRACTIONS = (
     ops.Einsum,
+    ops.Masked,
     ops.Gram,
     ops.WindowGram,
     ops.Convolution,
@@ -144,7 +145,9 @@ class Layout:
         if self.last[at] == len(self.steps):
             return False  # a result
         reader = self.steps[self.last[at]]
-        if reader is None or not isinstance(reader.operation, ops.Einsum) or len(code.text) > 30:
+        if reader is None or len(code.text) > 30:
+            return False
+        if not isinstance(reader.operation, ops.Einsum | ops.Masked):
             return False
         if op.like is not None:  # its dtype is read there
             self.last[op.like] = max(self.last[op.like], self.last[at])

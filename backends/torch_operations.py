@@ -13,7 +13,7 @@ import sympy
 
 from diagrammar import program as ops
 from diagrammar import scalar
-from diagrammar.backends.torch_einsum import write_einsum
+from diagrammar.backends.torch_einsum import write_einsum, write_masked
 from diagrammar.backends.torch_expression import ATOM, PRODUCT, SUM, Code, call
 from diagrammar.backends.torch_indicator import write_indicator
 from diagrammar.backends.torch_joining import Flips, Index, Range
@@ -267,12 +267,21 @@ class Writer:
         return call(self.helper("_blocks"), f"[{written}]", f"axes={op.axes}")
 
     def _einsum(self, op: ops.Einsum, step: Step, a: Code, b: Code) -> Code:
-        names: dict[int, str] = {}
-        for value, term in zip(op.values, op.terms, strict=True):
-            for label, axis in zip(term, self.of(value).axes, strict=True):
-                names.setdefault(label, axis)
+        names = self._labels(op.values, op.terms)
         sizes = [prod(n for n in self.of(v).shape if isinstance(n, int)) for v in op.values]
         return write_einsum(op, (a, b), names, larger=int(sizes[1] > sizes[0]))
+
+    def _labels(self, values: Sequence[int], terms: Sequence[Sequence[int]]) -> dict[int, str]:
+        """The wire of each label."""
+        names: dict[int, str] = {}
+        for value, term in zip(values, terms, strict=True):
+            for label, axis in zip(term, self.of(value).axes, strict=True):
+                names.setdefault(label, axis)
+        return names
+
+    def _masked(self, op: ops.Masked, step: Step, pattern: Code, x: Code) -> Code:
+        helper = "" if op.whole else self.helper("_masked")
+        return write_masked(op, pattern, x, self._labels(op.values, op.terms), helper)
 
     def _gram(self, op: ops.Gram, step: Step, x: Code) -> Code:
         return call(self.helper("_gram"), x.text, f"block={op.block}")
@@ -408,6 +417,7 @@ _METHODS: dict[type, Callable[..., Code]] = {
     ops.Stack: Writer._stack,
     ops.Blocks: Writer._blocks,
     ops.Einsum: Writer._einsum,
+    ops.Masked: Writer._masked,
     ops.Gram: Writer._gram,
     ops.WindowSums: Writer._window_sums,
     ops.WindowGram: Writer._window_gram,

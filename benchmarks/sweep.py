@@ -74,9 +74,9 @@ def kind_of(c: Case) -> str:
     return "groups" if layer.groups > 1 else "plain"
 
 
-def layer_of(c: Case) -> Conv:
-    """Our layer for a case."""
-    return Conv(**{"kernel_size": c.layer.kernel_size, **c.hyper})
+def layer_of(c: Case, **options: Any) -> Conv:
+    """Our layer for a case; `options` are the compiler's."""
+    return Conv(**{"kernel_size": c.layer.kernel_size, **c.hyper, **options})
 
 
 def deviation(ours: Any, expected: Any) -> float:

@@ -95,9 +95,11 @@ class Slice(_Unary):
 
 @dataclass(frozen=True, slots=True)
 class Pad(_Unary):
-    """Zeros before and after, a pair an axis; a negative number cuts off."""
+    """Zeros before and after, a pair an axis; a negative number cuts off. They are rows of a padded
+    operand, or with `gaps` places to which a relation leads nothing."""
 
     padding: tuple[tuple[Dim, Dim], ...]
+    gaps: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,6 +295,33 @@ class Einsum:
 
 
 @dataclass(frozen=True, slots=True)
+class Masked:
+    """A contraction of a pattern, the first of `values`, with another value, where zeros of the
+    pattern leave out what they meet: a NaN there does not reach the result. `counts`: whether
+    entries of the pattern may be other than 0 and 1. `whole`: all products are written, then
+    summed, and the axes of both values stand in the order of `every`.
+
+    Labels are those of `Einsum`.
+    """
+
+    values: tuple[int, int]
+    terms: tuple[tuple[int, ...], tuple[int, ...]]
+    out: tuple[int, ...]
+    counts: bool = False
+    whole: bool = True
+
+    @property
+    def inputs(self) -> tuple[int, ...]:
+        """The pattern, and what it is contracted with."""
+        return self.values
+
+    @property
+    def every(self) -> tuple[int, ...]:
+        """All labels, those that are summed last."""
+        return tuple(dict.fromkeys((*self.out, *self.terms[1], *self.terms[0])))
+
+
+@dataclass(frozen=True, slots=True)
 class Gram(_Unary):
     """x·xᵀ over the last axis of x [*batch, rows, depth] → [*batch, rows, rows]: symmetric, so that
     a product is made for each block of `block` rows up to the diagonal, and mirrored."""
@@ -423,6 +452,7 @@ Operation = (
     | Stack
     | Blocks
     | Einsum
+    | Masked
     | Gram
     | WindowSums
     | WindowGram

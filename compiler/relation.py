@@ -332,6 +332,14 @@ def conv_form(relation: Relation, sizes: Sizes) -> ConvForm | None:
     form = piece.equations[0].form
     if relation.view is not None and equal(form.coefficients.get(relation.view, 0), -1):
         form = -form
+    found = _headed(relation, form, sizes)
+    if found is None and relation.view is None:
+        found = _headed(relation, -form, sizes)
+    return found
+
+
+def _headed(relation: Relation, form: Linear, sizes: Sizes) -> ConvForm | None:
+    """The convolution with a wire as i whose coefficient is 1, the others being negative."""
     terms = [(w, form.coefficients.get(w, 0)) for w in relation.wires]
     if len(terms) not in (2, 3) or any(isinstance(c, int) and c == 0 for _, c in terms):
         return None

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 Labels = tuple[str, ...]
 _WORDS = {
     "Einsum": "contract",
+    "Masked": "mask",
     "Gram": "Gram matrix",
     "WindowSums": "sums of windows",
     "WindowGram": "Gram matrix of windows",

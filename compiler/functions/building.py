@@ -12,7 +12,7 @@ from typing import Any
 import sympy
 
 from diagrammar.diagram import Declared, Diagram, product
-from diagrammar.functions.options import Options
+from diagrammar.functions.options import CONTAINED, Options
 from diagrammar.functions.specialised import Specialised
 from diagrammar.plan.candidates import Candidate, candidates, choose
 from diagrammar.plan.cost import Machine
@@ -96,6 +96,7 @@ def _candidates(
         native=options.native,
         without=options.without,
         accumulate=options.accumulate,
+        contained=options.nonfinite == CONTAINED,
         doc=lambda simplified: _doc(diagrams, simplified),
     )
 

@@ -12,6 +12,9 @@ from diagrammar.plan.memory import parse_bytes
 
 DTYPES = ("float16", "bfloat16", "float32", "float64", "complex64", "complex128")
 
+CONTAINED = "contained"
+SPREAD = "spread"
+
 
 @dataclass(frozen=True)
 class Options:
@@ -22,7 +25,9 @@ class Options:
     being cast back. native: whether library convolutions may be used. without: rules that are
     switched off. plan: "cost" takes the candidate that the cost model prefers; "measure" times the
     best few on the first call, for its dtype and device, and remembers the choice on disk
-    (`diagrammar.plan.store`).
+    (`diagrammar.plan.store`). nonfinite: with "contained" a NaN or infinity in an operand reaches
+    the entries whose sum has it, and where windows hang over the edge of an operand those that
+    meet zeros of padding; with "spread" it may reach more, for speed (`diagrammar.plan.nonfinite`).
     """
 
     backend: str = "torch"
@@ -31,6 +36,7 @@ class Options:
     native: bool = True
     without: frozenset[str] = frozenset()
     plan: str = "cost"
+    nonfinite: str = CONTAINED
 
     @staticmethod
     def take(values: Mapping[str, Any]) -> tuple[Options, dict[str, Any]]:
@@ -43,12 +49,21 @@ class Options:
             problems.append(_option("backend", given["backend"], "'torch' or 'numpy'"))
         if not _is_one(given.get("plan", "cost"), ("cost", "measure")):
             problems.append(_option("plan", given["plan"], "'cost' or 'measure'"))
+<<<<<<< HEAD
         if not isinstance(given.get("native", True), bool):
             problems.append(_option("native", given["native"], "True or False"))
         accumulate = given.get("accumulate")
         if accumulate is not None and not _is_one(accumulate, DTYPES):
             help = near(str(accumulate), DTYPES)
             problems.append(_option("accumulate", accumulate, ", ".join(DTYPES), help))
+=======
+        if given.get("nonfinite", CONTAINED) not in (CONTAINED, SPREAD):
+            choices = f"'{CONTAINED}' or '{SPREAD}'"
+            problems.append(_option("nonfinite", given["nonfinite"], choices))
+        if given.get("accumulate") not in (None, *DTYPES):
+            help = near(str(given["accumulate"]), DTYPES)
+            problems.append(_option("accumulate", given["accumulate"], ", ".join(DTYPES), help))
+>>>>>>> 06bdfd1 (A NaN or infinity reaches only the sums that have it: patterns are masks, values with gaps meet no operand; the option nonfinite, a line in the plan, a sweep of all candidates)
         if given.get("memory") is not None:
             try:
                 given["memory"] = parse_bytes(given["memory"])

@@ -35,8 +35,10 @@ class Conv(FirstOrder, Kronecker, Gradients, Hessian):
 
     Arguments are those of torch.nn's layers; a tuple runs over dimensions, and a pair inside
     `padding` is (left, right). The number of dimensions is that of a tuple `kernel_size`, or
-    `dims`. `plan`, `memory` and `accumulate` are the compiler's: how plans are chosen, the most
-    bytes a call may allocate ("2GiB"), the dtype to compute in ("float32" for bfloat16 operands).
+    `dims`. `plan`, `memory`, `accumulate` and `nonfinite` are the compiler's: how plans are chosen,
+    the most bytes a call may allocate ("2GiB"), the dtype to compute in ("float32" for bfloat16
+    operands), and whether a NaN or infinity stays "contained" in the sums that have it or may
+    "spread" for speed.
     Raises ValueError for hyper-parameters that no layer can have.
     """
 
@@ -45,8 +47,8 @@ class Conv(FirstOrder, Kronecker, Gradients, Hessian):
         """The layer of a torch.nn.Conv1d/2d/3d, ConvTranspose1d/2d/3d, Unfold, Fold or Linear.
 
         A linear layer is a convolution without spatial dimensions; positions that share its weight,
-        x [b, *t, c_in], take their place, and channels stay last. `options` are `plan`, `memory`
-        and `accumulate`. Raises TypeError for other modules.
+        x [b, *t, c_in], take their place, and channels stay last. `options` are `plan`, `memory`,
+        `accumulate` and `nonfinite`. Raises TypeError for other modules.
         """
         given, about = arguments(module)
         layer = (Linear if about.linear else Conv)(**given, **options)

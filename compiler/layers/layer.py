@@ -36,6 +36,7 @@ class Layer:
         plan: str = "cost",
         memory: int | str | None = None,
         accumulate: str | None = None,
+        nonfinite: str = "contained",
     ) -> None:
         self.geometry = Geometry.of(
             kernel_size, stride, padding, dilation, groups, padding_mode, transposed,
@@ -44,6 +45,8 @@ class Layer:
         options: dict[str, Any] = {"memory": memory, "accumulate": accumulate}
         if plan != "cost":
             options["plan"] = plan
+        if nonfinite != "contained":
+            options["nonfinite"] = nonfinite
         self._run = Operations(self.geometry, options)
         self._channels: int | None = None
         self._inputs: int | None = None

@@ -59,10 +59,10 @@ def curvature(
     Gauss–Newton matrix of one example's loss, the loss of a batch of that example alone, by
     `layers` (names; by default all whose weights are trained), without those in `exclude`.
     `skip_others` leaves out parameters in modules of other kinds, such as normalisations. `bias` is
-    joint with the weight in factors. `groups` and `options` (`plan`, `memory`, `accumulate`) are
-    those of `dg.layers.Conv`. With `distributed` (or a process `group`) each process has a part of
-    the data, and the result is that of all. "gram" keeps inputs and vectors of all examples until
-    the end.
+    joint with the weight in factors. `groups` and `options` (`plan`, `memory`, `accumulate`,
+    `nonfinite`) are those of `dg.layers.Conv`. With `distributed` (or a process `group`) each
+    process has a part of the data, and the result is that of all. "gram" keeps inputs and vectors
+    of all examples until the end.
 
     Which rows of a layer are which example's is found by backward passes for the first batch, so
     that frames, windows or crops may be folded into the batch, and time may come first. `check`

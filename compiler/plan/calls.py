@@ -86,13 +86,17 @@ def _weight_gradient(
     i, o, k = _ends(forms)
     data = _grouped(writer, x, roles.summed, [*roles.group, *roles.left], *i)
     cotangent = _grouped(writer, v, roles.summed, [*roles.group, *roles.right], *o)
-    surplus = tuple((0, native.extra(f)) for f in forms)
-    if any(n for _, n in surplus):  # zeros for windows that the call adds at the end
-        made = writer.steps[cotangent]
-        ends = (*made.shape[:2], *(expand(f.O + native.extra(f)) for f in forms))
-        padding = ops.Pad(cotangent, ((0, 0), (0, 0), *surplus))
-        cotangent = writer.step(padding, ends, made.axes)
-    operation = ops.WeightGradient(data, cotangent, *_geometry(forms), _groups(writer, roles))
+    stride, padding, dilation = _geometry(forms)
+    surplus = [bool(native.extra(f)) for f in forms]
+    if any(surplus):  # no windows that the call would add at the end: rows there meet nothing
+        made, pairs = writer.steps[data], list(zip(surplus, forms, strict=True))
+        around = tuple((f.P, f.right) if more else (0, 0) for more, f in pairs)
+        ends = [expand(f.I + a + b) for (a, b), f in zip(around, forms, strict=True)]
+        padded = ops.Pad(data, ((0, 0), (0, 0), *around))
+        data = writer.step(padded, (*made.shape[:2], *ends), made.axes)
+        padding = tuple(0 if more else f.P for more, f in pairs)
+    groups = _groups(writer, roles)
+    operation = ops.WeightGradient(data, cotangent, stride, padding, dilation, groups)
     shape = [*_sizes(writer, (*roles.group, *roles.right), roles.left), *(f.K for f in forms)]
     names = _labels((*roles.group, *roles.right), roles.left, *k)
     step = writer.step(operation, shape, names)

@@ -19,9 +19,11 @@ from diagrammar.plan.correlation import recognise
 from diagrammar.plan.cost import Machine
 from diagrammar.plan.flipping import as_flipped
 from diagrammar.plan.fusion import with_bias
+from diagrammar.plan.meeting import DEARER
 from diagrammar.plan.memory import peak_bytes, result_elements
 from diagrammar.plan.narrow import as_narrow
 from diagrammar.plan.native import whole
+from diagrammar.plan.nonfinite import Reach, as_contained, reach
 from diagrammar.plan.planner import Planned, Shortcut, plan
 from diagrammar.plan.pricing import price
 from diagrammar.plan.products import as_backward, as_convolutions
@@ -78,7 +80,8 @@ class Way:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A program, how it came about, its cost in seconds and its peak in entries."""
+    """A program, how it came about, its cost in seconds, its peak in entries, and what a NaN in an
+    operand may reach."""
 
     name: str
     planned: Planned
@@ -86,6 +89,7 @@ class Candidate:
     way: Way
     cost: float
     peak: int
+    reach: Reach = Reach.MORE
 
     @property
     def held(self) -> int:
@@ -107,9 +111,11 @@ def candidates(
     without: frozenset[str],
     accumulate: str | None,
     doc: Callable[[Sequence[Simplified]], str],
+    contained: bool = True,
 ) -> list[Candidate]:
     """Programs that do different things, the cheapest first; of some that do the same PyTorch's own
-    call gives the name."""
+    call gives the name. `contained`: only those in which a NaN or infinity stays in the sums that
+    have it and at borders (`plan.nonfinite`), unless they are much dearer."""
     made: dict[object, Candidate] = {}
 
     def add(title: str, way: Way, searched: Planned, start: Sequence[Simplified]) -> None:
@@ -119,7 +125,7 @@ def candidates(
         known = made.get(does)
         if known is None or (title.endswith(ONE_CALL) and not known.name.endswith(ONE_CALL)):
             cost, peak = price(program, machine), peak_bytes(program) // 4
-            made[does] = Candidate(title, planned, tuple(start), way, cost, peak)
+            made[does] = Candidate(title, planned, tuple(start), way, cost, peak, reach(program))
 
     simplified = [Pipeline(without=without).run(d) for d in diagrams]
     starts = [("", simplified)]
@@ -130,6 +136,7 @@ def candidates(
         for title, options, shortcut in _searches(
             start, machine, native=native, library_only=bool(prefix)
         ):
+            options = replace(options, contained=contained)
             way = Way(name, options, shortcut, doc(start), accumulate, as_products)
             planned = way.plan([s.diagram for s in start], operands)
             for suffix, finish in _finishes(
@@ -137,8 +144,23 @@ def candidates(
                 plain=not prefix and shortcut is None,
                 windows=options.paired is None,
             ):
+                finish = partial(_contained, finish) if contained else finish
                 add(prefix + title + suffix, replace(way, finish=finish), planned, start)
-    return sorted(made.values(), key=lambda c: c.cost)
+    found = sorted(made.values(), key=lambda c: c.cost)
+    return _kept(found) if contained else found
+
+
+def _kept(found: Sequence[Candidate]) -> list[Candidate]:
+    """Those in which a NaN stays in the sums that have it, or all if these are much dearer and none
+    of them is PyTorch's own call."""
+    kept = [c for c in found if c.reach < Reach.MORE]
+    call = any(c.name.endswith(ONE_CALL) for c in kept)
+    return kept if call or (kept and kept[0].cost <= DEARER * found[0].cost) else list(found)
+
+
+def _contained(finish: Finish, planned: Planned) -> Planned:
+    """What else is done to the steps, then patterns as masks."""
+    return as_contained(finish(planned))
 
 
 def _finishes(*, native: bool, plain: bool, windows: bool) -> Iterator[tuple[str, Finish]]:

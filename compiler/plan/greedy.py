@@ -12,15 +12,20 @@ import math
 import random
 from collections.abc import Iterable, Sequence
 
+from diagrammar.plan.meeting import GAPS
 from diagrammar.plan.moves import Entry, Moves
 from diagrammar.plan.tree import Dense
 
 
 class Greedy:
-    """One greedy order of some results; `start` numbers it and seeds its chance."""
+    """One greedy order of some results; `start` numbers it and seeds its chance. `outer`: results
+    of operands that share no wire are multiplied, too."""
 
-    def __init__(self, moves: Moves, units: Sequence[Entry], start: int) -> None:
+    def __init__(
+        self, moves: Moves, units: Sequence[Entry], start: int, *, outer: bool = False
+    ) -> None:
         self.moves = moves
+        self.outer = outer
         self.start = start
         self.random = random.Random(start)
         self.freed = self.random.uniform(0.2, 1.2) if start > 1 else 1.0
@@ -60,7 +65,7 @@ class Greedy:
     def _arrive(self, new: Entry) -> None:
         """A result, and the moves that it takes part in."""
         for other in self.alive.values():
-            if other.wires & new.wires:
+            if other.wires & new.wires or self._meets(other, new):
                 self._offer_join(other, new)
         if self.relations:
             self._arrive_among(new)
@@ -104,17 +109,27 @@ class Greedy:
             else:
                 size = self.moves.elements
                 score = self._score(size(entry.wires), sum(size(p.wires) for p in parts))
+            score += self._gaps(entry)
             heapq.heappush(self.queue, (score, next(self.numbers), tuple(used), entry))
 
     def _offer_join(self, a: Entry, b: Entry) -> None:
         used = (a.tensors, b.tensors)
         if self.start == 0 or isinstance(a.tree, Dense) or isinstance(b.tree, Dense):
             made = self.moves.join(a, b)
-            score = made.cost - a.cost - b.cost
+            score = made.cost - a.cost - b.cost + self._gaps(made)
             heapq.heappush(self.queue, (score, next(self.numbers), used, made))
             return
         _, read, _, written = self.moves.contracted(a, b)
         heapq.heappush(self.queue, (self._score(written, read), next(self.numbers), used, None))
+
+    def _meets(self, a: Entry, b: Entry) -> bool:
+        given = self.moves.given
+        return bool(self.outer and a.tensors & given and b.tensors & given)
+
+    def _gaps(self, made: Entry) -> float:
+        """Results with gaps come last, when no other operand is left to meet them."""
+        avoided = self.moves.strict and made.gaps and self.moves.given & ~made.tensors
+        return GAPS if avoided else 0.0
 
     def _score(self, written: int, read: int) -> float:
         gained = written - self.freed * read

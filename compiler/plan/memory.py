@@ -66,6 +66,13 @@ def workspace(program: ops.Program, step: ops.Step) -> int:
     op = step.operation
     if isinstance(op, ops.Gram):
         return elements(step) * op.block // max(estimate(step.shape[-1]), 1)
+    if isinstance(op, ops.Masked):
+        if not op.whole:
+            return 3 * elements(program.steps[op.values[1]]) + 2 * elements(step)
+        pairs = zip(op.values, op.terms, strict=True)
+        sizes = {n: s for v, t in pairs for n, s in zip(t, program.steps[v].shape, strict=True)}
+        swept = int(product(estimate(s) for s in sizes.values()))
+        return swept * (1 + op.counts) - elements(step) * (len(op.every) == len(op.out))
     if isinstance(op, ops.WindowSums):
         shape = [estimate(s) for s in program.steps[op.x].shape]
         held = 0

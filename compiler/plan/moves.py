@@ -18,6 +18,8 @@ from diagrammar.gram import GramForm, gram_form
 from diagrammar.indexmap import IndexMap, index_map
 from diagrammar.plan import native
 from diagrammar.plan.cost import DEFAULT, Machine, hint
+from diagrammar.plan.gaps import folds_everywhere, is_total, returns_everywhere, spreads_everywhere
+from diagrammar.plan.meeting import masking, meeting
 from diagrammar.plan.tree import (
     Dense,
     Fold,
@@ -31,7 +33,7 @@ from diagrammar.plan.tree import (
     Spread,
     Tree,
 )
-from diagrammar.relation import ConvForm, conv_form
+from diagrammar.relation import ConvForm, Relation, conv_form
 from diagrammar.scalar import Dim, equal
 
 
@@ -41,7 +43,8 @@ class Entry:
 
     Two entries of one `like` (a number; 0 is like nothing) compute the same numbers, up to names of
     wires: together they cost what one costs. `parts` are the results that it starts from, without
-    the relations that the last move reads.
+    the relations that the last move reads. `gaps`: some entries have no term (`plan.gaps`); `met`:
+    such were multiplied by an operand.
     """
 
     tensors: int
@@ -50,6 +53,8 @@ class Entry:
     tree: Tree
     like: int = 0
     parts: tuple[Entry, ...] = ()
+    gaps: bool = False
+    met: bool = False
 
     def same(self, other: Entry) -> bool:
         """Whether the two are one computation."""
@@ -62,13 +67,14 @@ class Options:
 
     native: library convolutions. paired: which of a term's paired relations (`diagrammar.gram`) is
     computed distance by distance; the others, or all, are windows again. batched: how (see
-    `tree.Paired`).
+    `tree.Paired`). contained: no value with gaps is multiplied by an operand, where that can be.
     """
 
     machine: Machine = DEFAULT
     native: bool = True
     paired: int | None = None
     batched: bool = False
+    contained: bool = False
 
 
 class Moves:
@@ -103,10 +109,13 @@ class Moves:
         self._likes: dict[object, int] = {}
         self._likeness: dict[tuple[int, int], int] = {}
         self._met: dict[tuple[int, int], tuple[tuple[int, int], ...]] = {}
+        self._totals: dict[tuple[int, int], bool] = {}
         self.tried = 0  # contractions that were looked at
-        names = [t.name for t in network.tensors if isinstance(t, Operand)]
+        operands = [at for at, t in enumerate(network.tensors) if isinstance(t, Operand)]
+        self.given = sum(1 << at for at in operands)
+        self.strict = False  # whether products in which gaps meet an operand are avoided
         # without an operand that stands twice no two results are alike
-        self.repeats = len(set(names)) < len(names)
+        self.repeats = len({network.tensors[at].name for at in operands}) < len(operands)
 
     def elements(self, wires: int) -> int:
         """The number of entries of a tensor with these wires."""
@@ -139,7 +148,17 @@ class Moves:
             cost = self.machine.dense_pattern
         if at in self.maps and len(self.network.tensors[at].wires) > 2:
             cost = self.machine.dense_pattern
-        return Entry(1 << at, wires, cost, Dense(at), self.likeness(at, wires))
+        gaps = self.options.contained and not self.is_total(at, wires)
+        return Entry(1 << at, wires, cost, Dense(at), self.likeness(at, wires), gaps=gaps)
+
+    def is_total(self, at: int, wires: int) -> bool:
+        """Whether relation `at` leads from all values of some wires to the others."""
+        if (at, wires) not in self._totals:
+            relation = self.network.tensors[at]
+            assert isinstance(relation, Relation)
+            kept = [w for w in self.ends[at] if self.bit[w] & wires]
+            self._totals[at, wires] = is_total(relation, kept, self.network.sizes)
+        return self._totals[at, wires]
 
     def likeness(self, at: int, wires: int) -> int:
         """A tensor and what it is read as: equal for two uses that give the same numbers."""
@@ -178,10 +197,12 @@ class Moves:
         tensors = a.tensors | b.tensors
         wires, read, swept, written = self.contracted(a, b)
         once = a.cost if a.same(b) else a.cost + b.cost
-        cost = once + self.machine.contraction(swept, read + written)
+        more, gaps = masking(self, a, b, swept, wires)
+        dear, met = meeting(self, a, b)
+        cost = once + self.machine.contraction(swept, read + written) + more + dear
         if cost < below:
             like = self._joined(a, b) if self.repeats else 0
-            yield Entry(tensors, wires, cost, Join(a.tree, b.tree), like, (a, b))
+            yield Entry(tensors, wires, cost, Join(a.tree, b.tree), like, (a, b), gaps, met)
 
     def contracted(self, a: Entry, b: Entry) -> tuple[int, int, int, int]:
         """Of a contraction: the wires of its result; how many entries it reads, multiplies and
@@ -264,7 +285,10 @@ class Moves:
         if wires & ~needed:
             cost += self.machine.summed(self.elements(wires))
         like = self._along(a, at, type(tree).__name__)
-        yield Entry(tensors, wires & needed, cost, tree, like, (a,))
+        gaps = a.gaps
+        if self.options.contained and isinstance(tree, Return):
+            gaps |= not returns_everywhere(self.network.sizes[found.source], found.runs)
+        yield Entry(tensors, wires & needed, cost, tree, like, (a,), gaps, a.met)
 
     def _grown(
         self,
@@ -284,7 +308,12 @@ class Moves:
         if wires & ~needed:
             cost += self.machine.summed(self.elements(wires))
         like = self._along(a, tree.at, type(tree).__name__)
-        return Entry(tensors, wires & needed, cost, tree, like, (a,))
+        gaps = a.gaps
+        if self.options.contained and isinstance(tree, Fold):
+            gaps |= not folds_everywhere(form)
+        elif self.options.contained and isinstance(tree, Spread):
+            gaps |= not spreads_everywhere(form, tree.along)
+        return Entry(tensors, wires & needed, cost, tree, like, (a,), gaps, a.met)
 
     def paired(self, a: Entry, b: Entry) -> Iterator[Entry]:
         """Two results and a paired relation between them: a product for each distance of rows."""
@@ -314,7 +343,8 @@ class Moves:
             tree = Paired(left.tree, right.tree, at, self.options.batched)
             like = self._like("paired", left.like, right.like, at) if left.like else 0
             like = like if right.like else 0
-            yield Entry(tensors, wires, cost, tree, like, (left, right))
+            (more, met), gaps = meeting(self, left, right), left.gaps or right.gaps
+            yield Entry(tensors, wires, cost + more, tree, like, (left, right), gaps, met)
 
     def native(
         self, a: Entry, b: Entry, swallowed: int | None = None, limit: float = math.inf
@@ -335,8 +365,15 @@ class Moves:
         if swallowed is not None and len(between) != swallowed:
             return
         found = native.recognise(self, a, b, between)
-        if found is not None and found.cost < limit:
-            yield replace(found, like=self._called(a, b, found, between))
+        if found is None:
+            return
+        (more, met), gaps = meeting(self, a, b), a.gaps or b.gaps
+        if isinstance(found.tree, Native) and found.tree.kind == "transposed":
+            folds = all(folds_everywhere(self.forms[at]) for at in between)
+            gaps |= self.options.contained and not folds
+        if found.cost + more < limit:
+            like, cost = self._called(a, b, found, between), found.cost + more
+            yield replace(found, cost=cost, gaps=gaps, met=met, like=like)
 
     def _called(self, a: Entry, b: Entry, call: Entry, between: Sequence[int]) -> int:
         """A library call by its sides, its relations and what they hold together."""

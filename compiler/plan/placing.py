@@ -31,7 +31,7 @@ def fold(lowering: Lowering, tree: Fold) -> Value:
     )
     shape = [*lowering.writer.shape(wires[:-1]), extent]
     folded = Value(lowering.writer.step(operation, shape, wires), tuple(wires))
-    return lowering.writer.pad(folded, {form.i: (start, 0)})
+    return lowering.writer.pad(folded, {form.i: (start, 0)}, gaps=True)
 
 
 def _place(lowering: Lowering, tree: Fold) -> Value:
@@ -72,7 +72,7 @@ def _placed(lowering: Lowering, value: Value, form: ConvForm) -> Value:
     wide = _dilated(lowering, value, form.o, form.S, form.O)
     before = expand(-form.P)
     after = expand(form.I - before - form.S * (form.O - 1) - 1)
-    return _named(lowering.writer.pad(wide, {form.o: (before, after)}), form.o, form.i)
+    return _named(lowering.writer.pad(wide, {form.o: (before, after)}, gaps=True), form.o, form.i)
 
 
 def _dilated(lowering: Lowering, value: Value, wire: str, step: Dim, extent: Dim) -> Value:
@@ -104,7 +104,7 @@ def spread(lowering: Lowering, tree: Spread) -> Value:
     wide = _dilated(lowering, value, o, S, O)
     before = expand(D * (K - 1) - form.P)
     after = expand(form.I + D * (K - 1) - before - (S * (O - 1) + 1))
-    padded = lowering.writer.pad(wide, {o: (before, after)})
+    padded = lowering.writer.pad(wide, {o: (before, after)}, gaps=True)
     made = apart(lowering, padded, k)
     windows = lowering.writer.window(padded, o, form.i, made, stride=1, dilation=D)
     axis = windows.axis(made)

@@ -63,6 +63,8 @@ def _seconds(step: ops.Step, at: int, places: Sequence[Placed], machine: Machine
             return machine.view()
         case ops.Einsum():
             return _contraction(op, places, written, machine)
+        case ops.Masked():
+            return _masked(op, places, written, machine)
         case ops.Gram():
             return _gram(op, places[op.x].shape, machine)
         case ops.Convolution() | ops.TransposedConvolution() | ops.WeightGradient():
@@ -84,7 +86,9 @@ def _seconds(step: ops.Step, at: int, places: Sequence[Placed], machine: Machine
     return machine.moved(read, written, scattered=scattered)
 
 
-def _contraction(op: ops.Einsum, places: Sequence[Placed], written: int, machine: Machine) -> float:
+def _contraction(
+    op: ops.Einsum | ops.Masked, places: Sequence[Placed], written: int, machine: Machine
+) -> float:
     sizes = {
         n: s
         for v, t in zip(op.values, op.terms, strict=True)
@@ -108,6 +112,26 @@ def _contraction(op: ops.Einsum, places: Sequence[Placed], written: int, machine
         place = places[value]
         if not _is_matrix(place, [n in summed for n in term], [n in shared for n in term]):
             seconds += _copied(int(product(place.shape)), machine)
+    return seconds
+
+
+def _masked(op: ops.Masked, places: Sequence[Placed], written: int, machine: Machine) -> float:
+    """All products, then their sum; or the contraction of what is finite, and of where it is not
+    with either sign."""
+    if not op.whole:
+        x, calls = int(product(places[op.values[1]].shape)), 15
+        copies = machine.moved(6 * x + 3 * written, 4 * x + 3 * written, scattered=False)
+        return 3 * _contraction(op, places, written, machine) + copies + calls * machine.launch
+    sizes = {
+        n: s
+        for v, t in zip(op.values, op.terms, strict=True)
+        for n, s in zip(t, places[v].shape, strict=True)
+    }
+    swept = int(product(sizes.values()))
+    read = sum(int(product(places[v].shape)) for v in op.values)
+    seconds = machine.moved(read, swept, scattered=False)
+    if len(op.every) > len(op.out):
+        seconds += machine.moved(swept, written, scattered=False)
     return seconds
 
 

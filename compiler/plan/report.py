@@ -11,6 +11,7 @@ from diagrammar.diagram import product
 from diagrammar.plan.candidates import CLOSE
 from diagrammar.plan.devices import machine
 from diagrammar.plan.memory import elements, owners, peak_bytes, result_elements, show_bytes
+from diagrammar.plan.nonfinite import Reach, reach
 from diagrammar.plan.planner import Planned
 from diagrammar.plan.pricing import prices
 from diagrammar.plan.search import estimate
@@ -77,6 +78,11 @@ class Plan:
             f"peak {show_bytes(self.peak())} beyond the operands (float32)"
         )
 
+    @property
+    def nonfinite(self) -> str:
+        """What a NaN or infinity in an operand reaches, in a sentence."""
+        return REACHES[reach(self.program)]
+
     def __repr__(self) -> str:
         return f"<plan of {self.program.name}: {self.total}>"
 
@@ -94,7 +100,8 @@ class Plan:
             counted = f"{row.multiplications:,}" if row.multiplications else ""
             took = f"{row.seconds * 1e3:.3f} ms" if row.seconds else ""
             lines.append(f"{row.what:<22}{shown:<44}{counted:>16}{amount:>12}{took:>12}")
-        return "\n".join([*lines, *self._parts(), self.total, *self._alternatives()])
+        rest = [self.total, self.nonfinite, *self._alternatives()]
+        return "\n".join([*lines, *self._parts(), *rest])
 
     def _parts(self) -> list[str]:
         """What is said of a program in parts: the steps are those of one."""
@@ -143,12 +150,20 @@ class Plan:
         return said + (f"; '{other}' is said to take {ratio} times as long" if ratio else "")
 
 
+REACHES = {
+    Reach.SUMS: "a NaN or infinity reaches only the sums that have it",
+    Reach.BORDERS: "a NaN or infinity reaches only the sums that have it, padding included",
+    Reach.MORE: "a NaN or infinity may reach other sums: zeros outside of windows are multiplied",
+}
+"""What is said of what a NaN reaches."""
+
 LAWS = {
     "Convolution": "convolution: one library call for data, kernel and all patterns between them",
     "TransposedConvolution": "transposed convolution: the same patterns read towards the input",
     "WeightGradient": "weight gradient: input and cotangent, both ends of the patterns summed",
     "Window": "windows: a view; nothing of the pattern is stored",
     "Fold": "fold: windows are added back to the rows that they came from",
+    "Masked": "mask: what a relation leaves out is not multiplied by zero, so a NaN stays behind",
     "Gram": "Gram matrix: a value with itself is symmetric, half of the blocks are multiplied",
     "WindowSums": "sums of windows: a pattern summed over o says which rows are added",
     "WindowGram": "Gram matrix of windows: rows that lie D·(k′ − k) apart meet, whatever o is",
@@ -164,7 +179,9 @@ def _given(step: ops.Step) -> bool:
 def multiplications(program: ops.Program, step: ops.Step) -> int:
     """Multiplications of a step; none for what only moves or adds."""
     operation = step.operation
-    if isinstance(operation, ops.Einsum):
+    if isinstance(operation, ops.Einsum) or (
+        isinstance(operation, ops.Masked) and not operation.whole
+    ):
         sizes: dict[int, int] = {}
         for value, term in zip(operation.values, operation.terms, strict=True):
             shape = program.steps[value].shape

@@ -19,6 +19,7 @@ from dataclasses import replace
 
 from diagrammar.diagram import Network
 from diagrammar.plan.greedy import Greedy
+from diagrammar.plan.meeting import DEARER
 from diagrammar.plan.moves import Entry, Moves
 from diagrammar.plan.moves import Options as Options
 from diagrammar.plan.moves import estimate as estimate
@@ -49,15 +50,30 @@ class Search(Moves):
     def __init__(self, network: Network, open_wires: tuple[str, ...], options: Options) -> None:
         super().__init__(network, open_wires, options)
         self.ending = 0
+        self.outer = False  # whether results that share no wire are multiplied
         self.relations = len(list(network.relations()))
         if len(self.wires) > MANY and not self.relations:
             # many tensors are small ones, which stay in the cache: multiplications decide
             self.machine = replace(self.machine, entry=self.machine.entry / CACHED)
 
     def best(self) -> Entry:
-        """The cheapest tree for the whole network."""
+        """The cheapest tree for the whole network; if contained, one in which gaps meet no operand
+        where that takes at most `DEARER` times as long."""
+        found = self._whole()
+        if not found.met:
+            return found
+        self.strict = True
+        apart = self._whole()
+        if apart.met:  # operands that share no wire are multiplied before what lies between is read
+            self.outer = True
+            apart = self._component(list(range(len(self.wires))))
+        return found if apart.met or apart.cost > DEARER * found.cost else apart
+
+    def _whole(self) -> Entry:
+        """The cheapest tree, of one for each connected part."""
         parts = [self._component(part) for part in self._components()]
-        parts.sort(key=lambda e: self.elements(e.wires))
+        contained = self.options.contained  # patterns come last there, as masks
+        parts.sort(key=lambda e: (contained and not e.tensors & self.given, self.elements(e.wires)))
         whole = parts[0]
         for part in parts[1:]:
             whole = self.join(whole, part)
@@ -89,7 +105,7 @@ class Search(Moves):
         if halves:
             known = self._exact(halves) if len(halves) <= REGION else self._ordered(halves)
         else:
-            known = Greedy(self, leaves, 0).order()
+            known = Greedy(self, leaves, 0, outer=self.outer).order()
         if len(leaves) <= EXACT:
             # nothing dearer than what is known needs to be looked at
             self.ending = self.tried + WORK // 4
@@ -160,7 +176,7 @@ class Search(Moves):
                     yield from self.absorb(a, unit.tensors.bit_length() - 1)
         for small in range(1, count // 2 + 1):
             for a, b in self._pairs(levels, small, count - small):
-                if a.wires & b.wires:
+                if a.wires & b.wires or self._meets(a, b):
                     known = levels[count].get(a.tensors | b.tensors)
                     below = limit if known is None else known.cost
                     if a.cost + b.cost < below or a.same(b):
@@ -175,6 +191,10 @@ class Search(Moves):
                         between = call.tensors & ~a.tensors & ~b.tensors
                         if between.bit_count() == swallowed and not between & ~free:
                             yield call
+
+    def _meets(self, a: Entry, b: Entry) -> bool:
+        """Whether two results of operands that share no wire are to be multiplied."""
+        return bool(self.outer and a.tensors & self.given and b.tensors & self.given)
 
     @staticmethod
     def _pairs(
@@ -191,11 +211,11 @@ class Search(Moves):
         """The best of some greedy orders, improved."""
         if len(units) == 1:
             return units[0]
-        orders = [Greedy(self, units, 0).order()]
+        orders = [Greedy(self, units, 0, outer=self.outer).order()]
         ending = self.tried + WORK
         for start in range(1, STARTS):
             if self.tried < ending:
-                orders.append(Greedy(self, units, start).order())
+                orders.append(Greedy(self, units, start, outer=self.outer).order())
         orders.sort(key=lambda entry: entry.cost)
         self.ending = self.tried + WORK // 2
         kept = list({e.cost: e for e in orders}.values())[:KEPT]

@@ -98,14 +98,21 @@ class Writer:
         shape[axis] = length
         return Value(self.step(operation, shape, wires), tuple(wires))
 
-    def pad(self, x: Value, padding: Mapping[str, tuple[Dim, Dim]], remark: str = "") -> Value:
-        """Zeros around axes; the wires keep their names."""
+    def pad(
+        self,
+        x: Value,
+        padding: Mapping[str, tuple[Dim, Dim]],
+        remark: str = "",
+        *,
+        gaps: bool = False,
+    ) -> Value:
+        """Zeros around axes; the wires keep their names. `gaps`: they stand for no term."""
         if all(equal(a, 0) and equal(b, 0) for a, b in padding.values()):
             return x
         pairs = tuple(padding.get(w, (0, 0)) for w in x.wires)
         old = self.steps[x.step].shape
         shape = tuple(expand(s + a + b) for s, (a, b) in zip(old, pairs, strict=True))
-        return Value(self.step(ops.Pad(x.step, pairs), shape, x.wires, remark), x.wires)
+        return Value(self.step(ops.Pad(x.step, pairs, gaps), shape, x.wires, remark), x.wires)
 
     def window(
         self, x: Value, wire: str, o: str, k: str, *, stride: Dim, dilation: Dim, remark: str = ""

@@ -1,0 +1,153 @@
+"""A NaN or infinity reaches the sums that have it, and no others, in every candidate.
+
+More configurations: `python -m benchmarks.nonfinite`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+import diagrammar as dg
+from benchmarks.nonfinite import outcomes
+from benchmarks.nonfinite_sums import reached
+from diagrammar.functions.specialised import Specialised
+from diagrammar.grammar.errors import DiagramError
+from diagrammar.layers import Conv
+from diagrammar.plan.gaps import reaches
+from diagrammar.plan.nonfinite import Reach, reach
+from diagrammar.program import Masked
+
+NAN, INF = float("nan"), float("inf")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """Threads that wait for one another are slow where several test processes share the cores."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("first", range(0, 120, 20))
+def test_every_candidate_of_small_configurations(first: int) -> None:
+    wrong = [o for n in range(first, first + 20) for o in outcomes(0, n) if not o.good]
+    assert not wrong
+
+
+@pytest.mark.parametrize("bad", [NAN, INF, -INF])
+@pytest.mark.parametrize(
+    ("batch", "channels", "size", "kernel", "stride", "padding"),
+    [
+        (32, 1, 12, 3, 1, ((2, 0),)),
+        (128, 1, 64, 3, 1, 1),
+        (32, 8, 8, 5, 1, 2),
+        (128, 1, 16, 5, 2, 2),
+    ],
+)
+def test_as_pytorch_does_where_toeplitz_matrices_are_fast(
+    bad: float, batch: int, channels: int, size: int, kernel: int, stride: int, padding: Any
+) -> None:
+    x, w = torch.randn(batch, channels, size), torch.randn(channels, channels, kernel)
+    x[batch // 2, 0, -3] = bad
+    sides = padding[0] if isinstance(padding, tuple) else (padding, padding)
+    wide = functional.pad(x, sides).requires_grad_()
+    expected = functional.conv1d(wide, w, stride=stride)
+    conv = Conv((kernel,), stride=stride, padding=padding)
+    assert torch.equal(conv.forward(x, w).isfinite(), expected.isfinite())
+    v = torch.randn(expected.shape)
+    v[0, 0, 1] = bad
+    (gradient,) = torch.autograd.grad(expected, wide, v)
+    ours = conv.input_vjp(v, w, size)
+    assert torch.equal(ours.isfinite(), gradient.narrow(2, sides[0], size).isfinite())
+
+
+def small(**options: str) -> Specialised:
+    function = dg.shipped("conv")["Y"].compile(rank=1, k=3, p=1, q=1, **options)
+    return function.specialise(X=(64, 1, 12), W=(1, 1, 3))
+
+
+def test_the_option_says_what_a_plan_may_do_and_the_plan_what_it_does() -> None:
+    contained, spread = small(), small(nonfinite="spread")
+    assert all(c.reach < Reach.MORE for c in contained.candidates)
+    assert any(c.reach is Reach.MORE for c in spread.candidates)
+    assert "reaches only the sums that have it" in str(contained.plan)
+    assert ("may reach other sums" in str(spread.plan)) == (reach(spread.program) is Reach.MORE)
+    with pytest.raises(DiagramError, match="'contained' or 'spread', not 'everywhere'"):
+        small(nonfinite="everywhere")
+
+
+CAUSAL = """
+size i := 40, j := 40
+tensor X[b, j]
+pattern M[i, j] = {pattern}
+Y[b, i] = X[b, j] * M[i, j]
+"""
+DIAGONAL = """
+size i := 6, j := 6
+tensor X[b, j]
+pattern M[i, j] = [i = j]
+Y[b, i, j] = X[b, j] * M[i, j]
+"""
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        CAUSAL.format(pattern="[j <= i]"),
+        CAUSAL.format(pattern="[j <= i] + [j - 3 >= i, j + i <= 30]"),
+        DIAGONAL,
+    ],
+)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.complex64, torch.int64])
+def test_patterns_are_masks(said: str, dtype: torch.dtype) -> None:
+    diagram = dg.parse(said)["Y"]
+    function = diagram.compile()
+    size = int(diagram.compile().operands[0].shape()[1])
+    finite = torch.arange(2 * size).reshape(2, size).to(dtype)
+    expected = diagram.compile(backend="numpy")(finite.numpy())
+    assert np.allclose(function(finite).numpy(), expected)
+    if dtype is torch.int64:
+        return
+    for values in ([NAN], [INF], [-INF], [INF, -INF], [INF, INF]):
+        x = finite.clone()
+        for at, value in enumerate(values):
+            x[1, 3 + at] = value
+        y = function(x)
+        at = function.diagrams_for({"X": x})[0]
+        met = torch.from_numpy(reached(at, {"X": ~x.isfinite().numpy()}))
+        assert torch.equal(~y.isfinite(), met)
+        assert torch.equal(y[~met], function(finite)[~met])
+        if dtype is torch.float32 and values == [INF, INF]:
+            assert (y[met] == INF).all()
+
+
+def test_a_mask_of_many_rows_is_a_contraction() -> None:
+    made = dg.parse(CAUSAL.format(pattern="[j <= i]"))["Y"].compile().specialise(X=(64, 40))
+    masks = [s.operation for s in made.program.steps if isinstance(s.operation, Masked)]
+    assert [m.whole for m in masks] == [False]
+
+
+def test_where_windows_reach() -> None:
+    numbers = product(range(1, 6), range(1, 4), range(1, 4), range(1, 4), range(1, 3), range(-1, 3))
+    for rows, windows, entries, step, apart, before in numbers:
+        seen = {step * o + apart * k - before for o in range(windows) for k in range(entries)}
+        expected = seen >= set(range(rows))
+        assert reaches(rows, windows, entries, step, apart, before) is expected
+
+
+def test_weight_gradients_of_unequal_padding_add_no_windows() -> None:
+    """Rows behind the last window are in no sum, though a library's call has windows there."""
+    conv = Conv((3,), padding=((2, 0),))
+    x, v = torch.randn(2, 4, 12), torch.randn(2, 4, 12)
+    x[0, 0, -1] = NAN
+    reached = ~conv.weight_vjp(x, v).isfinite()
+    assert reached[:, 0, 2].all()
+    assert int(reached.sum()) == 4
