@@ -183,7 +183,7 @@ def test_the_report_is_one_file_that_asks_for_nothing(reduced: Simplified) -> No
 
 
 def test_the_report_of_a_function_has_costs_plan_and_source() -> None:
-    made = CONV["A_reduce"].compile().specialise(X=(8, 3, 32, 32))
+    made = CONV["A_reduce"].compile(nonfinite="spread").specialise(X=(8, 3, 32, 32))
     page = render(made, "html")
     elements = read(page)
     assert elements.names.count("section") == 5  # the story, its start and its step, source, plan
