@@ -49,21 +49,15 @@ class Options:
             problems.append(_option("backend", given["backend"], "'torch' or 'numpy'"))
         if not _is_one(given.get("plan", "cost"), ("cost", "measure")):
             problems.append(_option("plan", given["plan"], "'cost' or 'measure'"))
-<<<<<<< HEAD
+        if not _is_one(given.get("nonfinite", CONTAINED), (CONTAINED, SPREAD)):
+            choices = f"'{CONTAINED}' or '{SPREAD}'"
+            problems.append(_option("nonfinite", given["nonfinite"], choices))
         if not isinstance(given.get("native", True), bool):
             problems.append(_option("native", given["native"], "True or False"))
         accumulate = given.get("accumulate")
         if accumulate is not None and not _is_one(accumulate, DTYPES):
             help = near(str(accumulate), DTYPES)
             problems.append(_option("accumulate", accumulate, ", ".join(DTYPES), help))
-=======
-        if given.get("nonfinite", CONTAINED) not in (CONTAINED, SPREAD):
-            choices = f"'{CONTAINED}' or '{SPREAD}'"
-            problems.append(_option("nonfinite", given["nonfinite"], choices))
-        if given.get("accumulate") not in (None, *DTYPES):
-            help = near(str(given["accumulate"]), DTYPES)
-            problems.append(_option("accumulate", given["accumulate"], ", ".join(DTYPES), help))
->>>>>>> 06bdfd1 (A NaN or infinity reaches only the sums that have it: patterns are masks, values with gaps meet no operand; the option nonfinite, a line in the plan, a sweep of all candidates)
         if given.get("memory") is not None:
             try:
                 given["memory"] = parse_bytes(given["memory"])
