@@ -26,11 +26,11 @@ for n in range(int(sys.argv[2])):
     assert Store(Path(sys.argv[1])).put(f"{sys.argv[3]}.{n}", {"n": n})
 """
 HOLDER = """
-import fcntl, os, sys, time
+import fcntl, os, signal, sys
 handle = os.open(sys.argv[1], os.O_RDONLY)
 fcntl.flock(handle, fcntl.LOCK_EX)
 print("held", flush=True)
-time.sleep(600)
+signal.pause()
 """
 
 
