@@ -20,7 +20,7 @@ from math import isfinite
 from typing import TYPE_CHECKING
 
 from diagrammar.networks.collect import Collector, uncalled
-from diagrammar.networks.examples import is_close, tolerance
+from diagrammar.networks.examples import LOW, is_close, tolerance
 from diagrammar.networks.rows import (
     SEVERAL,
     UNKNOWN,
@@ -242,7 +242,8 @@ def by_bias(site: Site, grad: Tensor) -> Seen:
 
 def rounding(site: Site, grad: Tensor) -> float:
     """The relative error of sums that is taken for rounding, by the lowest of the dtypes."""
-    return max(tolerance(t) for t in (site.x, grad, site.seen.weight)) / 50
+    worst = max(tolerance(t) for t in (site.x, grad, site.seen.weight))
+    return worst / 2 if worst == LOW else worst / 50
 
 
 def largest_channel(site: Site, x: Tensor) -> float:

@@ -48,6 +48,7 @@ class Collector:
             for name, module in modules.items()
         ]  # fmt: skip
         self.anchor: Tensor | None = None
+        self.low = False  # whether a layer computes in half precision, as under autocast
         self._mode: str | None = None
         self._visit: Visit | None = None
         self._handles: list[Any] = []
@@ -115,6 +116,7 @@ class Collector:
             return None
         if self.anchor is None:
             self.anchor = new_anchor(output)
+        self.low |= output.dtype.itemsize < 4
         output = anchored(output, self.anchor)
         hook: Any = output.register_hook  # which has no types
         hook(lambda grad: self._comes_back(site, grad))

@@ -52,6 +52,8 @@ class Passes:
 
     def _reading(self, x: Any, f: Tensor) -> Reading:
         """How the batch is read: as the one before, or as one example alone confirms."""
+        from torch import random
+
         if self.reading is not None and self.check != "every":
             again = self.reading.again(x, f)
             if again is not None:
@@ -62,7 +64,8 @@ class Passes:
             assert usual is not None
             self.reading = usual
             return usual
-        alone = read(self.model, x, f, self._alone)
+        with random.fork_rng():  # which stay as they are
+            alone = read(x, f, self._alone, self.collector.low)
         found = alone.reading
         if found is None:
             found = unconfirmed(alone, usual if plain else None, f)
@@ -72,16 +75,15 @@ class Passes:
         return found
 
     def _alone(self, x: Any) -> Tensor:
-        """The network's output without gradients; its buffers and random numbers stay as they
-        are."""
-        from torch import no_grad, random
+        """The network's output without gradients; its buffers stay as they are."""
+        from torch import no_grad
         from torch.func import functional_call
 
         for site in self.collector.sites:
             site.alone = None
         trained = any(m.training for m in self.model.modules())
         buffers = {n: b.clone() for n, b in self.model.named_buffers()} if trained else {}
-        with no_grad(), random.fork_rng(), self.collector.alone():
+        with no_grad(), self.collector.alone():
             return output_of(functional_call(self.model, buffers, (x,)))
 
     def _look(self, f: Tensor, reading: Reading) -> None:
