@@ -150,10 +150,11 @@ class Site:
             self.sums[quantity] = value
 
     def add_count(self, quantity: str, number: int) -> None:
-        """Add to a number of rows."""
-        from torch import tensor
+        """Add to a number of rows, which float64 holds up to 2⁵³."""
+        from torch import float64, tensor
 
-        self.add(quantity, tensor(number, device=self.x.device))
+        device = "cpu" if self.x.device.type == "mps" else self.x.device  # which has no float64
+        self.add(quantity, tensor(number, dtype=float64, device=device))
 
     def take_input(self, x: Tensor) -> None:
         """See the input of the layer's call, and the parameters that it uses.
