@@ -127,7 +127,6 @@ class Environment:
         if not self.python.exists():
             self.run([str(self.row.python), "-m", "venv", str(self.venv)], "venv.log")
         command = [str(self.python), "-m", "pip", "install", "--constraint", str(limits)]
-        command += ["--upgrade", "--upgrade-strategy=eager"]
         command += ["--config-settings", "editable_mode=strict"]
         status = self.run([*command, *self.row.install, "--editable", f".{extras}"], "pip.log")
         lines = (self.folder / "pip.log").read_text(encoding="utf-8").splitlines()
@@ -146,10 +145,11 @@ class Environment:
         return not status
 
     def files(self) -> list[str]:
-        """The test files of the row."""
+        """The test files of the row, those in folders last."""
         inside = [name for name in tracked_files() if Path(name).name.startswith("test_")]
         wanted = self.row.tests
-        return [n for n in inside if any(n == w or n.startswith(f"{w}/") for w in wanted)]
+        found = [n for n in inside if any(n == w or n.startswith(f"{w}/") for w in wanted)]
+        return sorted(found, key=lambda name: (name.count("/"), name))
 
     def test(self, file: str) -> None:
         """Run one file and add what it said."""

@@ -28,15 +28,11 @@ pytestmark = pytest.mark.skipif(
 
 def run(size: int, folder: Path, mode: str) -> list[tuple[int, str]]:
     """Exit status and error output of each process."""
-    command = [sys.executable, "-m", "tests.networks.worker"]
-    given = [[*command, str(rank), str(size), str(folder), mode] for rank in range(size)]
-    processes = [subprocess.Popen(g, cwd=ROOT, stderr=subprocess.PIPE, text=True) for g in given]
-    try:
-        errors = [process.communicate(timeout=HANG)[1] for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-    return [(process.returncode, text) for process, text in zip(processes, errors, strict=True)]
+    command = [sys.executable, "-m", "tests.networks.worker", str(size), str(folder), mode]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=HANG)
+    assert done.returncode == 0, done.stderr
+    statuses = map(int, done.stdout.split())
+    return [(n, (folder / f"errors{k}").read_text()) for k, n in enumerate(statuses)]
 
 
 @pytest.fixture(scope="module")

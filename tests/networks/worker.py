@@ -1,10 +1,14 @@
-"""One of several processes that compute the curvature of a data set's parts: see test_sharding.
+"""Several processes that compute the curvature of a data set's parts: see test_sharding.
 
-python -m tests.networks.worker RANK SIZE FOLDER MODE
+python -m tests.networks.worker SIZE FOLDER MODE
+
+They are forked when everything is imported. Prints their exit statuses; what each says is in
+FOLDER/errors0, FOLDER/errors1, …
 """
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import sys
@@ -74,10 +78,10 @@ def result(rank: int, size: int, mode: str) -> dg.Curvature:
     )
 
 
-def main() -> None:
+def work(rank: int, size: int, folder: str, mode: str) -> None:
     """Compute a part, all-reduce, write the result of all."""
-    rank, size, folder, mode = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], sys.argv[4]
-    torch.set_num_threads(1)
+    with open(f"{folder}/errors{rank}", "w", encoding="utf-8") as errors:
+        os.dup2(errors.fileno(), sys.stderr.fileno())
     distributed.init_process_group(
         "gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=size,
         timeout=timedelta(seconds=HANG),
@@ -87,6 +91,19 @@ def main() -> None:
         torch.save((made.examples, made.sums), f"{folder}/result{rank}.pt")
     finally:  # or gloo's threads can abort an interpreter that exits with an error
         distributed.destroy_process_group()
+
+
+def main() -> None:
+    """Start the processes and wait for all of them."""
+    size, folder, mode = int(sys.argv[1]), sys.argv[2], sys.argv[3]
+    torch.set_num_threads(1)
+    forking = multiprocessing.get_context("fork")
+    processes = [forking.Process(target=work, args=(n, size, folder, mode)) for n in range(size)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    print(*(process.exitcode for process in processes))
 
 
 if __name__ == "__main__":
