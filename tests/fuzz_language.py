@@ -367,9 +367,7 @@ def _called(diagram: Diagram, function: Any, values: dict[str, Any], given: Case
         return "compiled"  # the oracle's einsum takes 32 tensors
     got = function(**operands)
     arrays = {name: x.numpy() for name, x in operands.items()}
-    expected = torch.from_numpy(
-        np.asarray(diagram.compile(**{**values, "backend": "numpy"})(**arrays))
-    )
+    expected = torch.tensor(np.asarray(diagram.compile(**{**values, "backend": "numpy"})(**arrays)))
     assert got.shape == expected.shape, f"shape {tuple(got.shape)}, not {tuple(expected.shape)}"
     assert torch.allclose(got, expected.to(got), rtol=1e-9, atol=1e-9), "wrong numbers"
     if given.generic:
