@@ -24,11 +24,11 @@ from torch import Tensor, distributed, nn
 from torch.nn import functional
 
 import diagrammar as dg
+from tests.hanging import HANG
 
 ROOT = Path(__file__).parents[2]
 ODD = 1  # of three: the process before and the one after both hear of it
 SIZE = 3
-TIMEOUT = 120.0  # of the group, in seconds: no trial comes near it
 
 
 def network(**options: Any) -> nn.Sequential:
@@ -277,7 +277,7 @@ def work(rank: int, size: int, folder: str, names: list[str]) -> None:
     torch.set_num_threads(1)
     distributed.init_process_group(
         "gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=size,
-        timeout=timedelta(seconds=TIMEOUT),
+        timeout=timedelta(seconds=HANG),
     )  # fmt: skip
     found = {}
     for name in names:
