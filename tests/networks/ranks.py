@@ -293,7 +293,7 @@ def run(folder: Path, names: list[str]) -> dict[str, list[dict[str, Any]]]:
     given = [[*command, str(rank), str(SIZE), str(folder), *names] for rank in range(SIZE)]
     processes = [subprocess.Popen(g, cwd=ROOT, stderr=subprocess.PIPE, text=True) for g in given]
     try:
-        errors = [process.communicate(timeout=540)[1] for process in processes]
+        errors = [process.communicate(timeout=HANG)[1] for process in processes]
     finally:
         for process in processes:
             process.send_signal(signal.SIGKILL)
