@@ -149,7 +149,7 @@ def _window_gram(
     all distances of a stretch at once. What lies below the diagonal in the longest k is mirrored.
     """
     n, c = len(kernel), x.shape[1] // groups
-    half = max(range(n), key=lambda m: (kernel[m], m))
+    half = n - 1 - kernel[::-1].index(max(kernel))  # the longest, the last of some
     reach = [d * (k - 1) for d, k in zip(dilation, kernel, strict=True)]
     before = [0 if m == half else r for m, r in enumerate(reach)]
     pads = [p for pair in zip(before[::-1], reach[::-1], strict=True) for p in pair]

@@ -189,7 +189,7 @@ print(work.calls)
 
 
 def test_check_loads_what_it_needs():
-    needed = {"lark", "networkx", "numpy", "sympy", "typer"}
+    needed = {"lark", "networkx", "numpy", "sympy", "typer", "rich"}  # the last by older typers
     assert loaded("from diagrammar.__main__ import main\nmain(['check', 'conv2d'])") <= needed
 
 

@@ -153,6 +153,8 @@ def test_a_page_is_true(page: Path, tmp_path: Path) -> None:
     done = subprocess.run(
         command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=HANG
     )
+    if done.returncode and "pip install 'diagrammar[" in done.stderr:
+        pytest.skip(done.stderr.splitlines()[-1])  # which says what to install
     assert done.returncode == 0, done.stderr
 
 
@@ -163,7 +165,7 @@ MODULES = [
 
 @pytest.mark.parametrize("name", ["diagrammar", *MODULES])
 def test_docstrings_are_true(name: str) -> None:
-    if name.startswith("diagrammar.integrations."):
+    if name.startswith(("diagrammar.integrations.", "diagrammar.functions.traced")):
         try:
             importlib.import_module(name)
         except ImportError as error:

@@ -13,8 +13,14 @@ from torch._subclasses import FakeTensorMode
 from torch.export import Dim
 
 import diagrammar as dg
+from diagrammar.functions import tracing
 from diagrammar.grammar.errors import DiagramError
 from diagrammar.layers import Conv, Linear
+
+pytestmark = pytest.mark.skipif(
+    tuple(map(int, torch.__version__.split(".")[:2])) < tracing.LEAST,
+    reason="sizes stay open in traces of torch 2.13 and newer: pip install -U torch",
+)
 
 Call = Callable[..., Tensor]
 

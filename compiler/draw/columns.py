@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import fsum  # the built-in sum rounds otherwise from Python 3.12 on
 from typing import Literal
 
 from diagrammar.draw.wiring import Dot, Link
@@ -133,7 +134,7 @@ def _between(
     for _ in range(80 if len(free) < 100 else 20):
         for key in free:
             at = [fixed.get(n, place.get(n, middle)) for n in near[key]]
-            place[key] = sum(at) / len(at) if at else middle
+            place[key] = fsum(at) / len(at) if at else middle
     depth = _depths(free, plain, shared, fixed)
     deepest = max(depth.values(), default=1)
     for key in free:

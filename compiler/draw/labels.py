@@ -7,6 +7,7 @@ made from them holds in any viewer. Where labels go is in `tags`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import fsum  # the built-in sum rounds otherwise from Python 3.12 on
 from typing import Literal
 
 import sympy
@@ -36,7 +37,7 @@ _WIDTHS = {
 
 def text_width(text: str, font: float = FONT) -> float:
     """An upper estimate of a line's width, in px."""
-    return font * sum(_WIDTHS.get(c, 0.72 if c.isupper() else 0.66) for c in text)
+    return font * fsum(_WIDTHS.get(c, 0.72 if c.isupper() else 0.66) for c in text)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from bisect import bisect_right, insort
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise, product
+from math import fsum  # the built-in sum rounds otherwise from Python 3.12 on
 
 from diagrammar.draw.wiring import Link
 
@@ -165,7 +166,7 @@ def _sweep(stacks: list[list[Cell]], *, forward: bool) -> list[list[Cell]]:
 
         def mean(cell: Cell, n: int = n, at: dict[str, float] = at) -> float:
             before = [at[k] for k, _ in cell.near if (column[k] < n) == forward]
-            return sum(before) / len(before) if before else at[cell.key]
+            return fsum(before) / len(before) if before else at[cell.key]
 
         out[n].sort(key=mean)
     return out
@@ -212,7 +213,7 @@ def _swapped(stacks: list[list[Cell]]) -> list[list[Cell]]:
 def _heights(stacks: list[list[Cell]], cells: Mapping[str, Cell], spread: float) -> None:
     for stack in stacks:
         gaps = _gaps(stack, spread)
-        total = sum(gaps)
+        total = fsum(gaps)
         y = -total / 2
         for cell, gap in zip(stack, gaps, strict=True):
             y += gap
@@ -226,8 +227,8 @@ def _heights(stacks: list[list[Cell]], cells: Mapping[str, Cell], spread: float)
 def _wish(cell: Cell, cells: Mapping[str, Cell]) -> float:
     if not cell.near:
         return cell.y
-    total = sum(w for _, w in cell.near)
-    mean = sum(cells[k].y * w for k, w in cell.near) / total
+    total = fsum(w for _, w in cell.near)
+    mean = fsum(cells[k].y * w for k, w in cell.near) / total
     return 0.5 * (cell.y + mean)
 
 
@@ -249,7 +250,7 @@ def _set_heights(stack: Sequence[Cell], wanted: Sequence[float], spread: float) 
         offsets.append(offset)
     blocks: list[tuple[float, float, int]] = []  # mean, weight, cells
     for cell, want, shift in zip(stack, wanted, offsets, strict=True):
-        weight = 1.0 + sum(w for _, w in cell.near)
+        weight = 1.0 + fsum(w for _, w in cell.near)
         blocks.append((want - shift, weight, 1))
         while len(blocks) > 1 and blocks[-2][0] > blocks[-1][0]:
             (m1, w1, n1), (m2, w2, n2) = blocks[-2], blocks[-1]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from math import fsum  # the built-in sum rounds otherwise from Python 3.12 on
 
 from diagrammar.draw.columns import Columns, Parts, Side, columns
 from diagrammar.draw.labels import FONT, SMALL, Caption, group, text_width
@@ -201,7 +202,7 @@ def _ranges(
         if a < 0 or a == b or not all(thin[a + 1 : b]):
             continue
         name = text_width(labels.get(link.wire, link.wire)) * (0.8 if thin[a] or thin[b] else 1.0)
-        short = name + 20.0 - sum(gaps[a:b])
+        short = name + 20.0 - fsum(gaps[a:b])
         for n in range(a, b):
             gaps[n] += max(0.0, short / (b - a))
     ranges: list[tuple[float, float]] = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from math import fsum  # the built-in sum rounds otherwise from Python 3.12 on
 from typing import Literal
 
 Point = tuple[float, float]
@@ -116,8 +117,8 @@ def along(curve: Curve, t: float) -> Point:
     s = 1 - t
     weights = (s * s * s, 3 * s * s * t, 3 * s * t * t, t * t * t)
     return (
-        sum(w * p[0] for w, p in zip(weights, curve, strict=True)),
-        sum(w * p[1] for w, p in zip(weights, curve, strict=True)),
+        fsum(w * p[0] for w, p in zip(weights, curve, strict=True)),
+        fsum(w * p[1] for w, p in zip(weights, curve, strict=True)),
     )
 
 

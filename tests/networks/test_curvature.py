@@ -215,7 +215,8 @@ class Branches(nn.Module):
 
 def test_layers_side_by_side():
     model, x = Branches(), torch.randn(4, 6)
-    made = dg.curvature(model, (x, torch.zeros(4, 2)), nn.MSELoss(reduction="sum"))
+    target = torch.zeros(4, 2, dtype=torch.float64)  # as the outputs, which torch 2.4 needs
+    made = dg.curvature(model, (x, target), nn.MSELoss(reduction="sum"))
     outputs: list[Tensor] = []
     handle = model.two.register_forward_hook(lambda m, i, out: outputs.append(out.clone()))
     y = model(x)

@@ -323,6 +323,12 @@ def test_half_precision_is_that_of_float32(dtype: torch.dtype, kind: str, loss: 
     f = torch.randn(5, C).to(dtype)
     y = target_for(target, f)
     y = y.to(dtype) if y.is_floating_point() else y
+    try:
+        loss(f.clone().requires_grad_(), y).backward()
+    except RuntimeError as error:
+        if "not implemented" not in str(error):
+            raise
+        pytest.skip(f"this torch cannot, {error}: pip install -U torch")
     ours = list(vectors_of(loss, kind)(f, y))
     wide = list(vectors_of(loss, kind)(f.float(), y.float() if y.is_floating_point() else y))
     assert all(v.dtype == dtype for v in ours)
