@@ -3,9 +3,9 @@
 A row is an environment of its own: the lower bounds of all dependencies, each Python that is found,
 the newest of everything, the oldest torch among pinned versions, and each extra alone. Test files
 run one by one, and what one said is kept below out/matrix, so an interrupted run goes on where it
-was; a change of sources, tests or bounds begins anew. An environment is removed when its row is
-done. The first run loads several builds of torch, some with libraries for GPUs: 20 GB in all,
-6 GB at a time.
+was. A change of sources, tests or bounds begins anew; with `--older`, what older ones said counts
+where a file passed, and the table says so. An environment is removed when its row is done. The
+first run loads several builds of torch, some with libraries for GPUs: 20 GB in all, 6 GB at a time.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import sys
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 from xml.etree import ElementTree
 
 import typer
@@ -38,23 +38,26 @@ SHOWN = ("torch", "numpy", "sympy", "networkx", "typer", "lark", "rich")
 
 @dataclass
 class Found:
-    """What a row has said so far: `files` by path, each with its counts and its failures."""
+    """What a row has said so far: for each file its counts and the sources that it ran on."""
 
     name: str
-    state: str
     python: str = ""
     versions: dict[str, str] = field(default_factory=dict)
     installed: str = ""
-    files: dict[str, dict[str, int]] = field(default_factory=dict)
-    failures: list[str] = field(default_factory=list)
-    skips: dict[str, int] = field(default_factory=dict)
+    files: dict[str, dict[str, Any]] = field(default_factory=dict)
     todo: int = 0
     """Files that have not run."""
 
     @property
     def counts(self) -> Counter[str]:
         """Passed, failed and skipped tests of all files."""
-        return sum((Counter(counts) for counts in self.files.values()), Counter())
+        kinds = ("passed", "failed", "skipped")
+        return Counter({k: sum(counts[k] for counts in self.files.values()) for k in kinds})
+
+    @property
+    def failures(self) -> list[str]:
+        """The tests that failed."""
+        return [name for counts in self.files.values() for name in counts["failures"]]
 
 
 def tracked_files() -> list[str]:
@@ -76,20 +79,23 @@ def state() -> str:
 class Environment:
     """A row's folder: a copy of the sources, an interpreter with its packages, what was found."""
 
-    def __init__(self, row: Row, current: str) -> None:
-        self.row = row
+    def __init__(self, row: Row, current: str, *, older: bool) -> None:
+        self.row, self.current = row, current
         self.folder = FOLDER / row.folder
         self.source, self.venv = self.folder / "source", self.folder / "venv"
         self.python = self.venv / "bin" / "python"
-        self.found = self._stored(current)
+        self.found = self._stored(older=older)
 
-    def _stored(self, current: str) -> Found:
+    def _stored(self, *, older: bool) -> Found:
+        """What was found, without the files that are to run again."""
         path = self.folder / "found.json"
-        if path.exists():
-            found = Found(**json.loads(path.read_text(encoding="utf-8")))
-            if found.state == current:
-                return found
-        return Found(self.row.name, current)
+        if not path.exists():
+            return Found(self.row.name)
+        found = Found(**json.loads(path.read_text(encoding="utf-8")))
+        for name, counts in list(found.files.items()):
+            if counts["state"] != self.current and (counts["failed"] or not older):
+                del found.files[name]
+        return found
 
     def store(self) -> None:
         """Keep what was found."""
@@ -165,23 +171,26 @@ class Environment:
         ]
         log = f"{file.replace('/', '.')}.log"
         status = self.run([*command, file], log)
-        counts = {"passed": 0, "failed": 0, "skipped": 0}
+        counts = Counter[str]()
+        failures: list[str] = []
+        reasons = Counter[str]()
         for case in ElementTree.parse(report).iter("testcase") if report.exists() else ():
             name = f"{file}::{case.get('name')}"
             skip = case.find("skipped")
             if case.find("failure") is not None or case.find("error") is not None:
                 counts["failed"] += 1
-                self.found.failures.append(name)
+                failures.append(name)
             elif skip is not None:
                 counts["skipped"] += 1
-                reason = skip.get("message") or ""
-                self.found.skips[reason] = self.found.skips.get(reason, 0) + 1
+                reasons[skip.get("message") or ""] += 1
             else:
                 counts["passed"] += 1
         if status not in (0, 1, 5) or not report.exists():
             counts["failed"] += 1
-            self.found.failures.append(f"{file} ended with status {status}")
-        self.found.files[file] = counts
+            failures.append(f"{file} ended with status {status}")
+        kinds = {kind: counts[kind] for kind in ("passed", "failed", "skipped")}
+        more = {"failures": failures, "reasons": dict(reasons), "state": self.current}
+        self.found.files[file] = {**kinds, **more}
 
     def remove(self) -> None:
         """Free the disk: what was found and the logs stay."""
@@ -204,7 +213,7 @@ class Environment:
             self.remove()
 
 
-def sheet(found: list[Found]) -> Sheet:
+def sheet(found: list[Found], current: str) -> Sheet:
     """A line for each row."""
 
     def line(row: Found) -> tuple[str, ...]:
@@ -219,6 +228,10 @@ def sheet(found: list[Found]) -> Sheet:
     bad = frozenset(n for n, r in enumerate(found) if r.counts["failed"] or r.installed != "yes")
     notes = [f"{row.name}: {name}" for row in found for name in row.failures]
     notes += [f"{row.name}: {row.installed}" for row in found if row.installed != "yes"]
+    old = [row for row in found if any(c["state"] != current for c in row.files.values())]
+    if old:
+        rows = ", ".join(row.name for row in old)
+        notes.append(f"Some files last ran, and passed, on older sources: {rows}.")
     return Sheet(
         "the test suite on the versions that are admitted",
         ("row", "Python", *SHOWN, "passed", "failed", "skipped", "holds"),
@@ -233,6 +246,7 @@ def main(
     keep: Annotated[
         bool, typer.Option(help="Keep the environments of rows that are done.")
     ] = False,
+    older: Annotated[bool, typer.Option(help="Files that passed on older sources count.")] = False,
     save: Annotated[bool, typer.Option(help="Write results/matrix.md and .json.")] = False,
 ) -> None:
     """Run the test suite in every environment that is not done. Status 1 where one fails."""
@@ -241,10 +255,10 @@ def main(
     found = []
     with tracked(console) as progress:
         for row in progress.track(chosen, description="environments"):
-            environment = Environment(row, current)
+            environment = Environment(row, current, older=older)
             environment.complete(progress, keep=keep)
             found.append(environment.found)
-    table = sheet([row for row in found if row.files or row.installed])
+    table = sheet([row for row in found if row.files or row.installed], current)
     console.print(table.rich())
     if save:
         command = "python -m benchmarks.matrix --save"
