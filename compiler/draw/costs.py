@@ -39,16 +39,18 @@ class Cost:
         return f"{self.seconds / 1e-6:.3g} µs"
 
 
-def costs(diagrams: Sequence[Diagram], *, native: bool = True) -> tuple[Cost | None, ...]:
+def costs(
+    diagrams: Sequence[Diagram], *, native: bool = True, contained: bool = True
+) -> tuple[Cost | None, ...]:
     """The cost of each; None where sizes are not known, or in the middle of a long derivation."""
     ends = {0, len(diagrams) - 1}
     return tuple(
-        _cost(diagram, native) if len(diagrams) <= _LIMIT or at in ends else None
+        _cost(diagram, native, contained) if len(diagrams) <= _LIMIT or at in ends else None
         for at, diagram in enumerate(diagrams)
     )
 
 
-def _best(diagram: Diagram, native: bool) -> Planned:
+def _best(diagram: Diagram, native: bool, contained: bool) -> Planned:
     """The cheapest candidate of a diagram that is left as it is."""
     found = candidates(
         diagram.name,
@@ -56,6 +58,7 @@ def _best(diagram: Diagram, native: bool) -> Planned:
         diagram.operands,
         DEFAULT,
         native=native,
+        contained=contained,
         without=frozenset(RULES),
         accumulate=None,
         doc=lambda _: "",
@@ -63,11 +66,11 @@ def _best(diagram: Diagram, native: bool) -> Planned:
     return found[0].planned
 
 
-def _cost(diagram: Diagram, native: bool) -> Cost | None:
+def _cost(diagram: Diagram, native: bool, contained: bool) -> Cost | None:
     sizes = [diagram.sizes, *(term.sizes for term in diagram.terms)]
     if not all(isinstance(size, int) for some in sizes for size in some.values()):
         return None
-    planned = _best(diagram, native)
+    planned = _best(diagram, native, contained)
     found = Plan(planned)
     steps = planned.program.steps
     dense = any(isinstance(s.operation, Indicator) and len(s.shape) > 2 for s in steps)

@@ -18,6 +18,7 @@ from diagrammar.draw.labels import value
 from diagrammar.draw.layout import Layout, layout
 from diagrammar.draw.story import Frame
 from diagrammar.draw.tables import candidates_table
+from diagrammar.functions.options import CONTAINED
 from diagrammar.pipeline import Simplified
 from diagrammar.plan.memory import show_bytes
 from diagrammar.plan.writer import Origin
@@ -85,13 +86,13 @@ def operation(made: Specialised, *, sizes: bool = False) -> Operation:
     frames = tuple(_frame(one, made.diagrams[n]) for n, one in enumerate(layouts))
     keys = [_keys(one, frame) for one, frame in zip(layouts, frames, strict=True)]
     stories = [[frame.diagram for frame in one.story.frames] for one in layouts]
-    native = made.options.native
+    native, contained = made.options.native, made.options.nonfinite == CONTAINED
     known = all(isinstance(n, int) for step in made.program.steps for n in step.shape)
     plan = made.plan
     return Operation(
         made.program.name,
         layouts,
-        tuple(costs(diagrams, native=native) for diagrams in stories),
+        tuple(costs(diagrams, native=native, contained=contained) for diagrams in stories),
         tuple((p.name, _axes(p.axes, p.shape)) for p in made.program.parameters),
         tuple(_tree(made, keys, known=known)),
         plan.total if known else "for all shapes: multiplications and bytes depend on the operands",

@@ -254,7 +254,7 @@ def test_hostile_names_stay_names(format: str) -> None:
 
 
 def test_a_source_cannot_break_out_of_the_report() -> None:
-    spec = dg.parse(f"tensor X[b, c]\n# {HOSTILE}\nY[b] = X[b, c]")
+    spec = dg.parse(f"tensor X[b, c]\n#: {HOSTILE}\nY[b] = X[b, c]")
     page = render(spec["Y"].compile().specialise(X=(2, 3)), "html")
     assert "<script>alert" not in page
     assert page.count("&lt;script&gt;alert") == 3  # above the picture, the definition, the source
