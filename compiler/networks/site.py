@@ -317,7 +317,8 @@ class Site:
         """Σ ā āᴴ for each group, from averaged patches [N, c_in·∏k]."""
         from torch import cat, einsum
 
-        rows = means.reshape(len(means), self.layer.geometry.groups, -1)
+        groups = self.layer.geometry.groups
+        rows = means.reshape(len(means), groups, means.shape[1] // groups)  # also of no rows
         if self.wanted.groups != "exact":
             rows = rows.mean(1, keepdim=True)
         if self.bias:

@@ -210,3 +210,27 @@ def test_the_message_names_what_shares_a_parameter():
     )
     assert made.layers == ("mid",)
     assert re.match(r"<Curvature diag_ggn: 1 layers, 4 examples>", repr(made))
+
+
+def test_an_expert_that_is_called_with_no_rows():
+    class Experts(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.one, self.two = nn.Linear(4, 3), nn.Linear(4, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            k = x[:, 0] > 0
+            out = x.new_zeros(len(x), 3)
+            out[k], out[~k] = self.one(x[k]), self.two(x[~k])
+            return out
+
+    torch.manual_seed(0)
+    model, y = Experts().double(), torch.randn(4, 3).double()
+    x = torch.randn(4, 4).double()
+    x[:, 0] = torch.tensor([1.0, 1, -1, -1])
+    what = ("kfac_expand", "kfac_reduce", "diag_ggn")
+    whole = dg.curvature(model, (x, y), nn.MSELoss(), what)
+    parts = dg.curvature(model, [(x[:2], y[:2]), (x[2:], y[2:])], nn.MSELoss(), what)
+    for layer, sums in whole.sums.items():
+        for name, value in sums.items():
+            assert torch.allclose(parts.sums[layer][name], value, rtol=1e-9), name
