@@ -49,8 +49,7 @@ def transformer_encoder_chosen_layers() -> Problem:
     return patches(batch_first=True, options={"layers": FEED_FORWARD})
 
 
-@network("transformer encoder, time first", "torch's default: layers see [t, b, c]", light=True,
-         refused=r"'encoder\.layers\.0\.linear[12]'")  # fmt: skip
+@network("transformer encoder, time first", "torch's default: layers see [t, b, c]", light=True)
 def transformer_encoder_time_first() -> Problem:
     return patches(batch_first=False, options={"layers": FEED_FORWARD})
 
@@ -94,8 +93,7 @@ def detection_transformer() -> Problem:
     return Problem(prepared(Queries()), (x, y), nn.MSELoss())
 
 
-@network("queries of batch 1", "a layer sees the queries before they are expanded", light=True,
-         refused=r"'cross\.q'")  # fmt: skip
+@network("queries of batch 1", "a layer sees the queries before they are expanded", light=True)
 def queries_of_batch_one() -> Problem:
     class Queries(nn.Module):
         def __init__(self) -> None:

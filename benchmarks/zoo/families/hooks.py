@@ -30,32 +30,28 @@ def problem(model: nn.Module, **more: Any) -> Problem:
     return Problem(model, (x, y), nn.MSELoss(), **more)
 
 
-@network("hook that scales an output", "a forward hook of one's own", light=True,
-         refused=r"'first'")  # fmt: skip
+@network("hook that scales an output", "a forward hook of one's own", light=True)
 def hook_that_scales_an_output() -> Problem:
     model = prepared(Net())
     model.first.register_forward_hook(lambda module, given, output: 2 * output)
     return problem(model)
 
 
-@network("hook that adds a residual", "a forward hook of one's own", light=True,
-         refused=r"'first'")  # fmt: skip
+@network("hook that adds a residual", "a forward hook of one's own", light=True)
 def hook_that_adds_a_residual() -> Problem:
     model = prepared(Net())
     model.first.register_forward_hook(lambda m, given, output: output + given[0].sum(1)[:, None])
     return problem(model)
 
 
-@network("hook that scales an input", "a pre-hook of one's own", light=True,
-         refused=r"'first'")  # fmt: skip
+@network("hook that scales an input", "a pre-hook of one's own", light=True)
 def hook_that_scales_an_input() -> Problem:
     model = prepared(Net())
     model.first.register_forward_pre_hook(lambda module, given: (3 * given[0],))
     return problem(model)
 
 
-@network("backward hook", "full backward hooks of one's own that change nothing", light=True,
-         refused=r"'first'")  # fmt: skip
+@network("backward hook", "full backward hooks of one's own that change nothing", light=True)
 def backward_hook() -> Problem:
     model = prepared(Net())
     for module in (model.first, model.head):
@@ -117,28 +113,25 @@ def with_made_weights(make: Any) -> Problem:
     return problem(prepared(model))
 
 
-@network("weight norm", "three layers with weights of direction and length", light=True,
-         refused=r"'(0|2|4)'.*parametri")  # fmt: skip
+@network("weight norm", "three layers with weights of direction and length", light=True)
 def weight_norm() -> Problem:
     return with_made_weights(parametrizations.weight_norm)
 
 
-@network("spectral norm", "three layers with weights of norm one", light=True,
-         refused=r"'(0|2|4)'.*parametri")  # fmt: skip
+@network("spectral norm", "three layers with weights of norm one", light=True)
 def spectral_norm() -> Problem:
     return with_made_weights(parametrizations.spectral_norm)
 
 
 @network("old weight norm", "weight norm by a forward pre-hook, as before parametrisations",
-         light=True, refused=r"'(0|2|4)'")  # fmt: skip
+         light=True)  # fmt: skip
 def old_weight_norm() -> Problem:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that there are parametrisations now
         return with_made_weights(nn.utils.weight_norm)
 
 
-@network("pruned network", "half of two weights are masked", light=True,
-         refused=r"'(0|2)'.*(prun|weight_orig|mask)")  # fmt: skip
+@network("pruned network", "half of two weights are masked", light=True)
 def pruned_network() -> Problem:
     model = prepared(nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 3)))
     for n in (0, 2):
@@ -146,8 +139,7 @@ def pruned_network() -> Problem:
     return problem(model)
 
 
-@network("symmetric weights", "a parametrisation of one's own", light=True,
-         refused=r"'first'.*parametri")  # fmt: skip
+@network("symmetric weights", "a parametrisation of one's own", light=True)
 def symmetric_weights() -> Problem:
     class Symmetric(nn.Module):
         def forward(self, w: Tensor) -> Tensor:
@@ -186,8 +178,7 @@ def checkpointed(reentrant: bool) -> Problem:
     return problem(model, twin=twin)
 
 
-@network("checkpointed", "blocks that run again in the backward pass", light=True,
-         refused=r"'blocks\.\d\.0'.*checkpoint")  # fmt: skip
+@network("checkpointed", "blocks that run again in the backward pass", light=True)
 def checkpointed_blocks() -> Problem:
     return checkpointed(reentrant=False)
 
@@ -198,7 +189,7 @@ def checkpointed_blocks_reentrant() -> Problem:
     return checkpointed(reentrant=True)
 
 
-@network("compiled", "by torch.compile, and run before", refused=r"(?i)compile")
+@network("compiled", "by torch.compile, and run before")
 def compiled() -> Problem:
     twin = prepared(Net())
     model = torch.compile(twin, backend="eager")

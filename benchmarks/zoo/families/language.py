@@ -109,8 +109,7 @@ def llama() -> Problem:
     return of_words(LlamaForCausalLM(llama_settings()))
 
 
-@network("Llama, flat", "logits of all words in one axis", source=source,
-         refused=r"(?s)\b6\b.*\b2\b")  # fmt: skip
+@network("Llama, flat", "logits of all words in one axis", source=source)
 def flat_llama() -> Problem:
     from transformers import LlamaForCausalLM
 
@@ -120,7 +119,7 @@ def flat_llama() -> Problem:
 
 
 @network("Llama, checkpointed", "gradient checkpointing as the library switches it on",
-         source=source, refused=r"(?i)checkpoint")  # fmt: skip
+         source=source)  # fmt: skip
 def checkpointed_llama() -> Problem:
     from transformers import LlamaForCausalLM
     from transformers.models.llama.modeling_llama import LlamaRMSNorm
@@ -138,8 +137,7 @@ def checkpointed_llama() -> Problem:
     return Problem(made.model, made.data, made.loss, twin=twin)
 
 
-@network("Mixtral", "experts as stacked parameters, left out", source=source,
-         refused=r"experts|gate")  # fmt: skip
+@network("Mixtral", "experts as stacked parameters, left out", source=source)
 def mixtral() -> Problem:
     from transformers import MixtralConfig, MixtralForCausalLM
 
@@ -149,8 +147,7 @@ def mixtral() -> Problem:
     return of_words(MixtralForCausalLM(settings))
 
 
-@network("Switch transformer", "experts as modules that see some of the words", source=source,
-         refused=r"expert_\d|experts|shared|'model\.lm_head'")  # fmt: skip
+@network("Switch transformer", "experts as modules that see some of the words", source=source)
 def switch() -> Problem:
     from transformers import SwitchTransformersConfig, SwitchTransformersEncoderModel
 
@@ -199,8 +196,7 @@ def albert() -> Problem:
     return Problem(model, (classes(3, 7, 4), classes()), nn.CrossEntropyLoss())
 
 
-@network("XLNet", "layers see [t, b, c]", source=source,
-         refused=r"'model\.transformer\.layer\.0\.ff\.layer_[12]'|not called")  # fmt: skip
+@network("XLNet", "layers see [t, b, c]", source=source)
 def xlnet() -> Problem:
     from transformers import XLNetConfig, XLNetForSequenceClassification
 
@@ -219,8 +215,7 @@ def vit() -> Problem:
     return Problem(model, (images(3), classes()), nn.CrossEntropyLoss())
 
 
-@network("Swin of transformers", "windows folded into the batch", source=source,
-         refused=r"'model\.swin\.\S*(query|key|value|dense)'")  # fmt: skip
+@network("Swin of transformers", "windows folded into the batch", source=source)
 def swin() -> Problem:
     from transformers import SwinConfig, SwinForImageClassification
 
@@ -230,8 +225,7 @@ def swin() -> Problem:
     return Problem(model, (images(2), classes(2)), nn.CrossEntropyLoss())
 
 
-@network("Wav2Vec2", "weight norm of a convolution of positions", source=source,
-         refused=r"pos_conv_embed\.conv'")  # fmt: skip
+@network("Wav2Vec2", "weight norm of a convolution of positions", source=source)
 def wav2vec2() -> Problem:
     from transformers import Wav2Vec2Config, Wav2Vec2ForSequenceClassification
 
@@ -264,8 +258,7 @@ def segformer() -> Problem:
     return Problem(model, (images(2), classes(2, 3, 4, 4)), nn.CrossEntropyLoss())
 
 
-@network("DETR", "queries that look at an image; logits and boxes as one", source=source,
-         refused=r"'model\.model\.(query|input|decoder)\S*'")  # fmt: skip
+@network("DETR", "queries that look at an image; logits and boxes as one", source=source)
 def detr() -> Problem:
     from transformers import DetrConfig, DetrForObjectDetection, ResNetConfig
 

@@ -18,8 +18,7 @@ def classifier(loss: Any, y: Tensor | None = None, **more: Any) -> Problem:
     return Problem(prepared(model), (images(3, 1, 3, 3), y), loss, **more)
 
 
-@network("focal loss", "a subclass of CrossEntropyLoss with a forward of its own", light=True,
-         refused=r"Focal")  # fmt: skip
+@network("focal loss", "a subclass of CrossEntropyLoss with a forward of its own", light=True)
 def focal_loss() -> Problem:
     class Focal(nn.CrossEntropyLoss):
         def forward(self, f: Tensor, y: Tensor) -> Tensor:
@@ -29,8 +28,7 @@ def focal_loss() -> Problem:
     return classifier(Focal())
 
 
-@network("temperature", "a subclass of CrossEntropyLoss that divides logits", light=True,
-         refused=r"Tempered")  # fmt: skip
+@network("temperature", "a subclass of CrossEntropyLoss that divides logits", light=True)
 def temperature() -> Problem:
     class Tempered(nn.CrossEntropyLoss):
         def forward(self, f: Tensor, y: Tensor) -> Tensor:
@@ -39,7 +37,7 @@ def temperature() -> Problem:
     return classifier(Tempered())
 
 
-@network("functional loss", "F.cross_entropy", light=True, refused=r"(?i)vectors")
+@network("functional loss", "F.cross_entropy", light=True)
 def functional_loss() -> Problem:
     return classifier(functional.cross_entropy)
 
@@ -54,18 +52,17 @@ def function_of_vectors() -> Problem:
     return classifier(vectors, y, scalar=lambda f, y: (f - y).cosh().log().sum())
 
 
-@network("label smoothing", "", light=True, refused=r"label_?.?smoothing")
+@network("label smoothing", "", light=True)
 def label_smoothing() -> Problem:
     return classifier(nn.CrossEntropyLoss(label_smoothing=0.1))
 
 
-@network("class weights", "", light=True, refused=r"weights?")
+@network("class weights", "", light=True)
 def class_weights() -> Problem:
     return classifier(nn.CrossEntropyLoss(weight=torch.tensor([1.0, 2, 3, 4]).double()))
 
 
-@network("class probabilities", "targets that are distributions", light=True,
-         refused=r"(?i)labels|probabilit|targets")  # fmt: skip
+@network("class probabilities", "targets that are distributions", light=True)
 def class_probabilities() -> Problem:
     return classifier(nn.CrossEntropyLoss(), torch.rand(3, 4, dtype=torch.float64).softmax(1))
 
@@ -75,8 +72,7 @@ def absolute_loss() -> Problem:
     return classifier(nn.L1Loss(), torch.randn(3, 4, dtype=torch.float64))
 
 
-@network("one ignored example", "ignore_index, the mean over the others", light=True,
-         refused=r"(?i)ignore")  # fmt: skip
+@network("one ignored example", "ignore_index, the mean over the others", light=True)
 def one_ignored_example() -> Problem:
     y = torch.tensor([1, 2, 0])
     return classifier(nn.CrossEntropyLoss(ignore_index=0, reduction="sum"), y)
@@ -94,12 +90,12 @@ def labels_of_another_shape() -> Problem:
     return classifier(nn.MSELoss(), y)
 
 
-@network("no reduction", "reduction='none'", light=True, refused=r"reduction")
+@network("no reduction", "reduction='none'", light=True)
 def no_reduction() -> Problem:
     return classifier(nn.CrossEntropyLoss(reduction="none"))
 
 
-@network("weighted binary loss", "pos_weight", light=True, refused=r"(?i)weight")
+@network("weighted binary loss", "pos_weight", light=True)
 def weighted_binary_loss() -> Problem:
     y = torch.randint(0, 2, (3, 4)).double()
     return classifier(nn.BCEWithLogitsLoss(pos_weight=torch.tensor(2.0).double()), y)

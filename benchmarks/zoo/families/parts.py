@@ -85,18 +85,18 @@ def two_inputs() -> tuple[Tensor, Tensor]:
     return torch.randn(3, 3, dtype=torch.float64), torch.randn(3, 2, dtype=torch.float64)
 
 
-@network("dict input", "a network of two inputs by name", light=True, refused=r"(?i)batch|dict")
+@network("dict input", "a network of two inputs by name", light=True)
 def dict_input() -> Problem:
     x = dict(zip("ab", two_inputs(), strict=True))
     return Problem(prepared(TwoInputs()), (x, classes(3, 3)), nn.CrossEntropyLoss())
 
 
-@network("pair input", "a network of a pair of inputs", refused=r"(?i)batch|tuple")
+@network("pair input", "a network of a pair of inputs", light=True)
 def pair_input() -> Problem:
     return Problem(prepared(TwoInputs()), (two_inputs(), classes(3, 3)), nn.CrossEntropyLoss())
 
 
-@network("scalar output", "[b], without an axis of outputs", light=True, refused=r"(?i)output")
+@network("scalar output", "[b], without an axis of outputs", light=True)
 def scalar_output() -> Problem:
     class Scalar(nn.Module):
         def __init__(self) -> None:
@@ -110,7 +110,7 @@ def scalar_output() -> Problem:
     return Problem(prepared(Scalar()), (x, y), nn.MSELoss())
 
 
-@network("named argument", "a layer is called with input=", light=True, refused=r"'first'")
+@network("named argument", "a layer is called with input=", light=True)
 def named_argument() -> Problem:
     class Named(nn.Module):
         def __init__(self) -> None:
@@ -124,8 +124,7 @@ def named_argument() -> Problem:
     return Problem(prepared(Named()), (x, classes(3, 3)), nn.CrossEntropyLoss())
 
 
-@network("unbatched layer", "one image of the batch at a time through a convolution", light=True,
-         refused=r"'conv'")  # fmt: skip
+@network("unbatched layer", "one image of the batch at a time through a convolution", light=True)
 def unbatched_layer() -> Problem:
     class Single(nn.Module):
         def __init__(self) -> None:

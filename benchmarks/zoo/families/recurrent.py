@@ -38,8 +38,7 @@ class TimeFirst(nn.Module):
         return self.head(h[-1] if self.last else h)
 
 
-@network("time first, last state", "layers see [t, b, c], the output is [b, c]", light=True,
-         refused=r"'(into|mid)'")  # fmt: skip
+@network("time first, last state", "layers see [t, b, c], the output is [b, c]", light=True)
 def time_first_last_state() -> Problem:
     x, y = torch.randn(5, 3, 3, dtype=torch.float64), torch.randn(3, 2, dtype=torch.float64)
     return Problem(prepared(TimeFirst(last=True)), (x, y), nn.MSELoss(), examples=3, axis=1)
@@ -110,15 +109,13 @@ def language_model() -> Problem:
     return Problem(prepared(ClassesSecond()), data, nn.CrossEntropyLoss())
 
 
-@network("language model, flat", "ends in flatten(0, 1), mean loss", light=True,
-         refused=r"(?s)\b12\b.*\b3\b")  # fmt: skip
+@network("language model, flat", "ends in flatten(0, 1), mean loss", light=True)
 def flat_language_model() -> Problem:
     data = classes(3, 5, 4), classes(12, 5)
     return Problem(prepared(Flat()), data, nn.CrossEntropyLoss(), examples=3)
 
 
-@network("language model, flat, summed", "ends in flatten(0, 1), summed loss", light=True,
-         refused=r"(?s)\b12\b.*\b3\b")  # fmt: skip
+@network("language model, flat, summed", "ends in flatten(0, 1), summed loss", light=True)
 def flat_summed_language_model() -> Problem:
     data = classes(3, 5, 4), classes(12, 5)
     return Problem(prepared(Flat()), data, nn.CrossEntropyLoss(reduction="sum"), examples=3)
@@ -139,7 +136,7 @@ def square_language_model() -> Problem:
 
 
 @network("padded language model", "labels of padding are ignored, as many in each text",
-         light=True, refused=r"(?i)ignore")  # fmt: skip
+         light=True)  # fmt: skip
 def padded_language_model() -> Problem:
     y = classes(3, 5, 4)
     y[:, 3] = -100

@@ -27,8 +27,7 @@ class Frames(nn.Module):
         return self.head(h.mean(0 if self.time_first else 1))
 
 
-@network("video frames", "frames folded into the batch", light=True,
-         refused=r"(?s)'(conv|up|body)'.*\b12\b.*\b3\b")  # fmt: skip
+@network("video frames", "frames folded into the batch", light=True)
 def video_frames() -> Problem:
     return Problem(prepared(Frames()), (images(3, 2, 4, 4)[:, None].repeat(1, 4, 1, 1, 1)
                    * torch.linspace(0.5, 2, 4).double()[:, None, None, None], classes()),
@@ -36,21 +35,19 @@ def video_frames() -> Problem:
 
 
 @network("video frames, time first", "[t, b] folded into the batch: examples are interleaved",
-         light=True, refused=r"(?s)'(conv|up|body)'.*\b12\b.*\b3\b")  # fmt: skip
+         light=True)  # fmt: skip
 def video_frames_time_first() -> Problem:
     x = torch.randn(3, 4, 2, 4, 4, dtype=torch.float64)
     return Problem(prepared(Frames(time_first=True)), (x, classes()), Classes())
 
 
-@network("crops as one image", "one example, its crops the batch of the layers", light=True,
-         refused=r"(?s)'(conv|up|body)'.*\b4\b.*\b1\b")  # fmt: skip
+@network("crops as one image", "one example, its crops the batch of the layers", light=True)
 def crops_as_one_image() -> Problem:
     x = torch.randn(1, 4, 2, 4, 4, dtype=torch.float64)
     return Problem(prepared(Frames()), (x, classes(1)), Classes())
 
 
-@network("as many frames as examples", "three frames of three examples, time first", light=True,
-         refused=r"'(first|second)'")  # fmt: skip
+@network("as many frames as examples", "three frames of three examples, time first", light=True)
 def as_many_frames_as_examples() -> Problem:
     class Net(nn.Module):
         def __init__(self) -> None:
@@ -65,8 +62,7 @@ def as_many_frames_as_examples() -> Problem:
     return Problem(prepared(Net()), (x, classes()), Classes())
 
 
-@network("windows", "windows of an image folded into the batch, one for each example's", light=True,
-         refused=r"(?s)'(project|mix)'.*\b12\b.*\b3\b")  # fmt: skip
+@network("windows", "windows of an image folded into the batch, one for each example's", light=True)
 def windows() -> Problem:
     class Windows(nn.Module):
         def __init__(self) -> None:
@@ -82,8 +78,7 @@ def windows() -> Problem:
     return Problem(prepared(Windows()), (x, classes()), Classes())
 
 
-@network("position network", "positions of batch 1, broadcast over examples", light=True,
-         refused=r"'positions\.[02]'")  # fmt: skip
+@network("position network", "positions of batch 1, broadcast over examples", light=True)
 def position_network() -> Problem:
     class Positions(nn.Module):
         def __init__(self) -> None:
@@ -99,8 +94,7 @@ def position_network() -> Problem:
     return Problem(prepared(Positions()), (x, classes()), Classes())
 
 
-@network("as many positions as examples", "a table of positions without a batch axis", light=True,
-         refused=r"'positions'")  # fmt: skip
+@network("as many positions as examples", "a table of positions without a batch axis", light=True)
 def as_many_positions_as_examples() -> Problem:
     class Positions(nn.Module):
         def __init__(self) -> None:
@@ -115,8 +109,7 @@ def as_many_positions_as_examples() -> Problem:
     return Problem(prepared(Positions()), (x, classes()), Classes())
 
 
-@network("hyper network", "a layer makes the weight of another operation", light=True,
-         refused=r"'make'")  # fmt: skip
+@network("hyper network", "a layer makes the weight of another operation", light=True)
 def hyper_network() -> Problem:
     class Hyper(nn.Module):
         def __init__(self) -> None:
@@ -132,8 +125,7 @@ def hyper_network() -> Problem:
     return Problem(prepared(Hyper()), (x, classes()), Classes())
 
 
-@network("mixture of experts", "each expert sees a part of the examples", light=True,
-         refused=r"'experts\.\d'")  # fmt: skip
+@network("mixture of experts", "each expert sees a part of the examples", light=True)
 def mixture_of_experts() -> Problem:
     class Experts(nn.Module):
         def __init__(self) -> None:
@@ -156,7 +148,7 @@ def mixture_of_experts() -> Problem:
 
 
 @network("experts of tokens", "each expert sees some of the tokens, all examples' in one axis",
-         light=True, refused=r"'experts\.\d'")  # fmt: skip
+         light=True)  # fmt: skip
 def experts_of_tokens() -> Problem:
     class Experts(nn.Module):
         def __init__(self) -> None:
@@ -178,8 +170,7 @@ def experts_of_tokens() -> Problem:
     return Problem(prepared(Experts()), (x, classes()), Classes())
 
 
-@network("graph network", "nodes of all graphs in one axis, summed by graph", light=True,
-         refused=r"'(message|update)'")  # fmt: skip
+@network("graph network", "nodes of all graphs in one axis, summed by graph", light=True)
 def graph_network() -> Problem:
     class Graphs(nn.Module):
         def __init__(self) -> None:

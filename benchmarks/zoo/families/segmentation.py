@@ -49,17 +49,17 @@ def void(index: int, reduction: str) -> Problem:
     return Problem(prepared(UNet()), (images(2, 1, 4, 4), y), loss)
 
 
-@network("void pixels, 255", "ignore_index=255, summed loss", light=True, refused=r"(?i)ignore")
+@network("void pixels, 255", "ignore_index=255, summed loss", light=True)
 def void_pixels_255() -> Problem:
     return void(255, "sum")
 
 
-@network("void pixels, -100", "ignore_index=-100, mean loss", light=True, refused=r"(?i)ignore")
+@network("void pixels, -100", "ignore_index=-100, mean loss", light=True)
 def void_pixels_default() -> Problem:
     return void(-100, "mean")
 
 
-@network("void class", "ignore_index=0, mean loss", light=True, refused=r"(?i)ignore")
+@network("void class", "ignore_index=0, mean loss", light=True)
 def void_class() -> Problem:
     return void(0, "mean")
 

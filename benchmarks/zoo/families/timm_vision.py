@@ -31,8 +31,7 @@ def vit() -> Problem:
                                         mlp_ratio=2), 3)  # fmt: skip
 
 
-@network("Swin of timm", "shifted windows folded into the batch", source=source,
-         refused=r"'layers\.\d\.blocks\.\d\.attn\.(qkv|proj)'")  # fmt: skip
+@network("Swin of timm", "shifted windows folded into the batch", source=source)
 def swin() -> Problem:
     from timm.models.swin_transformer import SwinTransformer
 
@@ -98,8 +97,7 @@ def beit() -> Problem:
                            init_values=0.1))  # fmt: skip
 
 
-@network("MaxViT", "windows and grids folded into the batch", source=source,
-         refused=r"'stages\.\d\.blocks\.\d\.attn_(block|grid)\.")  # fmt: skip
+@network("MaxViT", "windows and grids folded into the batch", source=source)
 def maxvit() -> Problem:
     from timm.models.maxxvit import MaxxVit, MaxxVitCfg, MaxxVitConvCfg, MaxxVitTransformerCfg
 

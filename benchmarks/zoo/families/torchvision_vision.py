@@ -207,8 +207,7 @@ class Out(nn.Module):
         return out
 
 
-@network("DeepLabV3, one output", "atrous pyramid, ignore_index", source=source,
-         refused=r"(?i)ignore")  # fmt: skip
+@network("DeepLabV3, one output", "atrous pyramid, ignore_index", source=source)
 def deeplab_out() -> Problem:
     y = classes(2, 3, 2, 4)
     y[0, 0, :3] = 255
