@@ -34,6 +34,7 @@ ABOUT = {
     "curvlinops": ("tests/integrations",),
     "backpack": ("tests/integrations",),
     "singd": ("tests/integrations",),
+    "zoo": ("tests/networks/test_zoo.py",),
     "libraries": ("tests/integrations", "tests/networks/test_curvature.py"),
     "zoo": ("tests/networks/test_zoo.py",),
 }

@@ -87,7 +87,7 @@ class Positions(nn.Module):
 @pytest.mark.parametrize("classes", [True, False])
 def test_curvlinops_empirical_terms(classes: bool):
     """Of a mean of T terms theirs is T times the square of an example's gradient."""
-    curvlinops = pytest.importorskip("curvlinops")
+    curvlinops = pytest.importorskip("curvlinops", reason="pip install 'diagrammar[curvlinops]'")
     torch.manual_seed(0)
     model, x = Positions(1 if classes else 2).double(), torch.randn(6, 7, 3).double()
     y = torch.randint(0, 4, (6, 7)) if classes else torch.randn(6, 7, 4).double()

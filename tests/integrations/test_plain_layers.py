@@ -103,7 +103,7 @@ SIZES = {"Conv2d": (2, 5, 5), "Conv1d": (2, 5), "ConvTranspose2d": (2, 5, 5), "L
 
 def kfac_of(layer: nn.Module, name: str) -> Any:
     """Our operator for curvlinops of a layer with squared loss, and its dense matrix by it."""
-    pytest.importorskip("curvlinops")
+    pytest.importorskip("curvlinops", reason="pip install 'diagrammar[curvlinops]'")
     from diagrammar.integrations.curvlinops import KFACLinearOperator
 
     torch.manual_seed(0)
@@ -181,7 +181,7 @@ class TestCurvlinops:
 @pytest.mark.parametrize("kind", ["BatchGrad", "DiagGGNExact"])
 class TestBackPACK:
     def run(self, layer: nn.Module, name: str, kind: str, later: Any = None) -> Tensor:
-        backpack = pytest.importorskip("backpack")
+        backpack = pytest.importorskip("backpack", reason="pip install 'diagrammar[backpack]'")
         from backpack import extensions
 
         from diagrammar.integrations.backpack import ours
@@ -227,7 +227,7 @@ class TestBackPACK:
 
 
 def test_singd():
-    pytest.importorskip("singd")
+    pytest.importorskip("singd", reason="pip install 'diagrammar[singd]'")
     from diagrammar.integrations.singd import process_input
 
     layer = subclass(nn.Conv2d, forward=doubled)(2, 4, 2)
