@@ -247,6 +247,7 @@ def main(
         bool, typer.Option(help="Keep the environments of rows that are done.")
     ] = False,
     older: Annotated[bool, typer.Option(help="Files that passed on older sources count.")] = False,
+    show: Annotated[bool, typer.Option(help="Run nothing: what was found so far.")] = False,
     save: Annotated[bool, typer.Option(help="Write results/matrix.md and .json.")] = False,
 ) -> None:
     """Run the test suite in every environment that is not done. Status 1 where one fails."""
@@ -256,7 +257,8 @@ def main(
     with tracked(console) as progress:
         for row in progress.track(chosen, description="environments"):
             environment = Environment(row, current, older=older)
-            environment.complete(progress, keep=keep)
+            if not show:
+                environment.complete(progress, keep=keep)
             found.append(environment.found)
     table = sheet([row for row in found if row.files or row.installed], current)
     console.print(table.rich())

@@ -36,7 +36,6 @@ ABOUT = {
     "singd": ("tests/integrations",),
     "zoo": ("tests/networks/test_zoo.py",),
     "libraries": ("tests/integrations", "tests/networks/test_curvature.py"),
-    "zoo": ("tests/networks/test_zoo.py",),
 }
 """Files that are about an extra. One without an entry is put to the plain ones."""
 
