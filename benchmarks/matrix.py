@@ -222,7 +222,7 @@ def sheet(found: list[Found], current: str) -> Sheet:
         tests = (f"{counts[kind]:,}" for kind in ("passed", "failed", "skipped"))
         holds = "no: pip" if row.installed != "yes" else "NO" if counts["failed"] else "yes"
         if row.todo:
-            holds += f", {row.todo} files to run"
+            holds = f"{holds.replace('yes', 'so far')}, {row.todo} files to run"
         return (row.name, row.python, *versions, *tests, holds)
 
     bad = frozenset(n for n, r in enumerate(found) if r.counts["failed"] or r.installed != "yes")
