@@ -48,7 +48,8 @@ def check_count(name: str, value: Any, least: int = 1) -> None:
     """Raise for a number that is none, or too small. None is a number that was not given."""
     if value is None:
         return
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
+    known = isinstance(value, int) or hasattr(value, "__index__")  # a trace knows no attribute
+    if isinstance(value, bool) or not known:
         raise TypeError(f"{name} must be an integer, not {value!r}")
     if value < least:
         raise ValueError(f"{name} must be at least {least}, not {value}")
