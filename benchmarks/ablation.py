@@ -23,7 +23,7 @@ from benchmarks.progress import tracked
 from benchmarks.results import Sheet
 from benchmarks.timing import geometric_mean
 from diagrammar import program as ops
-from diagrammar.backends import torch as backend
+from diagrammar.backends.torch import emit as backend
 from diagrammar.plan.candidates import ONE_CALL, Candidate, choose
 from diagrammar.plan.measure import RESERVED, reserved, timed
 

@@ -22,7 +22,7 @@ from benchmarks.layers import Layer, every, layers
 from benchmarks.progress import tracked
 from benchmarks.results import Sheet
 from benchmarks.timing import Clock, shown
-from diagrammar.plan.memory import show_bytes
+from diagrammar.program.liveness import show_bytes
 from tests.plan.peaks import measured as measured_peak
 
 OPERATIONS = ("forward", "weight VJP", "input VJP", "KFAC-expand", "KFAC-reduce")

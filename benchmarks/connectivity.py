@@ -31,12 +31,12 @@ from benchmarks.layers import Layer, chosen, layers
 from benchmarks.progress import tracked
 from benchmarks.results import Sheet
 from benchmarks.timing import geometric_mean
-from diagrammar.diagram import Diagram, Network, Operand
-from diagrammar.functions.specialise import resolve_values
-from diagrammar.parallel import parallel
-from diagrammar.pipeline import Pipeline
-from diagrammar.plan.units import without_units
-from diagrammar.relation import Relation
+from diagrammar.ir.diagram import Diagram, Network, Operand
+from diagrammar.ir.relation import Relation
+from diagrammar.rewrite.engine import Pipeline
+from diagrammar.transform.parallel_wires import parallel
+from diagrammar.transform.unit_wires import without_units
+from diagrammar.transform.values import resolve_values
 
 BATCH = 16
 

@@ -22,9 +22,9 @@ from benchmarks.progress import tracked
 from benchmarks.results import Sheet
 from benchmarks.timing import Clock, geometric_mean, shown
 from diagrammar.draw import render
-from diagrammar.functions.function import Function
-from diagrammar.functions.specialised import Specialised
-from diagrammar.pipeline import Trace
+from diagrammar.rewrite.engine import Trace
+from diagrammar.runtime.function import Function
+from diagrammar.runtime.specialised import Specialised
 from tests.reference import relative_error
 
 CHECK_BATCH, TIME_BATCH = 2, 8

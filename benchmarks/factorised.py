@@ -26,10 +26,10 @@ from benchmarks.progress import tracked
 from benchmarks.results import Sheet
 from benchmarks.timing import Clock, geometric_mean, shown
 from diagrammar import factorised
-from diagrammar.plan.cost import Machine
-from diagrammar.plan.moves import Options
+from diagrammar.cost.cost import Machine
+from diagrammar.lowerings.tree import Leaf, Native, Read, Tree, children
 from diagrammar.plan.planner import plan
-from diagrammar.plan.tree import Leaf, Native, Read, Tree, children
+from diagrammar.search.moves import Options
 
 LAYERS = ((64, 64, 56), (128, 128, 28), (256, 256, 14), (512, 512, 7))
 """Channels in and out, and the size of the square image; 3×3, padding 1."""

@@ -19,7 +19,7 @@ import typer
 from benchmarks import results
 from benchmarks.results import Sheet
 from diagrammar.grammar.source import Source
-from diagrammar.spec import read
+from diagrammar.language.spec import read
 
 LIMIT = 2.0
 """Seconds that one file may take."""

@@ -23,13 +23,13 @@ import numpy as np
 import torch
 
 import diagrammar as dg
-from diagrammar.backends.torch import emit_module
-from diagrammar.diagram import Diagram
-from diagrammar.functions.specialise import names_of
+from diagrammar.backends.torch.emit import emit_module
 from diagrammar.grammar.parser import decode
+from diagrammar.ir.diagram import Diagram
+from diagrammar.ir.sizes import base
 from diagrammar.library import names as shipped_names
-from diagrammar.pipeline import fixed
-from diagrammar.sizes import base
+from diagrammar.rewrite.engine import fixed
+from diagrammar.transform.values import names_of
 from tests.grammar.fuzz import mutated, seeds
 from tests.language.programs import program
 from tests.work import counted

@@ -23,7 +23,7 @@ from benchmarks.layers import Layer, chosen, every, layers
 from benchmarks.progress import tracked
 from benchmarks.results import Sheet
 from diagrammar.layers import Conv
-from diagrammar.plan.memory import peak_elements
+from diagrammar.program.liveness import peak_elements
 
 USUAL = 1.25
 """The most extra memory over operands, result, padded and unfolded input together."""

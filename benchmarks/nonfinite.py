@@ -32,11 +32,11 @@ from benchmarks.progress import tracked
 from benchmarks.results import Sheet
 from benchmarks.sweep import layer_of
 from benchmarks.sweep_cases import TAKES, Case, case
-from diagrammar.backends import torch as backend
-from diagrammar.diagram import Diagram
-from diagrammar.functions.specialised import Specialised
+from diagrammar.backends.torch import emit as backend
+from diagrammar.ir.diagram import Diagram
 from diagrammar.plan.candidates import Candidate
-from diagrammar.plan.nonfinite import Reach
+from diagrammar.program.nonfinite import Reach
+from diagrammar.runtime.specialised import Specialised
 from tests.random_relations import text
 
 BATCHES = (1, 1, 2, 8, 32)

@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 import opt_einsum
 
-from diagrammar.diagram import Diagram, Network, Operand
-from diagrammar.gram import gram_form
-from diagrammar.relation import ConvForm, Linear, Piece, Relation, conv_form, wire
+from diagrammar.ir.autocorrelation import gram_form
+from diagrammar.ir.diagram import Diagram, Network, Operand
+from diagrammar.ir.relation import ConvForm, Linear, Piece, Relation, conv_form, wire
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

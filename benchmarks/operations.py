@@ -17,9 +17,9 @@ from torch import Tensor
 
 import diagrammar as dg
 from benchmarks.layers import Layer
-from diagrammar.functions.function import Function
-from diagrammar.functions.specialised import Specialised
 from diagrammar.program import Indicator
+from diagrammar.runtime.function import Function
+from diagrammar.runtime.specialised import Specialised
 from tests import reference
 from tests.reference import Hyper
 

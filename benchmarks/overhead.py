@@ -24,7 +24,7 @@ from benchmarks import results
 from benchmarks.progress import tracked
 from benchmarks.results import Sheet
 from benchmarks.timing import Clock, shown
-from diagrammar.functions.specialised import Specialised
+from diagrammar.runtime.specialised import Specialised
 
 FILE = str(files("diagrammar.library") / "conv2d.tn")
 SHAPES = {

@@ -23,7 +23,7 @@ from benchmarks.layers import Layer, every, layers
 from benchmarks.progress import tracked
 from benchmarks.results import Sheet
 from benchmarks.timing import Clock, geometric_mean, shown
-from diagrammar.plan.memory import show_bytes
+from diagrammar.program.liveness import show_bytes
 from tests.plan.peaks import measured as measured_peak
 
 BATCH = 16

@@ -26,7 +26,7 @@ from benchmarks import operations, results
 from benchmarks.layers import Layer, chosen, every, layers
 from benchmarks.progress import tracked
 from benchmarks.results import Sheet
-from diagrammar.backends import torch as backend
+from diagrammar.backends.torch import emit as backend
 from diagrammar.plan.candidates import Candidate, best
 from diagrammar.plan.measure import RESERVED, digest, reserved, timed
 

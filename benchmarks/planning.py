@@ -23,8 +23,8 @@ from benchmarks import results
 from benchmarks.progress import tracked
 from benchmarks.results import Sheet
 from benchmarks.sweep_cases import TAKES, Case
-from diagrammar.functions import building
 from diagrammar.layers import Conv
+from diagrammar.runtime import building
 from tests.reference_layers import Layer
 
 LIMIT = 0.030

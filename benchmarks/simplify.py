@@ -23,9 +23,9 @@ from rich.console import Console
 import diagrammar as dg
 from benchmarks import results
 from benchmarks.results import Sheet
-from diagrammar.diagram import Diagram
+from diagrammar.ir.diagram import Diagram
 from diagrammar.library import names
-from diagrammar.pipeline import Pipeline
+from diagrammar.rewrite.engine import Pipeline
 
 LIMIT = 0.050
 """Seconds that one operation may take."""

@@ -19,18 +19,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-from diagrammar.plan import devices
-from diagrammar.plan.calibrate import BOUND
-from diagrammar.plan.cost import DEFAULT
+from diagrammar.cost import device as devices
+from diagrammar.cost.calibrate import BOUND
+from diagrammar.cost.cost import DEFAULT
+from diagrammar.cost.store import Store
 from diagrammar.plan.measure import digest, key, seconds
-from diagrammar.plan.store import Store
 from diagrammar.replacing import write
 
 ENTRY = {"seconds": {"a": 1.5, "b": 2.5}}
 STORING = """
 import sys
 from pathlib import Path
-from diagrammar.plan.store import Store
+from diagrammar.cost.store import Store
 print("ready", flush=True)
 for n in range(int(sys.argv[3])):
     name = f"{sys.argv[2]}.{n}"

@@ -19,7 +19,7 @@ from time import perf_counter, process_time
 
 import torch
 
-from diagrammar.plan.devices import processor
+from diagrammar.cost.device import processor
 
 Call = Callable[[], object]
 

@@ -18,29 +18,29 @@ if __name__ != "diagrammar":
 
 if TYPE_CHECKING:
     from diagrammar import layers as layers
-    from diagrammar.diagram import Diagram as Diagram
-    from diagrammar.functions.function import Function as Function
     from diagrammar.grammar.errors import DiagramError as DiagramError
+    from diagrammar.ir.diagram import Diagram as Diagram
+    from diagrammar.language.spec import Spec as Spec
+    from diagrammar.language.spec import load as load
+    from diagrammar.language.spec import parse as parse
     from diagrammar.library import shipped as shipped
     from diagrammar.networks.curvature import curvature as curvature
     from diagrammar.networks.result import Curvature as Curvature
-    from diagrammar.pipeline import Pipeline as Pipeline
-    from diagrammar.spec import Spec as Spec
-    from diagrammar.spec import load as load
-    from diagrammar.spec import parse as parse
+    from diagrammar.rewrite.engine import Pipeline as Pipeline
+    from diagrammar.runtime.function import Function as Function
 
 __version__ = "0.1.0"
 
 _PLACES = {
     "Curvature": "diagrammar.networks.result",
-    "Diagram": "diagrammar.diagram",
+    "Diagram": "diagrammar.ir.diagram",
     "DiagramError": "diagrammar.grammar.errors",
-    "Function": "diagrammar.functions.function",
-    "Pipeline": "diagrammar.pipeline",
-    "Spec": "diagrammar.spec",
+    "Function": "diagrammar.runtime.function",
+    "Pipeline": "diagrammar.rewrite.engine",
+    "Spec": "diagrammar.language.spec",
     "curvature": "diagrammar.networks.curvature",
-    "load": "diagrammar.spec",
-    "parse": "diagrammar.spec",
+    "load": "diagrammar.language.spec",
+    "parse": "diagrammar.language.spec",
     "shipped": "diagrammar.library",
 }
 

@@ -15,7 +15,7 @@ from diagrammar.grammar.errors import DiagramError, Problem, near
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from diagrammar.functions.function import Function
+    from diagrammar.runtime.function import Function
 
 FORMS = {
     "cp": "W[co, ci, k1, k2] = A[co, r] * B[ci, r] * C1[k1, r] * C2[k2, r]",
@@ -65,7 +65,7 @@ def compiled(form: str, values: tuple[tuple[str, Any], ...]) -> Function:
 
 @lru_cache(maxsize=8)
 def _rebuilding(form: str) -> Function:
-    from diagrammar.spec import parse
+    from diagrammar.language.spec import parse
 
     factors = FORMS[form].split(" = ")[1].split(" * ")
     declared = "".join(f"tensor {factor}\n" for factor in factors)

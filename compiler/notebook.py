@@ -17,10 +17,10 @@ from collections.abc import Iterator
 from importlib import import_module
 from typing import Any, NoReturn
 
-from diagrammar.diagram import Diagram
 from diagrammar.grammar.errors import DiagramError, near
-from diagrammar.pipeline import Trace
-from diagrammar.spec import Spec, parse
+from diagrammar.ir.diagram import Diagram
+from diagrammar.language.spec import Spec, parse
+from diagrammar.rewrite.engine import Trace
 
 
 class _Mistake(Exception):

@@ -16,18 +16,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from diagrammar.diagram import Declared, Diagram, product
-from diagrammar.functions.specialise import names_of, resolve_values
 from diagrammar.grammar.errors import DiagramError
-from diagrammar.matrices import drawn
+from diagrammar.ir.diagram import Declared, Diagram, product
+from diagrammar.ir.matrices import drawn
+from diagrammar.ir.relation import Relation
+from diagrammar.ir.sizes import base
 from diagrammar.plan.planner import bindings, dense, symbols_of
-from diagrammar.relation import Relation
-from diagrammar.sizes import base
+from diagrammar.transform.values import names_of, resolve_values
 
 if TYPE_CHECKING:
     import sympy
 
-    from diagrammar.pipeline import Trace
+    from diagrammar.rewrite.engine import Trace
 
 TOLERANCE: Final = 1e-10
 """The largest difference that counts as rounding, relative to the largest entry."""

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import diagrammar as dg
-from diagrammar.functions.specialised import Specialised
-from diagrammar.pipeline import Step, Trace
 from diagrammar.plan.report import Plan
 from diagrammar.replacing import write
+from diagrammar.rewrite.engine import Step, Trace
+from diagrammar.runtime.specialised import Specialised
 
 HERE = Path(__file__).parent
 INTRODUCTION = """# Python

@@ -11,16 +11,16 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from diagrammar.diagram import Diagram
 from diagrammar.draw import render
 from diagrammar.draw.words import reasons, signature, where
-from diagrammar.functions.specialise import names_of, resolve_values
 from diagrammar.grammar import syntax
 from diagrammar.grammar.parser import parse
 from diagrammar.grammar.source import Source
+from diagrammar.ir.diagram import Diagram
 from diagrammar.library import drawn, names
 from diagrammar.plan.planner import symbols_of
 from diagrammar.replacing import write
+from diagrammar.transform.values import names_of, resolve_values
 
 HERE = Path(__file__).parent
 DENSE: dict[str, Any] = {

@@ -1,7 +1,7 @@
 """The syntax tree of a `.tn` file: plain values, no behaviour.
 
 Spans never take part in comparison, so two texts that say the same are equal trees. What a tree
-*means* is the business of `diagrammar.elaborate.build`; how it is written is that of
+*means* is the business of `diagrammar.language.build`; how it is written is that of
 `diagrammar.grammar.formatter`.
 """
 

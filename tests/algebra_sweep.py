@@ -21,7 +21,7 @@ from rich.progress import track
 
 from benchmarks import results
 from benchmarks.results import Sheet
-from diagrammar.algebra import (
+from diagrammar.ir.algebra import (
     compose,
     fixes,
     image,
@@ -32,8 +32,8 @@ from diagrammar.algebra import (
     residues,
     swapped,
 )
-from diagrammar.elaborate.patterns import BORDERS
-from diagrammar.relation import Equation, Linear, Piece, Relation, conv, conv_form, tidy
+from diagrammar.ir.relation import Equation, Linear, Piece, Relation, conv, conv_form, tidy
+from diagrammar.language.patterns import BORDERS
 
 Point = Mapping[str, int]
 Case = tuple[bool, bool]

@@ -38,10 +38,10 @@ from benchmarks import results
 from benchmarks.progress import tracked
 from benchmarks.results import Sheet
 from diagrammar.cli.check import check_source
-from diagrammar.diagram import Diagram
-from diagrammar.functions.specialise import names_of
 from diagrammar.grammar.source import Source
-from diagrammar.spec import read
+from diagrammar.ir.diagram import Diagram
+from diagrammar.language.spec import read
+from diagrammar.transform.values import names_of
 from tests.grammar.fuzz import mutated, seeds
 from tests.language.programs import program
 from tests.work import counted

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from diagrammar.backends.numpy import evaluate
-from diagrammar.diagram import Diagram
-from diagrammar.functions.specialise import resolve_values
-from diagrammar.matrices import drawn
+from diagrammar.ir.diagram import Diagram
+from diagrammar.ir.matrices import drawn
 from diagrammar.plan.planner import dense
+from diagrammar.transform.values import resolve_values
 
 Arrays = Mapping[str, np.ndarray[Any, Any]]
 

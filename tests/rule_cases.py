@@ -10,8 +10,8 @@ from functools import cache
 from typing import Any
 
 import diagrammar as dg
-from diagrammar.diagram import Diagram
-from diagrammar.functions.specialise import resolve_values
+from diagrammar.ir.diagram import Diagram
+from diagrammar.transform.values import resolve_values
 from tests.oracle import at
 from tests.random_relations import text
 

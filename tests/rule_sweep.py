@@ -25,11 +25,11 @@ from rich.progress import Progress
 
 from benchmarks import results
 from benchmarks.results import Sheet
-from diagrammar.diagram import Diagram, Network
-from diagrammar.matrices import drawn
-from diagrammar.pipeline import Pipeline
-from diagrammar.relation import Relation
-from diagrammar.rewrite import Rule, apply
+from diagrammar.ir.diagram import Diagram, Network
+from diagrammar.ir.matrices import drawn
+from diagrammar.ir.relation import Relation
+from diagrammar.rewrite.engine import Pipeline
+from diagrammar.rewrite.rule import Rule, apply
 from diagrammar.rules import RULES
 from tests.rule_cases import ANY, BODIES, CHAINS, Case, cases
 

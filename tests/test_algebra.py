@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from diagrammar.algebra import is_empty, is_indicator
-from diagrammar.elaborate.patterns import BORDERS
-from diagrammar.relation import Equation, Linear, Piece, Relation
-from diagrammar.scalar import parameter, size
+from diagrammar.ir.algebra import is_empty, is_indicator
+from diagrammar.ir.relation import Equation, Linear, Piece, Relation
+from diagrammar.ir.scalar import parameter, size
+from diagrammar.language.patterns import BORDERS
 from tests.algebra_sweep import QUESTIONS, Tally, sweep
 
 

@@ -12,9 +12,9 @@ import pytest
 import diagrammar as dg
 from diagrammar import verify
 from diagrammar.__main__ import main
-from diagrammar.diagram import Diagram
-from diagrammar.functions import function
-from diagrammar.pipeline import Pipeline, Simplified, Step, Trace
+from diagrammar.ir.diagram import Diagram
+from diagrammar.rewrite.engine import Pipeline, Simplified, Step, Trace
+from diagrammar.runtime import function
 
 PATCHES = """\
 size k = 3

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 import diagrammar as dg
-from diagrammar.algebra import compose, step
-from diagrammar.pipeline import Pipeline
-from diagrammar.relation import conv, conv_form
+from diagrammar.ir.algebra import compose, step
+from diagrammar.ir.relation import conv, conv_form
+from diagrammar.rewrite.engine import Pipeline
 from tests.oracle import at, close, operands, value
 
 STACK = """

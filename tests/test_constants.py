@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import diagrammar as dg
-from diagrammar.matrices import contradiction, drawn
+from diagrammar.ir.matrices import contradiction, drawn
 from diagrammar.verify import verify
 
 EIGENBASIS = """

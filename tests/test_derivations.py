@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import diagrammar as dg
-from diagrammar.pipeline import Simplified
+from diagrammar.rewrite.engine import Simplified
 
 HERE = Path(__file__).parent / "cases"
 CONV = dg.shipped("conv2d_unequal")

@@ -165,7 +165,7 @@ MODULES = [
 
 @pytest.mark.parametrize("name", ["diagrammar", *MODULES])
 def test_docstrings_are_true(name: str) -> None:
-    if name.startswith(("diagrammar.integrations.", "diagrammar.functions.traced")):
+    if name.startswith(("diagrammar.integrations.", "diagrammar.runtime.traced")):
         try:
             importlib.import_module(name)
         except ImportError as error:

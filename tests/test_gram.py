@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import diagrammar as dg
-from diagrammar.gram import gram_form, mirror, unpaired
-from diagrammar.pipeline import Pipeline
-from diagrammar.rewrite import apply
+from diagrammar.ir.autocorrelation import gram_form, mirror, unpaired
+from diagrammar.rewrite.engine import Pipeline
+from diagrammar.rewrite.rule import apply
 from diagrammar.rules import RULES
 from tests.oracle import at, operands, value
 

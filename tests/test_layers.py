@@ -20,7 +20,7 @@ from benchmarks.operations import OPERATIONS
 from benchmarks.reduce_speed import census
 from benchmarks.timing import Clock
 from diagrammar import program as ops
-from diagrammar.functions.specialised import Specialised
+from diagrammar.runtime.specialised import Specialised
 from tests import reference
 from tests.reference import Hyper
 

@@ -8,8 +8,8 @@ import torch
 from torch.nn import functional
 
 import diagrammar as dg
-from diagrammar.pipeline import Pipeline
-from diagrammar.relation import Relation
+from diagrammar.ir.relation import Relation
+from diagrammar.rewrite.engine import Pipeline
 from tests.oracle import at, close, operands, value
 
 BOUNDARIES = ("circular", "reflect", "replicate")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import diagrammar as dg
-from diagrammar.parallel import parallel
-from diagrammar.plan.units import without_units
+from diagrammar.transform.parallel_wires import parallel
+from diagrammar.transform.unit_wires import without_units
 
 
 def groups(text: str) -> set[tuple[str, ...]]:

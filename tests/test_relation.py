@@ -8,17 +8,8 @@ from collections.abc import Iterator, Mapping
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diagrammar.algebra import conjunction, eliminate, is_empty, marginal
-from diagrammar.relation import (
-    Equation,
-    Linear,
-    Piece,
-    Relation,
-    conv,
-    conv_form,
-    delta,
-    tidy,
-)
+from diagrammar.ir.algebra import conjunction, eliminate, is_empty, marginal
+from diagrammar.ir.relation import Equation, Linear, Piece, Relation, conv, conv_form, delta, tidy
 
 WIRES = ("a", "b", "c")
 

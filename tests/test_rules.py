@@ -11,10 +11,10 @@ import pytest
 
 import diagrammar as dg
 import diagrammar.rules
-from diagrammar.diagram import Diagram
-from diagrammar.functions.specialise import names_of, resolve_values
-from diagrammar.rewrite import RULES, Rule, apply
-from diagrammar.scalar import Dim
+from diagrammar.ir.diagram import Diagram
+from diagrammar.ir.scalar import Dim
+from diagrammar.rewrite.rule import RULES, Rule, apply
+from diagrammar.transform.values import names_of, resolve_values
 from tests.oracle import at, close, operands, value
 from tests.rule_sweep import Tally, sweep
 

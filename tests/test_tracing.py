@@ -13,9 +13,9 @@ from torch._subclasses import FakeTensorMode
 from torch.export import Dim
 
 import diagrammar as dg
-from diagrammar.functions import tracing
 from diagrammar.grammar.errors import DiagramError
 from diagrammar.layers import Conv, Linear
+from diagrammar.runtime import tracing
 
 pytestmark = pytest.mark.skipif(
     tuple(map(int, torch.__version__.split(".")[:2])) < tracing.LEAST,

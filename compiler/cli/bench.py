@@ -10,14 +10,14 @@ from time import perf_counter, process_time
 from typing import TYPE_CHECKING, Any
 
 from diagrammar.cli.inputs import Misuse, chosen, load, settings, shapes
-from diagrammar.functions.options import DTYPES
 from diagrammar.grammar.errors import near
 from diagrammar.plan.measure import timed
-from diagrammar.plan.memory import show_bytes
+from diagrammar.program.liveness import show_bytes
+from diagrammar.runtime.options import DTYPES
 
 if TYPE_CHECKING:
-    from diagrammar.functions.function import Function
-    from diagrammar.functions.specialised import Specialised
+    from diagrammar.runtime.function import Function
+    from diagrammar.runtime.specialised import Specialised
 
 
 @dataclass(frozen=True)
@@ -71,9 +71,9 @@ def measured(
     import torch
     from rich.console import Console
 
-    from diagrammar.backends import torch as backend
-    from diagrammar.functions.naive import TooLarge, naive
+    from diagrammar.backends.torch import emit as backend
     from diagrammar.plan.planner import dense
+    from diagrammar.runtime.naive import TooLarge, naive
 
     name, notes = special.program.name, []
     calls: list[Callable[[], Any]] = []

@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 
 from diagrammar.cli.inputs import Misuse
-from diagrammar.plan import devices
-from diagrammar.plan.calibrate import calibrate
-from diagrammar.plan.cost import DEFAULT
+from diagrammar.cost import device as devices
+from diagrammar.cost.calibrate import calibrate
+from diagrammar.cost.cost import DEFAULT
 
 
 def run(device: str, threads: int, *, show: bool, forget: bool) -> int:

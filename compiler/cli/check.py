@@ -6,15 +6,15 @@ from collections.abc import Sequence
 
 from diagrammar.cli.inputs import Misuse, read
 from diagrammar.cli.output import complain, note
-from diagrammar.diagram import Axes, Diagram
-from diagrammar.functions.specialise import resolve_values
 from diagrammar.grammar.errors import DiagramError, Problem
 from diagrammar.grammar.source import Source
+from diagrammar.ir.diagram import Axes, Diagram
+from diagrammar.ir.scalar import Dim, size, text
+from diagrammar.ir.sizes import base
+from diagrammar.language.spec import Spec
+from diagrammar.language.spec import read as read_spec
 from diagrammar.plan.planner import axis_names
-from diagrammar.scalar import Dim, size, text
-from diagrammar.sizes import base
-from diagrammar.spec import Spec
-from diagrammar.spec import read as read_spec
+from diagrammar.transform.values import resolve_values
 
 
 def run(files: Sequence[str]) -> int:

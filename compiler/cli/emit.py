@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 from diagrammar import __version__
 from diagrammar.cli.inputs import Misuse, chosen, load, settings, shapes
 from diagrammar.cli.output import complain, note, write_output
-from diagrammar.elaborate.wording import reworded
-from diagrammar.functions.specialise import at_rank, names_of, shape_facts, value_facts
 from diagrammar.grammar.errors import DiagramError, Problem, near
-from diagrammar.sizes import Contradiction, solve
+from diagrammar.ir.sizes import Contradiction, solve
+from diagrammar.language.wording import reworded
+from diagrammar.transform.values import at_rank, names_of, shape_facts, value_facts
 from diagrammar.verify import unbound
 
 if TYPE_CHECKING:
-    from diagrammar.diagram import Diagram
+    from diagrammar.ir.diagram import Diagram
+    from diagrammar.language.spec import Spec
     from diagrammar.program import Program
-    from diagrammar.spec import Spec
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -179,7 +179,7 @@ def _unknown_shapes(diagrams: Sequence[Diagram], known: Shapes) -> list[Problem]
 def _module(
     spec: Spec, programs: Sequence[Program], values: Mapping[str, Any], known: Shapes
 ) -> str:
-    from diagrammar.backends.torch import emit_module
+    from diagrammar.backends.torch.emit import emit_module
 
     try:
         return emit_module(programs, _header(spec, values, known))
@@ -189,7 +189,7 @@ def _module(
 
 def _written(programs: Sequence[Program]) -> Iterator[str]:
     """The functions' names, each with that of its definition where it has another."""
-    from diagrammar.backends.torch_names import function_names
+    from diagrammar.backends.torch.names import function_names
 
     for name, made in function_names([program.name for program in programs]).items():
         yield made if made == name else f"{made} ({name})"

@@ -14,7 +14,7 @@ from diagrammar.grammar.errors import DiagramError, Problem, near
 
 if TYPE_CHECKING:
     from diagrammar.grammar.source import Source
-    from diagrammar.spec import Spec
+    from diagrammar.language.spec import Spec
 
 
 class Misuse(Exception):
@@ -77,7 +77,7 @@ def _other_file(path: Path) -> str:
 
 def load(name: str) -> Spec:
     """The definitions of a file. Raises Misuse if unreadable, DiagramError with its errors."""
-    from diagrammar.spec import parse_source
+    from diagrammar.language.spec import parse_source
 
     return parse_source(read(name))
 

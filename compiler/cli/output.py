@@ -19,7 +19,7 @@ from diagrammar.replacing import write
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from diagrammar.spec import Spec
+    from diagrammar.language.spec import Spec
 
 _STYLES = (
     (r"^error:", "bold red"),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from diagrammar.cli.inputs import chosen, load
 from diagrammar.cli.output import note
-from diagrammar.spec import Spec
+from diagrammar.language.spec import Spec
 from diagrammar.verify import Mismatch, Report, verify
 
 

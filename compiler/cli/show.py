@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from diagrammar.cli.inputs import Misuse, chosen, load, settings, shapes
 from diagrammar.cli.output import note, print_changes, write_output
-from diagrammar.functions.specialise import at_rank
 from diagrammar.grammar.errors import DiagramError
+from diagrammar.transform.values import at_rank
 
 if TYPE_CHECKING:
-    from diagrammar.diagram import Diagram
-    from diagrammar.functions.specialised import Specialised
-    from diagrammar.pipeline import Simplified
+    from diagrammar.ir.diagram import Diagram
+    from diagrammar.rewrite.engine import Simplified
+    from diagrammar.runtime.specialised import Specialised
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from diagrammar.diagram import Diagram
-    from diagrammar.functions.specialised import Specialised
-    from diagrammar.pipeline import Simplified, Step, Trace
+    from diagrammar.ir.diagram import Diagram
+    from diagrammar.rewrite.engine import Simplified, Step, Trace
+    from diagrammar.runtime.specialised import Specialised
 
 FORMATS = ("text", "svg", "html", "tikz", "dot")
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from diagrammar.diagram import Diagram
+from diagrammar.cost.cost import DEFAULT
+from diagrammar.cost.pricing import price
+from diagrammar.ir.diagram import Diagram
 from diagrammar.plan.candidates import candidates
-from diagrammar.plan.cost import DEFAULT
 from diagrammar.plan.planner import Planned
-from diagrammar.plan.pricing import price
 from diagrammar.plan.report import Plan
 from diagrammar.program import Indicator
 from diagrammar.rules import RULES

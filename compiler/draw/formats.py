@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from diagrammar.diagram import Diagram
 from diagrammar.draw import dot as as_dot
 from diagrammar.draw import html as as_html
 from diagrammar.draw import svg as as_svg
@@ -11,8 +10,9 @@ from diagrammar.draw import tikz as as_tikz
 from diagrammar.draw.layout import layout
 from diagrammar.draw.operation import operation
 from diagrammar.draw.scenes import Steps, scenes
-from diagrammar.functions.specialised import Specialised
-from diagrammar.pipeline import Simplified, Step, Trace
+from diagrammar.ir.diagram import Diagram
+from diagrammar.rewrite.engine import Simplified, Step, Trace
+from diagrammar.runtime.specialised import Specialised
 
 What = Diagram | Simplified | Trace | Step
 

@@ -6,11 +6,11 @@ from collections import Counter
 
 import networkx
 
-from diagrammar.diagram import Diagram
 from diagrammar.draw.labels import caption, group, value
 from diagrammar.draw.layout import layout
 from diagrammar.draw.picture import Picture, Wire
 from diagrammar.draw.shapes import along
+from diagrammar.ir.diagram import Diagram
 
 
 def graph(diagram: Diagram) -> networkx.MultiGraph:

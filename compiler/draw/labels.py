@@ -12,10 +12,10 @@ from typing import Literal
 
 import sympy
 
-from diagrammar.diagram import Diagram, Network, Operand, Tensor
-from diagrammar.relation import Equation, Linear, Piece, Relation, Sizes, conv_form
-from diagrammar.scalar import Dim, equal, expand, plain
-from diagrammar.scalar import text as scalar_text
+from diagrammar.ir.diagram import Diagram, Network, Operand, Tensor
+from diagrammar.ir.relation import Equation, Linear, Piece, Relation, Sizes, conv_form
+from diagrammar.ir.scalar import Dim, equal, expand, plain
+from diagrammar.ir.scalar import text as scalar_text
 
 Kind = Literal["operand", "constant", "pattern", "view", "window", "relation", "delta"]
 

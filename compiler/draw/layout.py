@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from diagrammar.diagram import Diagram
 from diagrammar.draw.drawing import pictures
 from diagrammar.draw.picture import Picture
 from diagrammar.draw.story import Story, story
-from diagrammar.pipeline import Simplified, Step, Trace
+from diagrammar.ir.diagram import Diagram
+from diagrammar.rewrite.engine import Simplified, Step, Trace
 
 _TRIES = 5
 _CROWDED = 60

@@ -12,19 +12,19 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from diagrammar import program as ops
-from diagrammar.diagram import Diagram
 from diagrammar.draw.costs import Cost, costs
 from diagrammar.draw.labels import value
 from diagrammar.draw.layout import Layout, layout
 from diagrammar.draw.story import Frame
 from diagrammar.draw.tables import candidates_table
-from diagrammar.functions.options import CONTAINED
-from diagrammar.pipeline import Simplified
-from diagrammar.plan.memory import show_bytes
-from diagrammar.plan.writer import Origin
+from diagrammar.ir.diagram import Diagram
+from diagrammar.program.liveness import show_bytes
+from diagrammar.program.writer import Origin
+from diagrammar.rewrite.engine import Simplified
+from diagrammar.runtime.options import CONTAINED
 
 if TYPE_CHECKING:
-    from diagrammar.functions.specialised import Specialised
+    from diagrammar.runtime.specialised import Specialised
 
 Labels = tuple[str, ...]
 _WORDS = {

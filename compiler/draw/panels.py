@@ -6,11 +6,11 @@ import re
 from collections.abc import Sequence
 from html import escape
 
-from diagrammar.diagram import Diagram
 from diagrammar.draw.costs import Cost
 from diagrammar.draw.labels import group, value
 from diagrammar.draw.operation import CodeLine, Labels, Operation, PlanRow
-from diagrammar.plan.memory import show_bytes
+from diagrammar.ir.diagram import Diagram
+from diagrammar.program.liveness import show_bytes
 
 _COMMENT = re.compile(r"^(.*?)(\s*# .*)$")
 

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from diagrammar.diagram import Diagram
 from diagrammar.draw.labels import Caption
 from diagrammar.draw.routes import Tie
 from diagrammar.draw.shapes import Box, Curve, Knot
 from diagrammar.draw.tags import Tag
 from diagrammar.draw.wiring import Dot
-from diagrammar.scalar import Dim
+from diagrammar.ir.diagram import Diagram
+from diagrammar.ir.scalar import Dim
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from diagrammar.diagram import Diagram
 from diagrammar.draw.labels import caption, group, size_label
 from diagrammar.draw.picture import Bundle, Mark, Node, Picture, Wire
 from diagrammar.draw.place import BAR, LEG, Stand
@@ -12,6 +11,7 @@ from diagrammar.draw.story import TermFrame
 from diagrammar.draw.tags import Board, Tag, name_wire, tag_size
 from diagrammar.draw.terms import upright_box
 from diagrammar.draw.wiring import Dot, Wiring
+from diagrammar.ir.diagram import Diagram
 
 
 class Sketch:

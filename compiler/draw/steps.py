@@ -6,8 +6,8 @@ from difflib import unified_diff
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from diagrammar.diagram import Diagram
-    from diagrammar.pipeline import Step, Trace
+    from diagrammar.ir.diagram import Diagram
+    from diagrammar.rewrite.engine import Step, Trace
 
 
 def changed_lines(before: Diagram, after: Diagram) -> list[str]:

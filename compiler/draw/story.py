@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import count
 
-from diagrammar.diagram import Diagram, Network, Operand, Tensor
-from diagrammar.pipeline import Simplified, Step, Trace
+from diagrammar.ir.diagram import Diagram, Network, Operand, Tensor
+from diagrammar.rewrite.engine import Simplified, Step, Trace
 
 
 @dataclass(frozen=True)

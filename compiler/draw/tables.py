@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 from diagrammar.draw.labels import group, value
 from diagrammar.draw.words import signature
 from diagrammar.grammar.errors import DiagramError
-from diagrammar.plan.memory import show_bytes
+from diagrammar.program.liveness import show_bytes
 
 if TYPE_CHECKING:
-    from diagrammar.diagram import Declared
-    from diagrammar.functions.function import Function
-    from diagrammar.functions.specialised import Specialised
+    from diagrammar.ir.diagram import Declared
+    from diagrammar.language.spec import Spec
     from diagrammar.plan.report import Plan
-    from diagrammar.spec import Spec
+    from diagrammar.runtime.function import Function
+    from diagrammar.runtime.specialised import Specialised
 
 
 def spec_table(spec: Spec) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from diagrammar.diagram import Operand
 from diagrammar.draw.columns import Parts
 from diagrammar.draw.labels import Caption, caption, size_label, text_width
 from diagrammar.draw.place import Stand, end_label, stand
@@ -14,6 +13,7 @@ from diagrammar.draw.shapes import Box, hull
 from diagrammar.draw.story import Frame, TermFrame
 from diagrammar.draw.tags import tag_size
 from diagrammar.draw.wiring import Wiring, components, wiring
+from diagrammar.ir.diagram import Operand
 
 _BETWEEN = 22.0
 """Between parts of a term that nothing connects."""

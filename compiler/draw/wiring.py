@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from diagrammar.diagram import Axes, Network
+from diagrammar.ir.diagram import Axes, Network
 
 Dot = Literal["copy", "loop", "ones", "sum"]
 """A wire with three or more ends; one with two ends at one tensor; an open wire without a tensor; a

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 
-from diagrammar.diagram import Diagram
 from diagrammar.draw.labels import caption, group, negative, scalar
 from diagrammar.draw.story import Frame
-from diagrammar.pipeline import Step
+from diagrammar.ir.diagram import Diagram
+from diagrammar.rewrite.engine import Step
 
 _MANY = 5
 

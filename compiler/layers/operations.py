@@ -11,18 +11,18 @@ from math import prod
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from diagrammar.diagram import Declared, Diagram, Network, Operand, Tensor
-from diagrammar.functions.specialise import names_of
-from diagrammar.functions.tracing import is_tracing
 from diagrammar.grammar.errors import DiagramError
+from diagrammar.ir.diagram import Declared, Diagram, Network, Operand, Tensor
 from diagrammar.layers.given import check_alike, explained
 from diagrammar.library import on_layer
+from diagrammar.runtime.tracing import is_tracing
+from diagrammar.transform.values import names_of
 
 if TYPE_CHECKING:
     import torch
 
-    from diagrammar.functions.function import Function
     from diagrammar.layers.geometry import Geometry
+    from diagrammar.runtime.function import Function
 
 FILES = {
     "kfac": (
@@ -113,7 +113,7 @@ class Operations:
         )
 
     def _in_trace(self, name: str, sizes: Mapping[str, Any]) -> tuple[tuple[str, ...], Function]:
-        from diagrammar.functions.traced import compiled
+        from diagrammar.runtime.traced import compiled
 
         return compiled(self, name, sizes)
 

@@ -7,8 +7,8 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from diagrammar.diagram import Diagram
-    from diagrammar.spec import Spec
+    from diagrammar.ir.diagram import Diagram
+    from diagrammar.language.spec import Spec
 
 LAYER = "conv.tn"
 """The layer that files build on; `on_layer` puts another one in its place."""
@@ -20,7 +20,7 @@ def shipped(name: str) -> Spec:
     Raises FileNotFoundError, with the names there are, for another name.
     """
     from diagrammar.grammar.source import Source
-    from diagrammar.spec import parse_source
+    from diagrammar.language.spec import parse_source
 
     stem = name.removesuffix(".tn")
     return parse_source(Source(_text(stem), f"{stem}.tn"))
@@ -34,7 +34,7 @@ def on_layer(name: str, layer: str, boundary: str, rank: int) -> Spec:
     of spatial dimensions.
     """
     from diagrammar.grammar.source import Source
-    from diagrammar.spec import parse_source
+    from diagrammar.language.spec import parse_source
 
     text = _text(layer).replace("boundary=zeros", f"boundary={boundary}")
     about = Source(text, f"{layer}.tn")

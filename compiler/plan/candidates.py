@@ -12,26 +12,26 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from diagrammar.diagram import Declared, Diagram, Network, Operand
-from diagrammar.gram import gram_form
-from diagrammar.pipeline import Pipeline, Simplified
-from diagrammar.plan.correlation import recognise
-from diagrammar.plan.cost import Machine
-from diagrammar.plan.flipping import as_flipped
-from diagrammar.plan.fusion import with_bias
-from diagrammar.plan.meeting import DEARER
-from diagrammar.plan.memory import peak_bytes, result_elements
-from diagrammar.plan.narrow import as_narrow
-from diagrammar.plan.native import whole
-from diagrammar.plan.nonfinite import Reach, as_contained, reach
+from diagrammar.cost.cost import Machine
+from diagrammar.cost.pricing import price
+from diagrammar.ir.autocorrelation import gram_form
+from diagrammar.ir.diagram import Declared, Diagram, Network, Operand
+from diagrammar.lowerings.by_region import recognise
+from diagrammar.lowerings.meeting import DEARER
+from diagrammar.lowerings.tree import Tree
 from diagrammar.plan.planner import Planned, Shortcut, plan
-from diagrammar.plan.pricing import price
-from diagrammar.plan.products import as_backward, as_convolutions
-from diagrammar.plan.search import Options, Search
-from diagrammar.plan.sums import as_sums
-from diagrammar.plan.symmetric import as_grams
-from diagrammar.plan.tree import Tree
-from diagrammar.plan.units import without_units
+from diagrammar.program.liveness import peak_bytes, result_elements
+from diagrammar.program.nonfinite import Reach, as_contained, reach
+from diagrammar.program.passes.flip_kernel import as_flipped
+from diagrammar.program.passes.fuse_bias import with_bias
+from diagrammar.program.passes.matmul_as_conv import as_backward, as_convolutions
+from diagrammar.program.passes.split_kernel import as_narrow
+from diagrammar.program.passes.syrk import as_grams
+from diagrammar.program.passes.window_sums import as_sums
+from diagrammar.rewrite.engine import Pipeline, Simplified
+from diagrammar.search.native import whole
+from diagrammar.search.search import Options, Search
+from diagrammar.transform.unit_wires import without_units
 
 FACTORS = 4
 """Operands of a term with which a library call may come after all that its weight is made of."""
@@ -115,7 +115,7 @@ def candidates(
 ) -> list[Candidate]:
     """Programs that do different things, the cheapest first; of some that do the same PyTorch's own
     call gives the name. `contained`: only those in which a NaN or infinity stays in the sums that
-    have it and at borders (`plan.nonfinite`), unless they are much dearer."""
+    have it and at borders (`program.nonfinite`), unless they are much dearer."""
     made: dict[object, Candidate] = {}
 
     def add(title: str, way: Way, searched: Planned, start: Sequence[Simplified]) -> None:

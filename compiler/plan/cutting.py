@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from diagrammar import program as ops
-from diagrammar.diagram import Declared, Diagram, Network, Operand
+from diagrammar.ir.diagram import Declared, Diagram, Network, Operand
+from diagrammar.ir.relation import Relation, Sizes
 from diagrammar.plan.planner import Planned
-from diagrammar.relation import Relation, Sizes
 
 
 def wires(diagrams: Sequence[Diagram]) -> Iterator[str]:

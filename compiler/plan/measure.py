@@ -15,7 +15,7 @@ from statistics import median
 from time import perf_counter
 from typing import Any
 
-from diagrammar.plan.store import Store
+from diagrammar.cost.store import Store
 
 Clock = Callable[[], float]
 

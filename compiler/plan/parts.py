@@ -11,13 +11,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from diagrammar.diagram import Declared, Diagram, product
+from diagrammar.cost.cost import Machine
+from diagrammar.cost.pricing import price
+from diagrammar.ir.diagram import Declared, Diagram, product
 from diagrammar.plan.candidates import Candidate
-from diagrammar.plan.cost import Machine
 from diagrammar.plan.cutting import cut, in_parts, size_of, told_of, wires
-from diagrammar.plan.memory import peak_bytes
-from diagrammar.plan.moves import estimate
-from diagrammar.plan.pricing import price
+from diagrammar.program.liveness import peak_bytes
+from diagrammar.search.moves import estimate
 
 AIMS = (2**20, 2**22)
 """Entries that the steps of one part should hold: what fits into the inner caches, and into all."""

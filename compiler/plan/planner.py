@@ -9,15 +9,15 @@ from dataclasses import dataclass, replace
 import sympy
 
 from diagrammar import program as ops
-from diagrammar.diagram import Declared, Diagram, Network, Operand, Requirement
-from diagrammar.gram import gram_form, unpaired
-from diagrammar.plan.lower import Lowering, indicator
-from diagrammar.plan.search import Options, Search
-from diagrammar.plan.tree import Tree
-from diagrammar.plan.units import places, without_units
-from diagrammar.plan.writer import Origin, Value, Writer
-from diagrammar.relation import Relation
-from diagrammar.scalar import Dim, equal, expand, fraction, is_number, nonnegative, text
+from diagrammar.ir.autocorrelation import gram_form, unpaired
+from diagrammar.ir.diagram import Declared, Diagram, Network, Operand, Requirement
+from diagrammar.ir.relation import Relation
+from diagrammar.ir.scalar import Dim, equal, expand, fraction, is_number, nonnegative, text
+from diagrammar.lowerings.lower import Lowering, indicator
+from diagrammar.lowerings.tree import Tree
+from diagrammar.program.writer import Origin, Value, Writer
+from diagrammar.search.search import Options, Search
+from diagrammar.transform.unit_wires import places, without_units
 
 Shortcut = Callable[[Network, Sequence[str]], Tree | None]
 """The tree for a term, known without a search; None where it is not."""
@@ -129,7 +129,7 @@ def _nonzero(diagram: Diagram) -> list[tuple[int, Network]]:
 def _windowed(
     term: Network, kept: tuple[int, ...], stays: int | None
 ) -> tuple[Network, tuple[int, ...]]:
-    """The term with every paired relation (`diagrammar.gram`) but number `stays` as two patterns
+    """The term with every paired relation (`ir.autocorrelation`) but number `stays` as two patterns
     again, and where each tensor comes from."""
     found = [at for at, r in term.relations() if gram_form(r, term.sizes) is not None]
     for number, at in enumerate(found):

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from diagrammar import program as ops
-from diagrammar.diagram import product
+from diagrammar.cost.device import machine
+from diagrammar.cost.pricing import prices
+from diagrammar.ir.diagram import product
 from diagrammar.plan.candidates import CLOSE
-from diagrammar.plan.devices import machine
-from diagrammar.plan.memory import elements, owners, peak_bytes, result_elements, show_bytes
-from diagrammar.plan.nonfinite import Reach, reach
 from diagrammar.plan.planner import Planned
-from diagrammar.plan.pricing import prices
-from diagrammar.plan.search import estimate
+from diagrammar.program.liveness import elements, owners, peak_bytes, result_elements, show_bytes
+from diagrammar.program.nonfinite import Reach, reach
+from diagrammar.search.search import estimate
 
 
 @dataclass(frozen=True)

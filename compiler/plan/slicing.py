@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 from math import prod
 
 from diagrammar import program as ops
-from diagrammar.diagram import Diagram
+from diagrammar.cost.cost import Machine
+from diagrammar.cost.pricing import price
+from diagrammar.ir.diagram import Diagram
 from diagrammar.plan.candidates import Candidate
-from diagrammar.plan.cost import Machine
 from diagrammar.plan.cutting import cut, in_parts, size_of, told_of, wires
-from diagrammar.plan.memory import peak_bytes
-from diagrammar.plan.pricing import price
+from diagrammar.program.liveness import peak_bytes
 
 Making = Callable[[Sequence[Diagram]], Sequence[Candidate]]
 

@@ -1,6 +1,6 @@
 """Rewrite rules, one file a family; importing this registers all of them."""
 
-from diagrammar.rewrite import RULES
+from diagrammar.rewrite.rule import RULES
 from diagrammar.rules import (
     composition,
     constants,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from diagrammar.algebra import compose, step
-from diagrammar.relation import ConvForm, Linear, Relation, conv_form
-from diagrammar.rewrite import Edit, Match, Miss, Place, rule
+from diagrammar.ir.algebra import compose, step
+from diagrammar.ir.relation import ConvForm, Linear, Relation, conv_form
+from diagrammar.ir.scalar import equal, expand, nonnegative, text
+from diagrammar.rewrite.rule import Edit, Match, Miss, Place, rule
 from diagrammar.rules.restriction import is_whole
-from diagrammar.scalar import equal, expand, nonnegative, text
 
 
 @rule(

@@ -4,17 +4,17 @@
     constant Q[u, h] = orthogonal
 
 An axis may be a group of wires. The declaration is taken at its word here; values are held against
-it by `diagrammar.matrices`.
+it by `diagrammar.ir.matrices`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from diagrammar.diagram import Operand
-from diagrammar.relation import Equation, Piece, Relation, Sizes, delta, flat
-from diagrammar.rewrite import Edit, Match, Miss, Place, rule
-from diagrammar.scalar import equal
+from diagrammar.ir.diagram import Operand
+from diagrammar.ir.relation import Equation, Piece, Relation, Sizes, delta, flat
+from diagrammar.ir.scalar import equal
+from diagrammar.rewrite.rule import Edit, Match, Miss, Place, rule
 
 
 @rule(

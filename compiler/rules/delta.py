@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from diagrammar.algebra import fixes, is_empty, is_indicator
-from diagrammar.relation import (
-    ConvForm,
-    Relation,
-    conv_form,
-    delta,
-    tidy,
-)
-from diagrammar.rewrite import Edit, Match, Miss, Place, rule
-from diagrammar.scalar import equal, text
+from diagrammar.ir.algebra import fixes, is_empty, is_indicator
+from diagrammar.ir.relation import ConvForm, Relation, conv_form, delta, tidy
+from diagrammar.ir.scalar import equal, text
+from diagrammar.rewrite.rule import Edit, Match, Miss, Place, rule
 
 
 def shape(place: Place) -> ConvForm | Miss:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from diagrammar.diagram import Operand, Tensor
-from diagrammar.indexmap import index_map
-from diagrammar.relation import ConvForm, Piece, Relation, conv_form, delta
-from diagrammar.rewrite import Edit, Match, Miss, Place, rule
+from diagrammar.ir.diagram import Operand, Tensor
+from diagrammar.ir.index_map import index_map
+from diagrammar.ir.relation import ConvForm, Piece, Relation, conv_form, delta
+from diagrammar.ir.scalar import Dim, equal, expand, nonnegative, text
+from diagrammar.rewrite.rule import Edit, Match, Miss, Place, rule
 from diagrammar.rules.delta import shape
-from diagrammar.scalar import Dim, equal, expand, nonnegative, text
 
 
 @rule(

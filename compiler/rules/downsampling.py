@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from diagrammar.relation import ConvForm, Equation, Linear, Piece, Relation
-from diagrammar.rewrite import Edit, Match, Miss, Place, rule
+from diagrammar.ir.relation import ConvForm, Equation, Linear, Piece, Relation
+from diagrammar.ir.scalar import Dim, equal, expand, floor_div, nonnegative, text
+from diagrammar.rewrite.rule import Edit, Match, Miss, Place, rule
 from diagrammar.rules.delta import shape
-from diagrammar.scalar import Dim, equal, expand, floor_div, nonnegative, text
 
 
 def misfit(form: ConvForm) -> str:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from diagrammar.algebra import compose
-from diagrammar.indexmap import index_map
-from diagrammar.relation import Relation, Sizes, conv_form
-from diagrammar.rewrite import Edit, Match, Miss, Place, rule
+from diagrammar.ir.algebra import compose
+from diagrammar.ir.index_map import index_map
+from diagrammar.ir.relation import Relation, Sizes, conv_form
+from diagrammar.rewrite.rule import Edit, Match, Miss, Place, rule
 
 
 @rule(

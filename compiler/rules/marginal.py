@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from diagrammar.algebra import fixes, is_empty, is_known, marginal
-from diagrammar.indexmap import index_map
-from diagrammar.relation import Relation, holds_always
-from diagrammar.rewrite import Edit, Match, Miss, Place, rule
+from diagrammar.ir.algebra import fixes, is_empty, is_known, marginal
+from diagrammar.ir.index_map import index_map
+from diagrammar.ir.relation import Relation, holds_always
+from diagrammar.rewrite.rule import Edit, Match, Miss, Place, rule
 
 MOST_BRACKETS = 16
 """A sum that has more is left to be made when the function runs."""

@@ -3,20 +3,20 @@
 Three laws: without padding, windows are a view (`sliding view`); an output wire that is summed
 alone leaves a window matrix (`summed end`, in `marginal`); one that joins two equal patterns under
 the two copies of an operand leaves a Gram matrix of rows (`gram`; its relation is described in
-`diagrammar.gram`). A pattern that is left between operands may become a native call in planning.
+`ir.autocorrelation`). A pattern that is left between operands may become a native call in planning.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from diagrammar.algebra import overlaps
-from diagrammar.gram import mirror, paired
-from diagrammar.relation import ConvForm, Relation, conv_form
-from diagrammar.rewrite import Edit, Match, Miss, Place, rule
+from diagrammar.ir.algebra import overlaps
+from diagrammar.ir.autocorrelation import mirror, paired
+from diagrammar.ir.relation import ConvForm, Relation, conv_form
+from diagrammar.ir.scalar import equal, expand, nonnegative, text
+from diagrammar.rewrite.rule import Edit, Match, Miss, Place, rule
 from diagrammar.rules.delta import shape
 from diagrammar.rules.downsampling import misfit
-from diagrammar.scalar import equal, expand, nonnegative, text
 
 
 @rule(

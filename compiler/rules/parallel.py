@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from diagrammar.diagram import Network
-from diagrammar.parallel import bundles, factors
-from diagrammar.rewrite import Edit, Match, Miss, Place, rule
+from diagrammar.ir.diagram import Network
+from diagrammar.rewrite.rule import Edit, Match, Miss, Place, rule
+from diagrammar.transform.parallel_wires import bundles, factors
 
 
 @rule(

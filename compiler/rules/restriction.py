@@ -6,11 +6,11 @@ from __future__ import annotations
 from dataclasses import replace
 from math import gcd
 
-from diagrammar.algebra import live, step
-from diagrammar.relation import ConvForm, Relation, conv
-from diagrammar.rewrite import Edit, Match, Miss, Place, rule
+from diagrammar.ir.algebra import live, step
+from diagrammar.ir.relation import ConvForm, Relation, conv
+from diagrammar.ir.scalar import Dim, equal, expand, floor_div, nonnegative, text
+from diagrammar.rewrite.rule import Edit, Match, Miss, Place, rule
 from diagrammar.rules.delta import shape
-from diagrammar.scalar import Dim, equal, expand, floor_div, nonnegative, text
 
 
 @rule(

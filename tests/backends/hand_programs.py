@@ -8,7 +8,7 @@ from dataclasses import replace
 import sympy
 
 from diagrammar import program as ops
-from diagrammar import scalar
+from diagrammar.ir import scalar
 from diagrammar.program import Dim, Parameter, Program, SizeBinding, SizeCheck, Step
 
 

@@ -17,8 +17,8 @@ import torch
 
 import diagrammar as dg
 from diagrammar.__main__ import main
-from diagrammar.backends.torch_helpers import HELPERS
-from diagrammar.backends.torch_names import function_names
+from diagrammar.backends.torch.helpers import HELPERS
+from diagrammar.backends.torch.names import function_names
 
 NAMES = [
     *("len", "all", "max", "zip", "range", "tuple", "int", "list", "print", "input", "ValueError"),

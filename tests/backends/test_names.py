@@ -11,9 +11,9 @@ from hand_programs import Builder, condition
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from diagrammar import scalar
-from diagrammar.backends.torch import emit_function, emit_module, load
-from diagrammar.backends.torch_names import letters, safe_identifier
+from diagrammar.backends.torch.emit import emit_function, emit_module, load
+from diagrammar.backends.torch.names import letters, safe_identifier
+from diagrammar.ir import scalar
 from diagrammar.program import Flip, Program, SizeBinding
 
 

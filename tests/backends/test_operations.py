@@ -15,14 +15,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from diagrammar import program as ops
-from diagrammar import scalar
 from diagrammar.backends.numpy import bind, evaluate, integer
-from diagrammar.backends.torch import emit_module, load
-from diagrammar.backends.torch_helpers import HELPERS
-from diagrammar.gram import GramForm
-from diagrammar.plan import correlation
+from diagrammar.backends.torch.emit import emit_module, load
+from diagrammar.backends.torch.helpers import HELPERS
+from diagrammar.ir import scalar
+from diagrammar.ir.autocorrelation import GramForm
+from diagrammar.ir.relation import Relation
+from diagrammar.lowerings import by_region as correlation
 from diagrammar.program import Dim, Program, SizeBinding
-from diagrammar.relation import Relation
 
 
 class Draw:

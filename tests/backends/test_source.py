@@ -26,9 +26,9 @@ from hand_programs import (
     unfold_matmul,
 )
 
-from diagrammar import scalar
 from diagrammar.backends.numpy import evaluate
-from diagrammar.backends.torch import emit_function, emit_module, load
+from diagrammar.backends.torch.emit import emit_function, emit_module, load
+from diagrammar.ir import scalar
 from diagrammar.program import Program, SizeBinding, SizeCheck
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -71,7 +71,7 @@ def test_source_keeps_to_the_house_rules(name: str) -> None:
 def test_emission_is_deterministic_and_needs_no_torch() -> None:
     code = (
         "import sys; sys.path.insert(0, sys.argv[1]); import hand_programs as h\n"
-        "from diagrammar.backends.torch import emit_module\n"
+        "from diagrammar.backends.torch.emit import emit_module\n"
         "print(emit_module([h.kfac_reduce(), h.symbolic(), h.potpourri()], 'x'), end='')\n"
         "assert 'torch' not in sys.modules"
     )

@@ -24,9 +24,9 @@ from hand_programs import (
 )
 from torch import Tensor
 
-from diagrammar import scalar
 from diagrammar.backends.numpy import evaluate
-from diagrammar.backends.torch import emit_module, load
+from diagrammar.backends.torch.emit import emit_module, load
+from diagrammar.ir import scalar
 from diagrammar.program import Einsum, Program, SizeBinding
 
 PROGRAMS: dict[str, Program] = {

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from diagrammar import program as ops
-from diagrammar.backends.torch import emit_module, load
+from diagrammar.backends.torch.emit import emit_module, load
 from tests.weight_gradients import TOLERANCE, WRONG, Case, error
 
 

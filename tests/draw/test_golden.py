@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 import diagrammar as dg
-from diagrammar.diagram import Diagram
 from diagrammar.draw import render
+from diagrammar.ir.diagram import Diagram
 
 HERE = Path(__file__).parent
 KINDS = dg.load(HERE / "kinds.tn")

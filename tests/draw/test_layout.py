@@ -11,12 +11,12 @@ import pytest
 import sympy
 
 import diagrammar as dg
-from diagrammar.diagram import Declared, Diagram, Network, Operand
 from diagrammar.draw.layout import layout
 from diagrammar.draw.picture import Picture
 from diagrammar.draw.shapes import Box
-from diagrammar.functions.specialise import names_of
+from diagrammar.ir.diagram import Declared, Diagram, Network, Operand
 from diagrammar.library import drawn, names
+from diagrammar.transform.values import names_of
 from tests.work import counted
 
 KINDS = Path(__file__).with_name("kinds.tn")

@@ -15,11 +15,11 @@ from xml.etree import ElementTree
 import pytest
 
 import diagrammar as dg
-from diagrammar.diagram import Diagram, Network, Operand
 from diagrammar.draw import FORMATS, render
 from diagrammar.draw.layout import layout
 from diagrammar.draw.operation import became, operation
-from diagrammar.pipeline import Simplified
+from diagrammar.ir.diagram import Diagram, Network, Operand
+from diagrammar.rewrite.engine import Simplified
 
 CONV = dg.shipped("conv2d")
 HOSTILE = '</svg><script>alert("x")</script>&\\end{document}%$'

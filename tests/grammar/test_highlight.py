@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from pygments import token as kinds
 
-from diagrammar.elaborate.scope import BUILT_IN
 from diagrammar.grammar import calls, tokens
 from diagrammar.grammar.highlight import DiagramLexer
+from diagrammar.language.scope import BUILT_IN
 
 TEXTMATE = Path(__file__).parents[2] / "editors" / "diagrammar.tmLanguage.json"
 LIBRARY = [p for p in resources.files("diagrammar.library").iterdir() if p.name.endswith(".tn")]

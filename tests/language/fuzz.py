@@ -20,10 +20,10 @@ import torch
 from rich.console import Console
 
 import diagrammar as dg
-from diagrammar.diagram import Diagram
-from diagrammar.functions.specialise import missing
-from diagrammar.pipeline import fixed
-from diagrammar.scalar import expand, nonnegative
+from diagrammar.ir.diagram import Diagram
+from diagrammar.ir.scalar import expand, nonnegative
+from diagrammar.rewrite.engine import fixed
+from diagrammar.transform.values import missing
 from tests import oracle
 from tests.language.programs import program
 

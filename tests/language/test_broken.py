@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.front_end import definitions
 from diagrammar.grammar.source import Source
-from diagrammar.spec import read
+from diagrammar.language.spec import read
 from tests.grammar import golden
 from tests.grammar.test_broken import internal_words
 from tests.work import counted

@@ -16,7 +16,7 @@ import sympy
 import torch
 
 import diagrammar as dg
-from diagrammar.functions.numbers import exact, integer
+from diagrammar.ir.numbers import exact, integer
 
 CONV = "tensor X[i]\ntensor W[k]\npattern P[i, o, k] = conv(%s)\nY[o] = X[i] * P[i, o, k] * W[k]"
 BRACKET = "tensor X[i]\ntensor W[k]\nsize o = 3\npattern P[i, o] = [%s]\n"

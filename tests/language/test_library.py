@@ -21,8 +21,8 @@ from diagrammar.grammar import syntax
 from diagrammar.grammar.formatter import format_statement
 from diagrammar.grammar.parser import parse
 from diagrammar.grammar.source import Source
+from diagrammar.language.spec import read
 from diagrammar.library import drawn, names, on_layer
-from diagrammar.spec import read
 
 MOST = 10
 """Lines of an operation."""

@@ -9,10 +9,10 @@ import sys
 import pytest
 
 from diagrammar.cli import inputs
-from diagrammar.compose import MAX_FILE_TENSORS, MAX_TENSORS
 from diagrammar.grammar.source import Source
+from diagrammar.language.spec import read
 from diagrammar.library import names
-from diagrammar.spec import read
+from diagrammar.transform.inline import MAX_FILE_TENSORS, MAX_TENSORS
 from tests.work import counted
 
 CALLS = 10_000_000

@@ -12,7 +12,7 @@ import pytest
 
 from diagrammar.cli.check import check
 from diagrammar.grammar.source import Source
-from diagrammar.spec import read
+from diagrammar.language.spec import read
 
 SOUND = """\
 size k = 3

@@ -11,7 +11,7 @@ import torch
 
 import diagrammar as dg
 from diagrammar.grammar.source import Source
-from diagrammar.spec import read
+from diagrammar.language.spec import read
 
 x = torch.arange(1.0, 5.0)  # 1 2 3 4
 m = torch.tensor([[1.0, 2.0], [3.0, 4.0]])

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 import diagrammar as dg
-from diagrammar.diagram import Diagram
+from diagrammar.ir.diagram import Diagram
 from tests.language.fuzz import check, check_text, open_requirements, opened, round_trip
 from tests.language.programs import program
 

@@ -12,8 +12,8 @@ import torch
 import diagrammar as dg
 from diagrammar.cli.check import check
 from diagrammar.grammar.source import Source
+from diagrammar.language.spec import read
 from diagrammar.library import names
-from diagrammar.spec import read
 
 TENSORS = "tensor X[b, c]\ntensor Z[b, o]\ntensor V[c]\n"
 

@@ -11,10 +11,10 @@ import torch
 
 import diagrammar as dg
 from diagrammar.__main__ import main
-from diagrammar.plan import devices
-from diagrammar.plan.calibrate import BOUND, calibrate
-from diagrammar.plan.cost import DEFAULT, Machine
-from diagrammar.plan.store import VERSION
+from diagrammar.cost import device as devices
+from diagrammar.cost.calibrate import BOUND, calibrate
+from diagrammar.cost.cost import DEFAULT, Machine
+from diagrammar.cost.store import VERSION
 
 
 @pytest.fixture(autouse=True)

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 import diagrammar as dg
 from diagrammar import program as ops
-from diagrammar.backends import torch as backend
 from diagrammar.backends.numpy import evaluate
+from diagrammar.backends.torch import emit as backend
 from diagrammar.plan.candidates import Candidate
 from tests.oracle import at, operands, value
 from tests.random_relations import text

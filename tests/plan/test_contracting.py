@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import sympy
 
-from diagrammar.plan.contracting import rooted
+from diagrammar.lowerings.contract import rooted
 
 HARD = (2**521 - 1) * (2**607 - 1)
 """Nobody factors it."""

@@ -15,10 +15,10 @@ import pytest
 import torch
 
 import diagrammar as dg
-from diagrammar.plan.cost import DEFAULT
-from diagrammar.plan.devices import machine
+from diagrammar.cost.cost import DEFAULT
+from diagrammar.cost.device import machine
+from diagrammar.cost.store import VERSION, Store
 from diagrammar.plan.measure import BLOCK, key, reserved, seconds, timed
-from diagrammar.plan.store import VERSION, Store
 
 
 class FakeClock:

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 import diagrammar as dg
 from diagrammar.backends.numpy import evaluate
-from diagrammar.backends.torch import emit_module, load
-from diagrammar.plan.memory import peak_bytes
+from diagrammar.backends.torch.emit import emit_module, load
+from diagrammar.program.liveness import peak_bytes
 from tests.plan.peaks import measured
 from tests.plan.test_candidates import SHAPES, TEXT, layers, shape
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 import diagrammar as dg
-from diagrammar.functions.naive import TooLarge, naive
 from diagrammar.plan.planner import dense
+from diagrammar.runtime.naive import TooLarge, naive
 
 
 @pytest.mark.parametrize("name", ["Y", "dW", "A_expand", "A_reduce", "U"])

@@ -9,7 +9,7 @@ import torch
 
 import diagrammar as dg
 from benchmarks.networks import Network, multiplications, networks, path_multiplications
-from diagrammar.functions.function import Function
+from diagrammar.runtime.function import Function
 from tests.work import counted
 
 CASES = [n for size in (20, 60) for n in networks(size, seed=7)]

@@ -17,12 +17,12 @@ from torch.nn import functional
 import diagrammar as dg
 from benchmarks.nonfinite import outcomes
 from benchmarks.nonfinite_sums import reached
-from diagrammar.functions.specialised import Specialised
 from diagrammar.grammar.errors import DiagramError
 from diagrammar.layers import Conv
-from diagrammar.plan.gaps import reaches
-from diagrammar.plan.nonfinite import Reach, reach
+from diagrammar.lowerings.gaps import reaches
 from diagrammar.program import Masked
+from diagrammar.program.nonfinite import Reach, reach
+from diagrammar.runtime.specialised import Specialised
 
 NAN, INF = float("nan"), float("inf")
 

@@ -14,12 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import diagrammar as dg
-from diagrammar.backends import torch as backend
 from diagrammar.backends.numpy import evaluate
+from diagrammar.backends.torch import emit as backend
 from diagrammar.plan import parts
 from diagrammar.plan.candidates import Candidate, best
-from diagrammar.plan.memory import peak_bytes
 from diagrammar.plan.report import Plan
+from diagrammar.program.liveness import peak_bytes
 from tests.plan.peaks import measured
 from tests.plan.test_candidates import SHAPES, TEXT, layers, shape
 from tests.plan.test_memory import ROUNDING

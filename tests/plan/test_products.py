@@ -7,7 +7,7 @@ import torch
 
 import diagrammar as dg
 from diagrammar import program as ops
-from diagrammar.backends import torch as backend
+from diagrammar.backends.torch import emit as backend
 from diagrammar.plan.candidates import Candidate
 
 TEXT = """

@@ -14,14 +14,14 @@ from typing import Any
 
 import pytest
 
-from diagrammar.plan import store as module
+from diagrammar.cost import store as module
+from diagrammar.cost.store import AGE, VERSION, Store
 from diagrammar.plan.measure import digest, key, seconds
-from diagrammar.plan.store import AGE, VERSION, Store
 
 WRITER = """
 import sys
 from pathlib import Path
-from diagrammar.plan.store import Store
+from diagrammar.cost.store import Store
 for n in range(int(sys.argv[2])):
     assert Store(Path(sys.argv[1])).put(f"{sys.argv[3]}.{n}", {"n": n})
 """

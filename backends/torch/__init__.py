@@ -1,0 +1,1 @@
+"""Programs as PyTorch source, and that source as functions."""

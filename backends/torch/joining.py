@@ -1,0 +1,107 @@
+"""Neighbouring steps of one kind as one step, and steps that nothing needs left out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+from diagrammar import program as ops
+from diagrammar.ir import scalar
+from diagrammar.ir.scalar import plain
+from diagrammar.program import Dim, Step
+
+T = TypeVar("T")
+Range = tuple[Dim, Dim, Dim]  # start, length, step
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """Several slices of one value, one an axis or None."""
+
+    x: int
+    ranges: tuple[Range | None, ...]
+
+    @property
+    def inputs(self) -> tuple[int, ...]:
+        """The one value it works on."""
+        return (self.x,)
+
+
+@dataclass(frozen=True, slots=True)
+class Flips:
+    """Reversed order along `axes`."""
+
+    x: int
+    axes: tuple[int, ...]
+
+    @property
+    def inputs(self) -> tuple[int, ...]:
+        """The one value it works on."""
+        return (self.x,)
+
+
+def pick(items: Sequence[T], order: Sequence[int]) -> tuple[T, ...]:
+    """Items in another order."""
+    return tuple(items[n] for n in order)
+
+
+def needed(steps: Sequence[Step], results: Sequence[int]) -> list[Step | None]:
+    """The steps that results depend on."""
+    needed = set(results)
+    for at in reversed(range(len(steps))):
+        if at in needed:
+            needed.update(steps[at].operation.inputs)
+    return [step if at in needed else None for at, step in enumerate(steps)]
+
+
+def joined(
+    steps: list[Step | None], results: Sequence[int], origins: Sequence[set[int]]
+) -> tuple[Step | None, ...]:
+    """Neighbours of one kind, the first of which nothing else reads, as one step, which then has
+    the origins of both."""
+    uses = Counter(value for step in steps if step for value in step.operation.inputs)
+    uses.update(results)
+    for at, step in enumerate(steps):
+        if step is None or len(step.operation.inputs) != 1:
+            continue
+        (before,) = step.operation.inputs
+        first = steps[before]
+        both = first and uses[before] == 1 and _join(first.operation, step.operation)
+        if first and both:
+            remark = "\n".join(filter(None, (first.remark, step.remark)))
+            steps[at], steps[before] = replace(step, operation=both, remark=remark), None
+            origins[at].update(origins[before])
+    return tuple(steps)
+
+
+def _join(first: Any, second: Any) -> Any:
+    """One operation that does both, or None."""
+    match first, second:
+        case ops.Reshape(), ops.Reshape():
+            return first
+        case ops.Permute(), ops.Permute():
+            return ops.Permute(first.x, pick(first.order, second.order))
+        case Index(), Index():
+            pairs = list(zip(first.ranges, second.ranges, strict=True))
+            if any(a and b for a, b in pairs):
+                return None
+            return Index(first.x, tuple(a or b for a, b in pairs))
+        case Flips(), Flips() if not set(first.axes) & set(second.axes):
+            return Flips(first.x, first.axes + second.axes)
+        case ops.Sum(), ops.Sum():
+            rank = len(first.axes) + len(second.axes) + max(second.axes) + 1
+            left = [axis for axis in range(rank) if axis not in first.axes]
+            return ops.Sum(first.x, tuple(sorted((*first.axes, *pick(left, second.axes)))))
+        case ops.Pad(), ops.Pad():
+            sides = list(zip(first.padding, second.padding, strict=True))
+            if all(_one_sign((*p, *q)) for p, q in sides):
+                total = [(plain(p[0] + q[0]), plain(p[1] + q[1])) for p, q in sides]
+                return ops.Pad(first.x, tuple(total))
+    return None
+
+
+def _one_sign(numbers: Sequence[Dim]) -> bool:
+    """Whether all pad or all cut, certainly: else more may be cut than there was at first."""
+    return all(map(scalar.nonnegative, numbers)) or all(scalar.nonnegative(-n) for n in numbers)

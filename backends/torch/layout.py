@@ -1,0 +1,331 @@
+"""From lowered steps to lines: what shares a line, what variables are called, where comments go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from diagrammar import program as ops
+from diagrammar.backends.torch.expression import SUM, Code
+from diagrammar.backends.torch.joining import Flips, Index
+from diagrammar.backends.torch.lower import Lowered
+from diagrammar.backends.torch.names import Scope, one_line, safe_identifier, words
+from diagrammar.backends.torch.operations import Writer
+from diagrammar.program import Program, Step
+
+WIDTH = 100
+_CHAIN = 88  # a longer line is not made by joining steps
+_VIEWS = (ops.Reshape, ops.Permute, Index, ops.Window, ops.Diagonal, ops.Expand, Flips)
+_SHARING = (ops.Permute, Index, ops.Window, ops.Diagonal, ops.Expand)  # they keep what they read
+_METHODS = (*_VIEWS, ops.Contiguous, ops.Sum, ops.Cast)
+_CONTRACTIONS = (
+    ops.Einsum,
+    ops.Masked,
+    ops.Gram,
+    ops.WindowGram,
+    ops.Convolution,
+    ops.TransposedConvolution,
+    ops.WeightGradient,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A statement, the comment behind it, the remarks above it, and the steps of the program that
+    it does."""
+
+    code: str
+    comment: str = ""
+    remarks: tuple[str, ...] = ()
+    origins: frozenset[int] = frozenset()
+
+
+class Layout:
+    """Writes the body of one function, a step at a time."""
+
+    def __init__(self, program: Program, lowered: Lowered, writer: Writer, scope: Scope) -> None:
+        self.program, self.steps, self.results = program, lowered.steps, lowered.results
+        self.origins = list(lowered.origins)  # with those of the values that stand inside
+        self.writer, self.scope = writer, scope
+        self.lines: list[Line] = []
+        self.codes: dict[int, Code] = {}
+        self.hints: dict[int, str] = {}
+        self.roots: dict[int, tuple[str, ...]] = {}
+        self.holder: dict[str, int] = {}  # which value a variable holds
+        self.assigned: set[int] = set()
+        self.remarks: list[str] = []
+        self.uses: dict[int, int] = {}
+        self.last: dict[int, int] = {}
+        for at, step in enumerate(self.steps):
+            for value in step.operation.inputs if step else ():
+                self.uses[value] = self.uses.get(value, 0) + 1
+                self.last[value] = at
+        for value in self.results:
+            self.uses[value] = self.uses.get(value, 0) + 1
+            self.last[value] = len(self.steps)
+
+    def body(self) -> list[Line]:
+        """The lines from the first step to the return."""
+        for at, step in enumerate(self.steps):
+            if step is None:
+                continue
+            if isinstance(step.operation, ops.Operand):
+                self._operand(at, step.operation)
+                continue
+            self._name(at, step)
+            if not isinstance(step.operation, ops.Indicator):  # its operand only says what dtype
+                self.origins[at] |= self._inside(step.operation.inputs)
+            code = self.writer.write(step, [self.codes[value] for value in step.operation.inputs])
+            self.hints[at] = code.word or self.hints[at]
+            self.remarks += [one_line(text) for text in step.remark.splitlines() if text.strip()]
+            self.codes[at] = (
+                code if self._joins_next(at, step, code) else self._assign(at, step, code)
+            )
+        comment = "" if len(self.results) > 1 else self._comment(self.results[0])
+        returned = ", ".join(self.codes[value].text for value in self.results) or "()"
+        inside = self._inside(self.results)
+        self.lines.append(Line(f"return {returned}", comment, tuple(self.remarks), inside))
+        return freed(self.lines, self.scope.parameters) if self.program.frees else self.lines
+
+    def _inside(self, values: Iterable[int]) -> frozenset[int]:
+        """What is done where these values are written: nothing for those that a variable holds."""
+        return frozenset().union(*(self.origins[v] for v in values if v not in self.assigned))
+
+    def _operand(self, at: int, op: ops.Operand) -> None:
+        if op.name not in self.scope.operands:
+            raise ValueError(f"{self.program.name}: {op.name!r} is not among its parameters")
+        name = self.scope.operands[op.name]
+        self.codes[at] = Code(name)
+        self.hints[at], self.roots[at] = op.name.lower(), (op.name,)
+        self.holder.setdefault(name, at)
+
+    def _assign(self, at: int, step: Step, code: Code) -> Code:
+        """A line that puts the value into a variable."""
+        name = self.scope.fresh(self.hints[at] or "value", lambda name: self._is_free(name, at))
+        self.holder[name] = at
+        remarks = tuple(self.remarks)
+        self.lines.append(
+            Line(f"{name} = {code.text}", self._comment(at), remarks, self.origins[at])
+        )
+        self.assigned.add(at)
+        self.remarks.clear()
+        return Code(name)
+
+    def _is_free(self, name: str, at: int) -> bool:
+        """Whether the variable holds a value that no step after this one reads."""
+        return name in self.holder and self.last[self.holder[name]] <= at
+
+    def _comment(self, value: int) -> str:
+        step = self.steps[value]
+        assert step is not None
+        return one_line(" ".join(step.axes)) or "a scalar"
+
+    def _joins_next(self, at: int, step: Step, code: Code) -> bool:
+        """Whether the next step, and nothing else, reads the value and may hold its expression."""
+        if self.uses[at] != 1:
+            return False
+        if (at,) == self.results:
+            return True
+        after = (n for n in range(at + 1, len(self.steps)) if self.steps[n] is not None)
+        following = next((n for n in after if not self._is_operand(n)), None)
+        if self.program.frees and not isinstance(step.operation, _SHARING):
+            inputs = step.operation.inputs
+            if any(v in self.assigned and self.last[v] == at for v in inputs):
+                return False  # what it read is let go before the next step
+        if isinstance(step.operation, ops.Indicator):
+            return self._joins_later(at, step.operation, code)
+        if following is None or self.last[at] != following:
+            return False
+        reader = self.steps[following]
+        assert reader is not None
+        return _may_join(step.operation, reader.operation, code) and not reader.remark
+
+    def _joins_later(self, at: int, op: ops.Indicator, code: Code) -> bool:
+        """Whether a constant stands in the contraction that reads it, some lines on."""
+        if self.last[at] == len(self.steps):
+            return False  # a result
+        reader = self.steps[self.last[at]]
+        if reader is None or len(code.text) > 30:
+            return False
+        if not isinstance(reader.operation, ops.Einsum | ops.Masked):
+            return False
+        if op.like is not None:  # its dtype is read there
+            self.last[op.like] = max(self.last[op.like], self.last[at])
+        return True
+
+    def _is_operand(self, at: int) -> bool:
+        step = self.steps[at]
+        return step is not None and isinstance(step.operation, ops.Operand)
+
+    def _name(self, at: int, step: Step) -> None:
+        """A hint for the value's variable: from the operands it is made of, and what was done."""
+        op = step.operation
+        inputs = op.inputs
+        sources = [v for v in inputs if self.roots[v]] or list(inputs)
+        self.roots[at] = tuple(dict.fromkeys(r for v in sources for r in self.roots[v]))
+        if at in self.results and len(self.results) > 1:
+            hint = self.program.result_names[self.results.index(at)]
+            self.hints[at] = safe_identifier(hint)
+        elif isinstance(op, ops.Indicator):
+            self.roots[at], self.hints[at] = (), "ones"
+        elif isinstance(op, ops.Window):
+            others = {h for r, h in self.hints.items() if self.roots[r] != self.roots[at]}
+            name = "_".join(r.lower() for r in self.roots[at])
+            self.hints[at] = f"{name}_windows" if "windows" in others else "windows"
+        elif isinstance(op, ops.Add):
+            self.hints[at] = "total"
+        elif len(set(sources)) == 1 and len(inputs) == 2 and len(set(inputs)) == 1:
+            self.hints[at] = "gram"
+        elif len(sources) == 1 or len({self.hints[v] for v in sources}) == 1:
+            self.hints[at] = self.hints[sources[0]].lower()
+        else:
+            self.hints[at] = _joint(self.roots[at])
+
+
+def freed(lines: Sequence[Line], parameters: Sequence[str]) -> list[Line]:
+    """The lines, with a `del` behind the last line that reads what a variable holds."""
+    assigned = [line.code.split(" = ", 1)[0] if " = " in line.code else "" for line in lines]
+    read = [words(line.code.split(" = ", 1)[-1]) for line in lines]
+    found: list[Line] = []
+    held: dict[str, None] = {}
+    for at, line in enumerate(lines):
+        found.append(line)
+        gone = [
+            name
+            for name in held
+            if name in read[at] and name != assigned[at] and _is_over(name, assigned, read, at + 1)
+        ]
+        if assigned[at].isidentifier() and assigned[at] not in parameters:
+            held[assigned[at]] = None
+        held = {name: None for name in held if name not in gone}
+        if gone and at + 1 < len(lines):
+            found.append(Line(f"del {', '.join(gone)}", origins=line.origins))
+    return found
+
+
+def _is_over(name: str, assigned: Sequence[str], read: Sequence[set[str]], start: int) -> bool:
+    """Whether no line from `start` on reads what a variable holds."""
+    for later in range(start, len(assigned)):
+        if name in read[later]:
+            return False
+        if name == assigned[later]:
+            return True
+    return True
+
+
+def _joint(roots: Sequence[str]) -> str:
+    names = [root.lower() for root in roots]
+    joint = ("" if all(len(name) == 1 for name in names) else "_").join(names)
+    return joint if len(joint) <= 12 else "product"
+
+
+def _may_join(first: ops.Operation, second: ops.Operation, code: Code) -> bool:
+    """Whether an expression reads well inside the next one."""
+    if len(code.text) > _CHAIN - 25:
+        return False
+    if isinstance(second, ops.Scale):
+        return not isinstance(first, (ops.Add, ops.Scale))
+    if isinstance(second, ops.Add):
+        return (
+            isinstance(first, (ops.Scale, ops.Einsum)) and len(code.text) < 30 and code.level > SUM
+        )
+    if isinstance(first, ops.Scale):
+        return isinstance(second, (ops.Reshape, ops.Permute)) and len(code.text) < 30
+    if isinstance(second, _METHODS):
+        if isinstance(first, ops.Window) and not isinstance(second, ops.Window):
+            return code.links < 2
+        chained = isinstance(first, _METHODS) and code.links < 3
+        return chained or isinstance(first, _CONTRACTIONS)
+    return False
+
+
+Text = tuple[str, frozenset[int]]
+"""A line of text, and the steps of the program that it does."""
+
+
+def format_lines(lines: Iterable[Line], indent: str = "    ") -> list[Text]:
+    """Text lines: remarks above, comments behind and aligned, long statements broken."""
+    lines = list(lines)
+    short = [len(line.code) for line in lines if line.comment and len(line.code) <= 60]
+    column = max(short, default=0)
+    text: list[Text] = []
+    for line in lines:
+        written = [f"{indent}# {remark}" for remark in line.remarks]
+        code = f"{indent}{line.code}"
+        behind = f"{code:<{len(indent) + column}}  # {line.comment}" if line.comment else code
+        if len(behind) <= WIDTH:
+            written.append(behind)
+        else:
+            written += [f"{indent}# {line.comment}"[:WIDTH]] if line.comment else []
+            written += break_line(code)
+        text += [(row, line.origins) for row in written]
+    return text
+
+
+def break_line(code: str) -> list[str]:
+    """A statement, on several lines if it is too long: broken inside its longest brackets."""
+    if len(code) <= WIDTH:
+        return [code]
+    groups = _groups(code)
+    if not groups:
+        return [code]
+    start, end = max(groups, key=lambda group: group[1] - group[0])
+    indent = code[: len(code) - len(code.lstrip())]
+    inner, deeper = code[start + 1 : end], f"{indent}    "
+    head, tail = code[: start + 1], f"{indent}{code[end:]}"
+    if len(deeper) + len(inner) <= WIDTH:
+        return [head, f"{deeper}{inner}", tail]
+    parts = _arguments(inner)
+    if len(parts) == 1:
+        return [head, *break_line(f"{deeper}{inner}"), tail]
+    broken = [line for part in parts for line in break_line(f"{deeper}{part},")]
+    return [head, *broken, tail]
+
+
+def _groups(code: str) -> list[tuple[int, int]]:
+    """Where the outermost brackets open and close."""
+    found: list[tuple[int, int]] = []
+    opened: list[int] = []
+
+    def visit(at: int, char: str) -> None:
+        if char in "([{":
+            opened.append(at)
+        elif char in ")]}":
+            start = opened.pop()
+            if not opened:
+                found.append((start, at))
+
+    _outside_strings(code, visit)
+    return found
+
+
+def _arguments(inner: str) -> list[str]:
+    """The parts between commas outside of brackets and strings."""
+    cuts: list[int] = []
+    depth = 0
+
+    def visit(at: int, char: str) -> None:
+        nonlocal depth
+        depth += (char in "([{") - (char in ")]}")
+        if char == "," and depth == 0:
+            cuts.append(at)
+
+    _outside_strings(inner, visit)
+    ends = [*cuts, len(inner)]
+    starts = [0, *(cut + 1 for cut in cuts)]
+    return [p for s, e in zip(starts, ends, strict=True) if (p := inner[s:e].strip())]
+
+
+def _outside_strings(code: str, visit: Callable[[int, str], None]) -> None:
+    inside = ""
+    skip = False
+    for at, char in enumerate(code):
+        if skip:
+            skip = False
+        elif inside:
+            skip = char == "\\"
+            inside = "" if char == inside else inside
+        elif char in "\"'":
+            inside = char
+        else:
+            visit(at, char)

@@ -1,0 +1,1 @@
+"""Values that flow through the compiler: scalars, relations, diagrams, and their text."""

@@ -1,0 +1,1 @@
+"""Ways to compute a contraction or to apply a relation, written as steps of a program."""

@@ -1,0 +1,100 @@
+"""Gaps: places of a value to which a relation leads nothing, where a zero stands for no term.
+
+A value with gaps may be summed, moved and returned. Multiplied by another operand, a zero in a gap
+makes NaN of a NaN or infinity there, although the sum has no such term (`program.nonfinite`).
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from math import prod
+from typing import Any
+
+from diagrammar.ir.relation import ConvForm, Equation, Linear, Relation, Sizes
+
+LARGEST = 4096
+"""The most entries of a relation that is looked at; a larger one is said to have gaps."""
+ROWS = 2**20
+
+
+def is_total(relation: Relation, kept: Sequence[str], sizes: Sizes) -> bool:
+    """Whether a relation leads from all values of the kept wires to some of the others."""
+    if any(not (p.equations or p.bounds) for p in relation.pieces):
+        return True
+    forms = [
+        *(f for p in relation.pieces for f in p.bounds),
+        *(e.form for p in relation.pieces for e in p.equations),
+    ]
+    moduli = [e.modulus for p in relation.pieces for e in p.equations]
+    numbers = [sizes[w] for w in relation.wires]
+    numbers += [n for f in forms for n in (f.constant, *(c for _, c in f.terms))]
+    if not all(isinstance(n, int) for n in numbers):
+        return False
+    if not all(n is None or isinstance(n, int) for n in moduli):
+        return False
+    extents = [int(sizes[w]) for w in relation.wires]
+    if prod(extents) > LARGEST:
+        return False
+    at = [n for n, w in enumerate(relation.wires) if w in kept]
+    found = set()
+    for index in itertools.product(*map(range, extents)):
+        key = tuple(index[n] for n in at)
+        if key not in found and _holds(relation, dict(zip(relation.wires, index, strict=True))):
+            found.add(key)
+    return len(found) == prod(extents[n] for n in at)
+
+
+def _holds(relation: Relation, at: dict[str, int]) -> bool:
+    def value(form: Linear) -> int:
+        return sum(int(c) * at[w] for w, c in form.terms) + int(form.constant)
+
+    def solved(e: Equation) -> bool:
+        return value(e.form) % int(e.modulus) == 0 if e.modulus is not None else not value(e.form)
+
+    return any(
+        all(map(solved, p.equations)) and all(value(b) >= 0 for b in p.bounds)
+        for p in relation.pieces
+    )
+
+
+def folds_everywhere(form: ConvForm) -> bool:
+    """Whether each i is met by some window: nothing is left out between or behind them."""
+    numbers = (form.I, form.O, form.K, form.S, form.D, form.P)
+    return all(isinstance(n, int) for n in numbers) and reaches(*map(int, numbers))
+
+
+def reaches(rows: int, windows: int, entries: int, step: int, apart: int, before: int) -> bool:
+    """Whether S·o + D·k − P has all values from 0 to I − 1."""
+    if rows > ROWS:
+        return False
+    seen = bytearray(rows)
+    for k in range(entries):
+        start = apart * k - before
+        first = max(0, -(start // step))  # the least o inside, rounded up
+        stop = min(start + step * (windows - 1) + 1, rows)
+        places = range(start + step * first, stop, step)
+        seen[places.start : max(places.stop, places.start) : step] = b"\1" * len(places)
+    return all(seen)
+
+
+def spreads_everywhere(form: ConvForm, along: str) -> bool:
+    """Whether, read from o or k (`along`), all combinations of the others are met."""
+    numbers: tuple[Any, ...] = (form.I, form.O, form.K, form.S, form.D, form.P)
+    if not all(isinstance(n, int) for n in numbers):
+        return False
+    rows, windows, entries, step, apart, before = map(int, numbers)
+    if form.k is None:
+        return folds_everywhere(form)
+    if along == form.k:
+        windows, entries, step, apart = entries, windows, apart, step
+    return step == 1 and before >= apart * (entries - 1) and rows - 1 + before < windows
+
+
+def returns_everywhere(size: Any, runs: Sequence[tuple[Any, Any, Any]]) -> bool:
+    """Whether runs of picked entries have all of those that they are picked from."""
+    numbers = (size, *(n for run in runs for n in run))
+    if not all(isinstance(n, int) for n in numbers) or int(size) > ROWS:
+        return False
+    seen = {a + s * n for a, length, s in runs for n in range(length)}
+    return len(seen) == int(size)

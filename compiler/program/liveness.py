@@ -1,0 +1,141 @@
+"""Peak memory of a program by liveness: what it allocates beyond its operands."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from diagrammar import program as ops
+from diagrammar.ir.diagram import product
+from diagrammar.program.scratch import scratch
+from diagrammar.program.strides import Placed, placed
+from diagrammar.search.moves import estimate
+
+UNITS = {
+    "": 1,
+    "B": 1,
+    "KB": 10**3,
+    "MB": 10**6,
+    "GB": 10**9,
+    "KIB": 2**10,
+    "MIB": 2**20,
+    "GIB": 2**30,
+}
+
+
+def parse_bytes(text: str | int) -> int:
+    """`"2GiB"` as a number of bytes; raises ValueError for anything else."""
+    if isinstance(text, int) and not isinstance(text, bool) and text >= 0:
+        return text
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", str(text))
+    if not isinstance(text, str) or match is None or match[2].upper() not in UNITS:
+        raise ValueError(f"no number of bytes: {text!r}; write it like '2GiB' or '500MB'")
+    return int(float(match[1]) * UNITS[match[2].upper()])
+
+
+def show_bytes(count: int) -> str:
+    """A number of bytes for people."""
+    amount = float(count)
+    for unit in ("B", "KiB", "MiB"):
+        if amount < 1024:
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1024
+    return f"{amount:.1f} GiB"
+
+
+def owners(program: ops.Program) -> list[int]:
+    """For each value, the step whose memory it stands in (its own, or that of what it views)."""
+    return _owners(program, placed(program))
+
+
+def _owners(program: ops.Program, places: Sequence[Placed]) -> list[int]:
+    made: list[int] = []
+    for at, step in enumerate(program.steps):
+        views = not places[at].copied and not isinstance(step.operation, ops.Operand)
+        made.append(made[step.operation.inputs[0]] if views else at)
+    return made
+
+
+def elements(step: ops.Step) -> int:
+    """Entries of a step's value."""
+    return int(product(estimate(s) for s in step.shape))
+
+
+def workspace(program: ops.Program, step: ops.Step) -> int:
+    """Entries that a step's helper holds beside its operand and its result."""
+    op = step.operation
+    if isinstance(op, ops.Gram):
+        return elements(step) * op.block // max(estimate(step.shape[-1]), 1)
+    if isinstance(op, ops.Masked):
+        if not op.whole:
+            return 3 * elements(program.steps[op.values[1]]) + 2 * elements(step)
+        pairs = zip(op.values, op.terms, strict=True)
+        sizes = {n: s for v, t in pairs for n, s in zip(t, program.steps[v].shape, strict=True)}
+        swept = int(product(estimate(s) for s in sizes.values()))
+        return swept * (1 + op.counts) - elements(step) * (len(op.every) == len(op.out))
+    if isinstance(op, ops.WindowSums):
+        shape = [estimate(s) for s in program.steps[op.x].shape]
+        held = 0
+        for axis, stretches in zip(op.axes, op.stretches, strict=True):
+            shape[axis] = estimate(step.shape[axis]) + len(stretches)
+            held = max(held, 2 * int(product(shape)))
+        return held
+    if isinstance(op, ops.WindowGram):
+        return _of_windows(op, [estimate(s) for s in program.steps[op.x].shape])
+    return 0
+
+
+def _of_windows(op: ops.WindowGram, x: Sequence[int]) -> int:
+    """The padded operand, the copies of the largest stretch, its gradient, and the sums."""
+    pads = [d * (k - 1) for d, k in zip(op.dilation, op.kernel, strict=True)]
+    padded = x[0] * x[1] * int(product(n + 2 * p for n, p in zip(x[2:], pads, strict=True)))
+    blocks = x[1] * (x[1] // op.groups)
+    longest = op.kernel[op.mirrored]
+    others = [k for n, k in enumerate(op.kernel) if n != op.mirrored]
+    distances = int(product(2 * k - 1 for k in others)) * longest
+    sums = int(product(k * k for k in others)) * longest * (longest + 1) // 2
+    return 2 * padded + int(product(x)) + blocks * (2 * distances + sums)
+
+
+def peak_bytes(program: ops.Program, itemsize: int = 4) -> int:
+    """The most bytes allocated at once beyond the operands, results included, with what library
+    calls need on the side (`program.scratch`); entries have `itemsize` bytes."""
+    return _peak(program, itemsize) * itemsize
+
+
+def peak_elements(program: ops.Program) -> int:
+    """The most entries of values that are alive at once beyond the operands, results included."""
+    return _peak(program, None)
+
+
+def result_elements(program: ops.Program) -> int:
+    """Entries of all results."""
+    shapes = (program.result_shape(n) for n in range(len(program.results)))
+    return sum(int(product(estimate(s) for s in shape)) for shape in shapes)
+
+
+def _peak(program: ops.Program, itemsize: int | None) -> int:
+    places = placed(program)
+    owner = _owners(program, places)
+    last = list(program.last_use())
+    for value, own in enumerate(owner):
+        last[own] = max(last[own], last[value])
+    ending: dict[int, list[int]] = {}
+    for value, own in enumerate(owner):
+        if own == value and not isinstance(program.steps[value].operation, ops.Operand):
+            ending.setdefault(last[value], []).append(value)
+    alive = peak = 0
+    for at, step in enumerate(program.steps):
+        if owner[at] == at and not isinstance(step.operation, ops.Operand):
+            alive += elements(step)
+        aside = workspace(program, step)
+        if itemsize is not None:
+            aside += scratch(step, places[at].shape, places, itemsize)
+        peak = max(peak, alive + aside)
+        alive -= sum(elements(program.steps[value]) for value in ending.get(at, ()))
+    if program.cuts:  # results are put together beside the part that is being computed
+        for n in range(len(program.results)):
+            size = int(product(estimate(s) for s in program.result_shape(n)))
+            halves = itemsize == 2 and program.adds(n)  # they are added in float32
+            peak += 3 * size if halves else size
+    return peak

@@ -1,0 +1,1 @@
+"""Rules, how they are applied, and the trace of what was applied."""

@@ -1,0 +1,390 @@
+"""Compiled functions: one program per shape signature, made on the first call and kept."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from diagrammar.grammar.errors import DiagramError, Problem, near
+from diagrammar.grammar.words import MAX_INTEGER
+from diagrammar.ir.diagram import Declared, Diagram
+from diagrammar.ir.matrices import contradictions
+from diagrammar.ir.numbers import integer, written
+from diagrammar.language.wording import reworded
+from diagrammar.plan.planner import axis_names, bindings
+from diagrammar.program.liveness import show_bytes
+from diagrammar.runtime.building import build, operands_of
+from diagrammar.runtime.measuring import measured
+from diagrammar.runtime.opened import open_axes
+from diagrammar.runtime.options import Options
+from diagrammar.runtime.specialised import Specialised
+from diagrammar.runtime.tracing import is_symbolic, tracing
+from diagrammar.runtime.unfit import of_integers, unfit
+from diagrammar.transform.at_shapes import at_shapes, rank_of
+from diagrammar.transform.values import at_rank, missing, resolve_values
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Function:
+    """A function of a diagram's operands, by position (in order of first appearance) or by name.
+
+    It specialises itself for each new combination of operand shapes and keeps what it made.
+    """
+
+    def __init__(
+        self, diagrams: Sequence[Diagram], values: Mapping[str, Any], options: Options
+    ) -> None:
+        self.diagrams = tuple(diagrams)
+        self.values = dict(values)
+        self.options = options
+        self.name = "_".join(d.name for d in self.diagrams)
+        self.operands = operands_of(self.diagrams)
+        self._made: dict[Any, Callable[..., Any]] = {}
+        self._kept: dict[tuple[tuple[tuple[int, ...], ...], int, str], Specialised] = {}
+        self._opened: dict[Any, Specialised] = {}
+        self.traced = SimpleNamespace()
+        self._is_traced = tracing(options.backend)
+        self._ranked: dict[int, Function] = {}
+        self._timed = options.plan == "measure"
+
+    def __call__(self, /, *operands: Tensor, **named: Any) -> Any:
+        """The result for these operands; a tuple for several diagrams.
+
+        Raises DiagramError when an operand is missing, or a shape, dtype or device does not fit.
+        """
+        if named or len(operands) != len(self.operands):
+            operands = self._bound(operands, named)
+        by_dtype = self._budgets or self._timed
+        try:
+            if self._is_traced():
+                return self._traced(operands)(*operands)
+            made = self._made.get(_signature(operands) if by_dtype else _shapes(operands))
+            if made is None:
+                made = self._make(operands)
+            return made(*operands)
+        except (AttributeError, TypeError, RuntimeError) as error:
+            if self.options.backend == "torch" and is_symbolic(operands):  # not to be hashed
+                return self._traced(operands)(*operands)
+            problems = unfit(self.operands, operands, self.options.backend)
+            if problems := problems or of_integers(self.operands, operands, error):
+                raise DiagramError(problems) from error
+            raise
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For copies and pickles: what was compiled, without what was made for operands so far."""
+        fresh = {"_made": {}, "_kept": {}, "_opened": {}, "traced": SimpleNamespace()}
+        return {**self.__dict__, **fresh}
+
+    def _bound(self, given: tuple[Any, ...], named: Mapping[str, Any]) -> tuple[Any, ...]:
+        names = [o.name for o in self.operands]
+        problems = [
+            Problem(
+                f"'{self.name}' has no operand '{n}'",
+                help=near(n, names) or f"it takes {', '.join(names)}",
+            )
+            for n in named
+            if n not in names
+        ]
+        values = dict(zip(names, given, strict=False))
+        problems += [Problem(f"operand '{n}' is given twice") for n in named if n in values]
+        values.update(named)
+        if len(given) > len(names):
+            message = f"'{self.name}' takes {len(names)} operands, not {len(given)}"
+            help = f"they are {', '.join(f'{o.name}{_axes(o)}' for o in self.operands)}"
+            problems.append(Problem(message, help=help if names else ""))
+        problems += [
+            Problem(f"operand '{o.name}' is missing", help=f"its axes are {_axes(o)}")
+            for o in self.operands
+            if o.name not in values
+        ]
+        if problems:
+            raise DiagramError(problems)
+        return tuple(values[n] for n in names)
+
+    def _make(self, operands: tuple[Any, ...]) -> Callable[..., Any]:
+        shapes = tuple(tuple(int(n) for n in x.shape) for x in operands)
+        itemsize, device = self.made_of(operands)
+        special = self._specialised(shapes, itemsize, device)
+        self._check_declarations(operands)
+        self._check_memory(special)
+        if self._timed:
+            special = self._kept[shapes, itemsize, device] = measured(special, operands)
+        by_dtype = self._budgets or self._timed
+        self._made[_signature(operands) if by_dtype else _shapes(operands)] = special.call
+        return special.call
+
+    def made_of(self, operands: tuple[Any, ...]) -> tuple[int, str]:
+        """What a program depends on besides shapes: the bytes of an entry, where there is a budget,
+        and the kind of device."""
+        sizes = [x.element_size() for x in operands] if self._budgets else []
+        cuda = [getattr(x, "is_cuda", False) for x in operands]
+        return max(sizes, default=4), "cuda" if any(cuda) else "cpu"
+
+    def _traced(self, operands: tuple[Any, ...]) -> Callable[..., Any]:
+        """The function for operands in a trace, whose sizes may be symbols."""
+        from diagrammar.runtime.traced import made_for
+
+        return made_for(self, operands)
+
+    def open_axes(self, ranks: Sequence[int]) -> tuple[tuple[bool, ...], ...]:
+        """For each axis of each operand, whether its size may stay open; `ranks` has the number of
+        axes of each operand."""
+        if any(d.family for d in self.diagrams):
+            return self._of_rank([(1,) * rank for rank in ranks]).open_axes(ranks)
+        return open_axes(self.diagrams, self.operands)
+
+    def opened(
+        self, shapes: Sequence[Sequence[int | None]], itemsize: int = 4, device: str = "cpu"
+    ) -> Specialised:
+        """The function for operands of these shapes, one for each in their order, in which None is
+        any size, such as [(None, 4, 8, 8)]. It checks sizes when it is called, and keeps no budget
+        where one is open; otherwise for entries of `itemsize` bytes. `device`: "cpu" or "cuda".
+
+        Raises DiagramError for sizes that do not fit, and for a budget that is too small.
+        """
+        if len(shapes) != len(self.operands):
+            message = f"'{self.name}' has {len(self.operands)} operands, not {len(shapes)}"
+            help = f"give a shape for each: {', '.join(o.name for o in self.operands)}"
+            raise DiagramError([Problem(message, help=help)])
+        if all(None not in shape for shape in shapes):
+            known = tuple(tuple(int(n or 0) for n in shape) for shape in shapes)
+            special = self._specialised(known, itemsize, device)
+            self._check_memory(special)
+            return special
+        if any(d.family for d in self.diagrams):
+            ones = [(1,) * len(shape) for shape in shapes]
+            return self._of_rank(ones).opened(shapes, itemsize, device)
+        key = tuple(map(tuple, shapes)), device
+        if key not in self._opened:
+            named = dict(zip((o.name for o in self.operands), shapes, strict=True))
+            diagrams = tuple(at_shapes(d, self.values, named) for d in self.diagrams)
+            self._opened[key] = build(
+                self.name, diagrams, self.options, checked=True, device=device
+            )
+        return self._opened[key]
+
+    def _check_declarations(self, operands: tuple[Any, ...]) -> None:
+        """Whether constants are what the file declares of them, on the first call for a shape."""
+        if any(o.kind for o in self.operands):
+            values = dict(zip((o.name for o in self.operands), operands, strict=True))
+            if problems := contradictions(self.operands, values):
+                raise DiagramError(problems)
+
+    @property
+    def _budgets(self) -> bool:
+        """Whether what is made depends on the bytes of an entry."""
+        return self.options.memory is not None and self.options.backend == "torch"
+
+    def _check_memory(self, special: Specialised) -> None:
+        if not special.least or self.options.memory is None:
+            return
+        raise DiagramError(
+            [
+                Problem(
+                    f"'{self.name}' would allocate {show_bytes(special.least)} for these shapes, "
+                    f"more than the budget of {show_bytes(self.options.memory)}",
+                    help=f"raise memory= to {_enough(special.least)!r}, the least that would do, "
+                    "or give a smaller batch",
+                )
+            ]
+        )
+
+    def specialise(self, /, **shapes: Sequence[int]) -> Specialised:
+        """The function for given operand shapes, as a call with such operands would make it; with
+        a budget, for operands of four bytes an entry.
+
+        Raises DiagramError for missing operands and sizes that do not fit.
+        """
+        ordered = self._bound((), shapes)
+        return self._specialised(
+            tuple(_shape(o.name, s) for o, s in zip(self.operands, ordered, strict=True))
+        )
+
+    def _specialised(
+        self, shapes: tuple[tuple[int, ...], ...], itemsize: int = 4, device: str = "cpu"
+    ) -> Specialised:
+        if any(d.family for d in self.diagrams):
+            return self._of_rank(shapes)._specialised(shapes, itemsize, device)
+        key = shapes, itemsize, device
+        if key not in self._kept:
+            named = dict(zip((o.name for o in self.operands), shapes, strict=True))
+            diagrams = tuple(at_shapes(d, self.values, named) for d in self.diagrams)
+            size = self._accumulated(itemsize)
+            self._kept[key] = build(self.name, diagrams, self.options, itemsize=size, device=device)
+        return self._kept[key]
+
+    def _accumulated(self, itemsize: int) -> int:
+        """The bytes of an entry where operands are cast before they are used."""
+        bits = re.search(r"\d+", self.options.accumulate or "")
+        return max(itemsize, int(bits[0]) // 8 if bits else 0)
+
+    def diagrams_for(self, operands: Mapping[str, Any]) -> tuple[Diagram, ...]:
+        """The diagrams as written, with the sizes that these operands (by name) give them."""
+        shapes = tuple(tuple(int(n) for n in operands[o.name].shape) for o in self.operands)
+        if any(d.family for d in self.diagrams):
+            return self._of_rank(shapes).diagrams_for(operands)
+        named = dict(zip((o.name for o in self.operands), shapes, strict=True))
+        return tuple(at_shapes(d, self.values, named) for d in self.diagrams)
+
+    def _of_rank(self, shapes: Sequence[Sequence[int]]) -> Function:
+        """The function at the rank that operands of these shapes have."""
+        rank = rank_of(
+            self.diagrams, dict(zip((o.name for o in self.operands), shapes, strict=True))
+        )
+        if rank not in self._ranked:
+            self._ranked[rank] = compile_ranked(
+                self.diagrams, {**self.values, "rank": rank}, self.options
+            )
+        return self._ranked[rank]
+
+    def specialised(self) -> tuple[Specialised, ...]:
+        """The functions made so far, one a combination of operand shapes."""
+        ranked = (s for f in self._ranked.values() for s in f.specialised())
+        return (*self._kept.values(), *ranked)
+
+    def generic(self) -> Specialised:
+        """One function for all shapes; sizes are read off the operands when it is called.
+
+        Raises DiagramError when a parameter has no value, or a size is not fixed by any operand.
+        """
+        if any(d.family for d in self.diagrams):
+            message = f"the rank of '{self.name}' is open"
+            raise DiagramError([Problem(message, help="give it: compile(rank=2)")])
+        diagrams = []
+        for diagram in self.diagrams:
+            symbols, problems = resolve_values(diagram, self.values)
+            if problems:
+                raise DiagramError(problems)
+            fixed = diagram.substitute(symbols)
+            bound = frozenset(b.name for b in bindings((fixed,), fixed.operands))
+            problems = missing(fixed, bound)
+            if problems:
+                raise DiagramError(problems)
+            diagrams.append(fixed)
+        return build(self.name, tuple(diagrams), self.options, checked=True)
+
+    def to_html(self, path: str | os.PathLike[str], /, **shapes: Sequence[int]) -> Path:
+        """Write the report of the function for given operand shapes, as `specialise` takes them, or
+        without any that of the shape-generic one; return the path.
+
+        Raises DiagramError for shapes that do not fit, OSError if the file cannot be written.
+        """
+        made = self.specialise(**shapes) if shapes or not self.operands else self.generic()
+        return made.to_html(path)
+
+    @property
+    def source(self) -> str:
+        """The source of the shape-generic function; see `specialise(…).source` for that of one
+        shape."""
+        return self.generic().source
+
+    def made_for(self) -> tuple[str, ...]:
+        """The operand shapes that it was made for so far, in order."""
+        names = [o.name for o in self.operands]
+        own = (
+            ", ".join(f"{n}={s}" for n, s in zip(names, shapes, strict=True))
+            for shapes, *_ in self._kept
+        )
+        return (*own, *(made for f in self._ranked.values() for made in f.made_for()))
+
+    def _repr_html_(self) -> str:
+        from diagrammar.draw.tables import function_table
+
+        return function_table(self)
+
+    def __repr__(self) -> str:
+        taken = ", ".join(f"{o.name}{_axes(o)}" for o in self.operands)
+        return f"<Function {self.name}({taken})>"
+
+
+def _shape(name: str, given: Any) -> tuple[int, ...]:
+    """The shape of an operand, as it was given."""
+    tensor = getattr(given, "ndim", 1) != 1
+    if not tensor:
+        with suppress(TypeError):
+            sizes = [integer(n) for n in given]
+            if not any(n is None or not 0 <= n <= MAX_INTEGER for n in sizes):
+                return tuple(n for n in sizes if n is not None)
+    said = "a tensor" if tensor else written(given)
+    message = f"the shape of '{name}' must be a sequence of integers, not {said}"
+    way = f"{name}={name}.shape" if tensor else f"{name}=(8, 3)"
+    raise DiagramError([Problem(message, help=f"give it as {way}")])
+
+
+def _shapes(operands: Sequence[Any]) -> tuple[Any, ...]:
+    return tuple([x.shape for x in operands])
+
+
+def _signature(operands: Sequence[Any]) -> tuple[Any, ...]:
+    """The shapes, dtypes and devices."""
+    return (*_shapes(operands), *[(x.dtype, x.device) for x in operands])
+
+
+def _enough(count: int) -> str:
+    """A number of bytes, rounded up, as `memory=` takes it."""
+    unit, name = (2**20, "MiB") if count >= 2**20 else (2**10, "KiB")
+    return f"{-(-10 * count // unit) / 10:g}{name}"
+
+
+def _axes(operand: Declared) -> str:
+    return f"[{', '.join(axis_names(operand.axes))}]"
+
+
+def compile_diagrams(diagrams: Sequence[Diagram], values: Mapping[str, Any]) -> Function:
+    """A function of some diagrams' operands; `constants` has values of some that are declared
+    constant. Raises DiagramError for unknown names and bad values."""
+    options, rest = Options.take(values)
+    constants = rest.pop("constants", None)
+    made = compile_ranked(diagrams, rest, options)
+    if not constants:
+        return made
+    from diagrammar.runtime.bound import BoundFunction
+
+    return BoundFunction(made, constants)
+
+
+def compile_ranked(
+    diagrams: Sequence[Diagram], values: Mapping[str, Any], options: Options
+) -> Function:
+    """A function of diagrams whose packs have the `rank` among the values, or an open one."""
+    rest = {n: v for n, v in values.items() if n != "rank"}
+    if "rank" in values:
+        diagrams = [at_rank(d, {"rank": values["rank"]})[0] for d in diagrams]
+    pairs = [reworded(d, rest) for d in diagrams]
+    diagrams = [diagram for diagram, _ in pairs]
+    rest = {n: v for n, v in rest.items() if all(n in left for _, left in pairs)}
+    is_open = any(d.family for d in diagrams)
+    problems: dict[str, Problem] = {}
+    per_diagram = []
+    for diagram in diagrams:
+        found = resolve_values(diagram, rest)[1]
+        per_diagram.append(found)
+        problems.update({str(p): p for p in found})
+    # a name need only be known to one of several diagrams
+    unknown_everywhere = [
+        p
+        for text, p in problems.items()
+        if not p.message.startswith("unknown") or all(text_in(text, f) for f in per_diagram)
+    ]
+    if is_open:  # what depends on the rank is for later
+        unknown_everywhere = [p for p in unknown_everywhere if p.message.startswith("unknown")]
+    if unknown_everywhere:
+        raise DiagramError(unknown_everywhere)
+    if any(o.keep is not None for d in diagrams for o in d.operands):
+        from diagrammar.runtime.draws import SampledFunction
+
+        return SampledFunction(diagrams, rest, options)
+    return Function(diagrams, rest, options)
+
+
+def text_in(text: str, problems: Sequence[Problem]) -> bool:
+    """Whether a problem's message is among some."""
+    first = text.split("\n", 1)[0]
+    return any(str(p).split("\n", 1)[0] == first for p in problems)

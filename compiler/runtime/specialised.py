@@ -1,0 +1,121 @@
+"""A function for fixed operand shapes, with its source, plan and derivation to look at."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from diagrammar.ir.diagram import Diagram
+from diagrammar.plan.candidates import AS_WRITTEN, Candidate
+from diagrammar.plan.planner import Planned
+from diagrammar.plan.report import Plan
+from diagrammar.program import Program
+from diagrammar.program.writer import Origin
+from diagrammar.rewrite.engine import Simplified, Trace
+from diagrammar.runtime.options import Options
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class SourceLine:
+    """A line of emitted source: the tensors of the simplified diagrams that it brings in, and all
+    that its value is made from, each as (diagram, term, place in the term)."""
+
+    text: str
+    brings: frozenset[Origin]
+    within: frozenset[Origin]
+
+
+@dataclass(frozen=True)
+class Specialised:
+    """A function for fixed operand shapes: callable, with its `source`, `plan`, `program` and
+    the traces of its diagrams.
+
+    `least` is zero, or the bytes that any program would need where the budget is too small for
+    all; `itemsize` the bytes of an entry that the budget was kept for.
+    """
+
+    call: Callable[..., Any]
+    source: str
+    planned: Planned
+    traces: tuple[Trace, ...]
+    diagrams: tuple[Diagram, ...]
+    options: Options
+    checked: bool = False
+    candidates: tuple[Candidate, ...] = ()
+    chosen: str = ""
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    least: int = 0
+    itemsize: int = 4
+
+    def __call__(self, *operands: Tensor) -> Any:
+        """The result, or a tuple of results."""
+        return self.call(*operands)
+
+    @property
+    def program(self) -> Program:
+        """The linear program that was emitted."""
+        return self.planned.program
+
+    @cached_property
+    def told(self) -> tuple[Simplified, ...]:
+        """The derivations to show: of what the program starts from, or where that is the diagram
+        as written, because a library has it as a call, what the rules make of it nevertheless."""
+        if self.as_written:
+            for other in self.candidates:
+                if not other.name.startswith(AS_WRITTEN):
+                    return other.start
+        return tuple(map(Simplified, self.diagrams, self.traces))
+
+    @property
+    def as_written(self) -> bool:
+        """Whether the program starts from the diagrams as they were written."""
+        return self.chosen.startswith(AS_WRITTEN)
+
+    @cached_property
+    def plan(self) -> Plan:
+        """The contraction tree with multiplications, bytes and peak memory; `print` it."""
+        said = [(c.name, c.cost, self.seconds.get(c.name), c.peak) for c in self.candidates]
+        return Plan(self.planned, said, self.chosen)
+
+    @cached_property
+    def lines(self) -> tuple[SourceLine, ...]:
+        """The lines of the source, each with the tensors of `diagrams` that it deals with."""
+        if not self.source:
+            return ()
+        from diagrammar.backends.torch.emit import line_origins
+
+        steps = line_origins(self.program, checked=self.checked)
+        own, within = self.planned.origins, self.planned.within()
+        return tuple(
+            SourceLine(
+                text,
+                frozenset[Origin]().union(*(own[n] for n in done)),
+                frozenset[Origin]().union(*(within[n] for n in done)),
+            )
+            for text, done in zip(self.source.splitlines(), steps, strict=True)
+        )
+
+    def to_html(self, path: str | os.PathLike[str]) -> Path:
+        """Write the report of this function, one file that needs no network, and return the path:
+        the derivation of each result with what every step costs, the plan, and the source, linked
+        with the pictures. Raises OSError if it cannot be written."""
+        from diagrammar.draw import render
+        from diagrammar.replacing import write
+
+        return write(path, render(self, "html"))
+
+    def _repr_html_(self) -> str:
+        from diagrammar.draw.tables import specialised_table
+
+        return specialised_table(self)
+
+    def __repr__(self) -> str:
+        shapes = ", ".join(f"{p.name}={tuple(p.shape)}" for p in self.program.parameters)
+        return f"<{self.program.name} for {shapes}>"

@@ -1,0 +1,88 @@
+"""Calls that PyTorch traces, by torch.compile or torch.export, where sizes may be symbols.
+
+A program is made for the sizes of its operands. In a trace, wires that only number things, such as
+the batch, may stay open, and one program serves all their sizes; every other size becomes a number,
+on which the trace then depends. Making programs is no part of the trace.
+
+Imports torch; imported when a trace needs a program that is not there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from torch import compiler
+from torch.fx.experimental.symbolic_shapes import guard_scalar, has_static_value
+
+if TYPE_CHECKING:
+    from diagrammar.layers.operations import Operations
+    from diagrammar.runtime.function import Function
+
+Given = TypeVar("Given")
+Open = tuple[tuple[int | None, ...], ...]
+
+
+def constant(function: Given) -> Given:
+    """A function that Dynamo calls, and does not trace; its result is a constant of the trace."""
+    mark: Any = compiler.assume_constant_result  # which has no types
+    made: Given = mark(function)
+    return made
+
+
+def made_for(function: Function, operands: Sequence[Any]) -> Callable[..., Any]:
+    """The emitted function for operands whose sizes may be symbols."""
+    free = _open_axes(function, tuple([x.ndim for x in operands]))
+    shapes: list[tuple[Any, ...]] = []
+    for x, axes in zip(operands, free, strict=True):
+        shape: list[Any] = []
+        for n, stays in zip(x.shape, axes, strict=True):
+            if has_static_value(n):
+                shape.append(guard_scalar(n))
+            else:
+                shape.append(None if stays else guard_scalar(n))
+        shapes.append(tuple(shape))
+    made: Callable[..., Any] = getattr(
+        function.traced, _emitted(function, tuple(shapes), *function.made_of(tuple(operands)))
+    )
+    return made
+
+
+def compiled(
+    operations: Operations, name: str, sizes: Mapping[str, Any]
+) -> tuple[tuple[str, ...], Function]:
+    """The operands' names and the function of a layer's definition; its `sizes` become numbers."""
+    known: dict[str, Any] = {}
+    for n, size in sizes.items():
+        if isinstance(size, tuple):
+            known[n] = tuple([guard_scalar(m) for m in size])
+        else:
+            known[n] = None if size is None else guard_scalar(size)
+    found: tuple[tuple[str, ...], Function]
+    found = getattr(operations.traced, _compiled(operations, name, tuple(known.items())))
+    return found
+
+
+@constant
+def _compiled(operations: Operations, name: str, sizes: tuple[tuple[str, Any], ...]) -> str:
+    key = "_".join([name, *(f"{n}{value}" for n, value in sizes)])
+    if not hasattr(operations.traced, key):
+        setattr(operations.traced, key, operations.compile(name, **dict(sizes)))
+    return key
+
+
+@constant
+def _open_axes(function: Function, ranks: tuple[int, ...]) -> tuple[tuple[bool, ...], ...]:
+    return function.open_axes(ranks)
+
+
+@constant
+def _emitted(function: Function, shapes: Open, itemsize: int, device: str) -> str:
+    """The name of the emitted function among those `traced`; Dynamo takes no function that is a
+    constant, but one that is an attribute."""
+    name = "_".join("x".join("n" if n is None else str(n) for n in shape) for shape in shapes)
+    name = f"{device}_{itemsize}_{name}"
+    if not hasattr(function.traced, name):
+        made: Any = function.opened(shapes, itemsize, device).call
+        setattr(function.traced, name, made.function)
+    return name

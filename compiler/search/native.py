@@ -1,0 +1,186 @@
+"""Native recognition: sub-networks that *are* a convolution, a transposed convolution or a weight
+gradient.
+
+Law: Σ X·W·ΠΠ over i, k and the shared channels is a convolution of X with W; read towards i it is
+the transposed one; with i and o summed it is the weight gradient. Which of them depends only on
+which wires of each Π the two sides have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from diagrammar.ir.diagram import Operand
+from diagrammar.ir.relation import ConvForm
+from diagrammar.ir.scalar import floor_div, nonnegative
+from diagrammar.lowerings.tree import Native, NativeKind, Read, Spread, Tree, walk
+
+if TYPE_CHECKING:
+    from diagrammar.search.moves import Entry, Moves
+
+ROLES: dict[tuple[str, str], tuple[NativeKind, bool]] = {
+    ("i", "k"): ("convolution", False),
+    ("k", "i"): ("convolution", True),
+    ("o", "k"): ("transposed", False),
+    ("k", "o"): ("transposed", True),
+    ("i", "o"): ("weight gradient", False),
+    ("o", "i"): ("weight gradient", True),
+}
+"""Which wire of a relation each side has: the call, and whether to exchange the sides."""
+
+
+def recognise(search: Moves, a: Entry, b: Entry, between: Sequence[int]) -> Entry | None:
+    """The native call for two results and *all* relations between them, if there is one."""
+    if search.empty or not 1 <= len(between) <= 3:  # libraries refuse no groups, no channels
+        return None
+    roles = {_role(search, a, b, at) for at in between}
+    if len(roles) != 1:
+        return None
+    role = roles.pop()
+    if role is None:
+        return None
+    kind, exchange = ROLES[role]
+    left, right = (b, a) if exchange else (a, b)
+    forms = [search.forms[at] for at in between]
+    ends = [w for form in forms for w in (form.i, form.o, form.k) if w is not None]
+    if len(set(ends)) < len(ends):
+        return None  # two relations that share a wire are no two dimensions
+    if not all(fits(kind, form) for form in forms):
+        return None
+    tensors = a.tensors | b.tensors | sum(1 << at for at in between)
+    inner, result = _wires(search, kind, forms)
+    needed = search.needed(tensors)
+    wires = (((left.wires | right.wires) & ~inner) & needed) | result
+    if needed & inner or result & ~needed:
+        return None
+    if (left.wires ^ right.wires) & ~inner & ~needed:
+        return None  # a wire of one side that is summed has no role in a convolution
+    # nothing is multiplied along i: it is fixed by o and k
+    swept = search.elements((left.wires | right.wires | result) & ~_inputs(search, forms))
+    moved = search.elements(left.wires) + search.elements(right.wires) + search.elements(wires)
+    efficiency = _efficiency(search, kind, left, right, needed)
+    cost = a.cost + b.cost + search.machine.native(swept, moved, efficiency)
+    from diagrammar.search.moves import Entry
+
+    tree = Native(kind, left.tree, right.tree, tuple(between))
+    return Entry(tensors, wires, cost, tree, parts=(left, right))
+
+
+def whole(search: Moves) -> Tree | None:
+    """The one library call that a network of two operands is; None if it is none."""
+    operands = [n for n, t in enumerate(search.network.tensors) if isinstance(t, Operand)]
+    relations = [n for n, t in enumerate(search.network.tensors) if n not in operands]
+    if len(operands) != 2 or not all(n in search.forms for n in relations):
+        return None
+    first, second = (search.leaf(n) for n in operands)
+    found = recognise(search, first, second, relations)
+    return None if found is None else found.tree
+
+
+def _efficiency(search: Moves, kind: NativeKind, left: Entry, right: Entry, needed: int) -> float:
+    """Weight gradients of unfolded data: libraries are built for neither groups nor thousands of
+    channels."""
+    sides = _unfolds(left.tree) + _unfolds(right.tree)
+    if kind != "weight gradient" or sides == 0:
+        return 1.0
+    if sides == 2:
+        return 0.02
+    grouped = search.elements(left.wires & right.wires & needed) > 1
+    channels = search.elements(right.wires & ~left.wires & needed)
+    return 0.05 if grouped else 1.0 if channels <= 2048 else 0.1
+
+
+def _unfolds(tree: Tree) -> bool:
+    return any(isinstance(node, Read | Spread) for node in walk(tree))
+
+
+def _role(search: Moves, a: Entry, b: Entry, at: int) -> tuple[str, str] | None:
+    """Which one wire of a relation is on the left, which on the right; None unless exactly one
+    each."""
+    form = search.forms[at]
+    if form.k is None:
+        return _unit_role(search, a, b, at)
+    letters = {"i": search.bit[form.i], "o": search.bit[form.o], "k": search.bit[form.k]}
+    left = [letter for letter, bit in letters.items() if a.wires & bit]
+    right = [letter for letter, bit in letters.items() if b.wires & bit]
+    if len(left) == 1 and len(right) == 1 and left != right:
+        return left[0], right[0]
+    return None
+
+
+def _unit_role(search: Moves, a: Entry, b: Entry, at: int) -> tuple[str, str] | None:
+    """The same for a kernel of size one, whose wire is left out: a side without a wire has k."""
+    form = search.forms[at]
+    i, o = search.bit[form.i], search.bit[form.o]
+    needed = search.needed(a.tensors | b.tensors | 1 << at)
+    left, right = (("i" if e.wires & i else "") + ("o" if e.wires & o else "") for e in (a, b))
+    if (left, right) in (("i", "o"), ("o", "i")):
+        return None if needed & (i | o) else (left, right)
+    if {left, right} in ({"i", ""}, {"o", ""}):
+        return left or "k", right or "k"
+    return None
+
+
+def _wires(search: Moves, kind: NativeKind, forms: Sequence[ConvForm]) -> tuple[int, int]:
+    """The relation wires that are summed, and those of the result."""
+    inner = result = 0
+    for form in forms:
+        i, o = search.bit[form.i], search.bit[form.o]
+        k = 0 if form.k is None else search.bit[form.k]
+        own = {"convolution": o, "transposed": i, "weight gradient": k}[kind]
+        result |= own
+        inner |= (i | o | k) & ~own
+    return inner, result
+
+
+def _inputs(search: Moves, forms: Sequence[ConvForm]) -> int:
+    return sum(search.bit[form.i] for form in forms)
+
+
+def fits(kind: NativeKind, form: ConvForm) -> bool:
+    """Whether the library call can express a relation's padding and sizes (known numbers only)."""
+    if not all(isinstance(n, int) for n in (form.S, form.D, form.P, form.I, form.O, form.K)):
+        return False
+    if not nonnegative(form.P):
+        return False
+    if kind == "transposed":
+        return 0 <= output_padding(form) < max(int(form.S), int(form.D))
+    return nonnegative(form.P - form.right) and extra(form) >= 0
+
+
+def output_padding(form: ConvForm) -> int:
+    """What the transposed call must add to reach the input's size."""
+    reach = form.S * (form.O - 1) - 2 * form.P + form.D * (form.K - 1) + 1
+    return int(form.I - reach)
+
+
+def extra(form: ConvForm) -> int:
+    """Windows that the call computes beyond the relation's: none when O is the formula's."""
+    reach = form.I + 2 * form.P - form.D * (form.K - 1) - 1
+    return int(floor_div(reach, form.S) + 1 - form.O)
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The wires of a native call by role, each in order."""
+
+    group: tuple[str, ...]
+    left: tuple[str, ...]
+    right: tuple[str, ...]
+    summed: tuple[str, ...]
+
+
+def layout(
+    left: Sequence[str], right: Sequence[str], needed: set[str], spatial: set[str]
+) -> Layout:
+    """Roles: shared and summed, shared and kept (groups), of the left only, of the right only."""
+    a = [w for w in left if w not in spatial]
+    b = [w for w in right if w not in spatial]
+    return Layout(
+        group=tuple(w for w in a if w in b and w in needed),
+        left=tuple(w for w in a if w not in b),
+        right=tuple(w for w in b if w not in a),
+        summed=tuple(w for w in a if w in b and w not in needed),
+    )
