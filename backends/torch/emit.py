@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from diagrammar.backends.torch.chunks import helpers, loops
-from diagrammar.backends.torch.helpers import HELPERS
+from diagrammar.backends.torch.helpers import HELPERS, with_uses
 from diagrammar.backends.torch.layout import Layout, Line, break_line, format_lines
 from diagrammar.backends.torch.lower import lower
 from diagrammar.backends.torch.names import (
@@ -67,9 +67,8 @@ def emit_function(
     text = "\n".join([*head, *(line for line, _ in body)]) + "\n"
     origins = tuple(frozenset[int]() for _ in text.splitlines()[: -len(body)])
     origins += tuple(steps for _, steps in body)
-    helpers = tuple(name for name in HELPERS if name in writer.helpers)
     used = {name: definition for definition, name in writer.used.items()}
-    return FunctionSource(program.name, text, helpers, used, origins)
+    return FunctionSource(program.name, text, with_uses(writer.helpers), used, origins)
 
 
 def _in_parts(program: Program, scope: Scope, constants: Constants) -> FunctionSource:
@@ -85,8 +84,7 @@ def _in_parts(program: Program, scope: Scope, constants: Constants) -> FunctionS
     whole = f"{part.text}\n\n{text}"
     behind = len(whole.splitlines()) - len(part.origins)
     origins = part.origins + (frozenset[int](),) * behind
-    used = {*part.helpers, *helpers(program)}
-    named = tuple(name for name in HELPERS if name in used)
+    named = with_uses({*part.helpers, *helpers(program)})
     return replace(part, name=program.name, text=whole, helpers=named, origins=origins)
 
 
@@ -115,9 +113,9 @@ def emit_module(programs: Sequence[Program], header: str, *, checked: bool = Tru
     programs = [replace(program, name=named[program.name]) for program in programs]
     constants = Constants(names)
     functions = [emit_function(p, checked=checked, constants=constants) for p in programs]
-    helpers = [name for name in HELPERS if any(name in f.helpers for f in functions)]
+    helpers = with_uses(name for f in functions for name in f.helpers)
     defined = {name: text for f in functions for name, text in f.constants.items()}
-    text = "".join(f"\n{HELPERS[name]}" for name in helpers)
+    text = "".join(f"\n\n{HELPERS[name]}" for name in helpers)
     if defined:
         lines = [line for item in defined.items() for line in break_line(" = ".join(item))]
         text += "\n\n" * bool(helpers) + "\n" * (not helpers) + "\n".join(lines) + "\n"
@@ -212,7 +210,6 @@ def _head(
     for p in program.parameters if checked else ():
         sizes = ["None" if n is None else scope.size(n) for n in _expected(program, p)]
         if set(sizes) - {"None"}:
-            writer.helper("_check_axes")
             writer.helper("_check")
             known = f"({', '.join(sizes)}{',' * (len(sizes) == 1)})"
             name = scope.operands[p.name]

@@ -297,7 +297,6 @@ class Writer:
         return Code(written)
 
     def _window_gram(self, op: ops.WindowGram, step: Step, x: Code) -> Code:
-        self.helper("_weight_gradient")
         options = {"kernel": op.kernel, "stretches": op.stretches}
         options |= {"stride": op.stride, "dilation": op.dilation}
         written = [f"{name}={value}" for name, value in options.items()]
@@ -335,9 +334,7 @@ class Writer:
         _dimensions(op)
         options = self._options(_geometry(op), op.groups)
         size = f"size={self.scope.tuple(step.shape)}"
-        name = self.helper("_weight_gradient")
-        if op.narrow:
-            name = self.helper("_depthwise_gradient")
+        name = self.helper("_depthwise_gradient" if op.narrow else "_weight_gradient")
         return call(name, x.text, v.text, size, *options)
 
     def _options(self, options: Sequence[tuple[str, Sequence[Dim], int]], groups: Dim) -> list[str]:
