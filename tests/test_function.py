@@ -69,7 +69,7 @@ class TestErrors:
     def test_a_wrong_size_names_operand_axis_wire_and_both_sizes(self, spec):
         x, _, bias = layer()
         f = spec["Y"].compile()
-        assert message(lambda: f(X=x, W=torch.zeros(6, 4, 5, 3), bias=bias)) == (
+        assert message(lambda: f(X=x, W=x.new_zeros(6, 4, 5, 3), bias=bias)) == (
             "error: operand 'W', axis 2 (k1), has size 5, but 3 is needed\n"
             " --> conv2d.tn:3:6\n"
             "  |\n"

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from diagrammar.grammar.errors import DiagramError, Problem, near
 from diagrammar.ir.diagram import Diagram
 from diagrammar.ir.sizes import Contradiction, solve
 from diagrammar.runtime.building import build
+from diagrammar.runtime.dtypes import is_whole, unfit
 from diagrammar.runtime.function import Function
 from diagrammar.runtime.specialised import Specialised
-from diagrammar.runtime.unfit import unfit
 from diagrammar.transform.at_shapes import at_shapes
 from diagrammar.transform.fold_constants import Folded, folded
 from diagrammar.transform.values import shape_facts, value_facts
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 class BoundFunction(Function):
     """A function whose constants have values. They take the dtype and device of the first operand
-    of a call, and no gradient."""
+    of a call, and no gradient. Beside operands of integers they must be integers, too."""
 
     def __init__(self, inner: Function, constants: Mapping[str, Any]) -> None:
         super().__init__(inner.diagrams, inner.values, inner.options)
@@ -81,39 +82,70 @@ class BoundFunction(Function):
             if len(operands) > len(self.operands):
                 self._bound(operands, named)  # which says so
             like = next(iter([*operands, *named.values()]), None)
+            if self.options.backend == "torch" and (problems := self._unfit({**values, **named})):
+                raise DiagramError(problems)
             given = {n: v for n, v in self._values(like).items() if n not in named}
             return self.inner(**values, **named, **given)
         if named or len(operands) != len(self.operands):
             operands = self._bound(operands, named)
-        like = operands[0] if operands else None
-        key = (tuple([x.shape for x in operands]), like is not None and (like.dtype, like.device))
-        ready = self._ready.get(key)
+        try:
+            key = tuple([(x.shape, x.dtype, x.device) for x in operands])
+            ready = self._ready.get(key)
+        except (AttributeError, RuntimeError) as error:
+            if problems := unfit(self.operands, operands, self.options.backend):
+                raise DiagramError(problems) from error
+            raise
         if ready is None:
-            ready = self._ready[key] = self._prepare(operands, like)
+            ready = self._ready[key] = self._prepare(operands)
         return ready(*operands)
+
+    def _unfit(self, values: Mapping[str, Any]) -> list[Problem]:
+        """What is wrong with operands, and with constants beside them."""
+        given = [o for o in self.operands if o.name in values]
+        operands = [values[o.name] for o in given]
+        if problems := unfit(given, operands, self.options.backend):
+            return problems
+        constants = self._values(operands[0] if operands else None)
+        declared = [o for o in self.inner.operands if o.name in constants or o.name in values]
+        return unfit(declared, [{**constants, **values}[o.name] for o in declared], "torch")
 
     def _values(self, like: Any) -> dict[str, Any]:
         """The constants with the dtype and on the device of an operand."""
         if self.options.backend != "torch":
             return self.constants
-        import torch
-
         key = None if like is None else (like.dtype, like.device)
         if key not in self._cast:
-            values = {n: torch.as_tensor(v).detach() for n, v in self.constants.items()}
+            values = self._given()
             if like is not None:
                 for name, value in values.items():
                     exact = like.is_complex() or (
                         like.is_floating_point() and not value.is_complex()
                     )
-                    kind = like.dtype if exact else value.dtype
+                    both = is_whole(like) and is_whole(value)
+                    kind = like.dtype if exact or both else value.dtype
                     values[name] = value.to(like.device, kind)
             self._cast[key] = values
         return self._cast[key]
 
-    def _prepare(self, operands: tuple[Any, ...], like: Any) -> Callable[..., Any]:
+    def _given(self) -> dict[str, Any]:
+        """The constants as they were given."""
+        import torch
+
+        return {n: torch.as_tensor(v).detach() for n, v in self.constants.items()}
+
+    def _prepare(self, operands: tuple[Any, ...]) -> Callable[..., Any]:
         """The call for operands of some shapes, with the constants, or their products, put in."""
-        constants = self._values(like)
+        values = dict(zip((o.name for o in self.operands), operands, strict=True))
+        if problems := self._unfit(values):
+            raise DiagramError(problems)
+        if any(map(is_whole, operands)):
+            cast, inner = self.inner.integers
+            bound = BoundFunction(inner, {n: v.to(cast.dtype) for n, v in self._given().items()})
+            return partial(cast, bound._put_in(tuple(x.to(cast.dtype) for x in operands)))
+        return self._put_in(operands)
+
+    def _put_in(self, operands: tuple[Any, ...]) -> Callable[..., Any]:
+        constants = self._values(operands[0] if operands else None)
         shapes = {
             o.name: tuple(map(int, x.shape)) for o, x in zip(self.operands, operands, strict=True)
         }
@@ -121,8 +153,6 @@ class BoundFunction(Function):
         special, made = self._chosen(shapes)
         given = dict(zip((o.name for o in self.operands), operands, strict=True))
         everything = tuple(({**given, **constants})[o.name] for o in self.inner.operands)
-        if problems := unfit(self.inner.operands, everything, self.options.backend):
-            raise DiagramError(problems)
         self.inner._check_declarations(everything)
         self._check_memory(special)
         values = dict(constants)

@@ -20,6 +20,7 @@ from diagrammar.grammar.errors import DiagramError, Problem
 from diagrammar.ir.diagram import Diagram, Operand
 from diagrammar.ir.scalar import substitute
 from diagrammar.runtime.building import build
+from diagrammar.runtime.dtypes import has_entries, is_whole, unfit
 from diagrammar.runtime.function import Function
 from diagrammar.runtime.options import Options
 from diagrammar.runtime.specialised import Specialised
@@ -50,6 +51,7 @@ class SampledFunction(Function):
         known = {o.name for o in self.operands}
         self.probabilities = {n: o for n, o in names.items() if n not in known}
         self._numbers = self._keep_numbers()
+        self._fit: set[Any] = set()  # combinations of dtypes and devices that are
         self._mask_shapes: dict[Shapes, dict[str, tuple[int, ...]]] = {}
         self._made_kept: dict[Any, tuple[Kept, Specialised]] = {}
 
@@ -75,11 +77,32 @@ class SampledFunction(Function):
     def __call__(
         self, /, *operands: Tensor, generator: Generator | None = None, **named: Any
     ) -> Any:
-        """The result; masks that are not given are drawn, by `generator` if there is one.
+        """The result; masks that are not given are drawn, by `generator` if there is one. Integers
+        are computed in float64.
 
         Raises DiagramError when another operand is missing or a shape does not fit.
         """
         values = self._named(operands, named)
+        try:
+            return self._called(values, generator)
+        except (AttributeError, TypeError, RuntimeError) as error:
+            if problems := self._unfit(values):
+                raise DiagramError(problems) from error
+            raise
+
+    def _check(self, values: Mapping[str, Any]) -> None:
+        """DiagramError for dtypes and devices that do not fit; once for each combination."""
+        kinds = tuple([(n, x.dtype, x.device, x.layout) for n, x in values.items()])
+        if kinds not in self._fit:
+            if problems := self._unfit(values):
+                raise DiagramError(problems)
+            self._fit.add(kinds)
+
+    def _unfit(self, values: Mapping[str, Any]) -> list[Problem]:
+        given = [o for o in self.operands if o.name in values]
+        return unfit(given, [values[o.name] for o in given], self.options.backend)
+
+    def _called(self, values: dict[str, Any], generator: Generator | None) -> Any:
         if any(d.family for d in self.diagrams):
             ranked = self._of_rank(
                 [getattr(values.get(o.name), "shape", ()) for o in self.operands]
@@ -89,6 +112,10 @@ class SampledFunction(Function):
             return super().__call__(**values)
         import torch
 
+        self._check(values)
+        for name, x in values.items():
+            if is_whole(x) and not (name in self.masks and x.dtype == torch.bool):
+                values[name] = x.to(torch.float64)
         missing = [m for m in self.masks if m not in values]
         binary = dict.fromkeys(missing, True)
         if missing:
@@ -101,10 +128,14 @@ class SampledFunction(Function):
                 like = self._like(values)
                 values[name] = values[name].to(like.dtype) / self._keep(name, values, like)
                 binary[name] = True
+            elif not values[name].is_complex():  # given in another precision
+                values[name] = values[name].to(self._like(values).dtype)
         for name in self.probabilities:
             values.pop(name, None)
         learned = any(values[m].requires_grad for m in self.masks)
         if learned or torch.compiler.is_compiling() or _transformed():
+            return super().__call__(**values)
+        if not all(has_entries(values[m]) for m in self.masks):
             return super().__call__(**values)
         return self._on_kept_rows(values, binary)
 

@@ -5,26 +5,26 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from dataclasses import replace
+from functools import cached_property, partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from diagrammar.grammar.errors import DiagramError, Problem, near
-from diagrammar.grammar.words import MAX_INTEGER
-from diagrammar.ir.diagram import Declared, Diagram
+from diagrammar.ir.diagram import Diagram
 from diagrammar.ir.matrices import contradictions
-from diagrammar.ir.numbers import integer, written
 from diagrammar.language.wording import reworded
-from diagrammar.plan.planner import axis_names, bindings
+from diagrammar.plan.planner import bindings
 from diagrammar.program.liveness import show_bytes
 from diagrammar.runtime.building import build, operands_of
+from diagrammar.runtime.dtypes import Cast, computed_in, is_whole, unfit
 from diagrammar.runtime.measuring import measured
 from diagrammar.runtime.opened import open_axes
 from diagrammar.runtime.options import Options
+from diagrammar.runtime.signatures import enough, shape_given, shown_axes, signature
 from diagrammar.runtime.specialised import Specialised
 from diagrammar.runtime.tracing import is_symbolic, tracing
-from diagrammar.runtime.unfit import of_integers, unfit
 from diagrammar.transform.at_shapes import at_shapes, rank_of
 from diagrammar.transform.values import at_rank, missing, resolve_values
 
@@ -57,30 +57,33 @@ class Function:
     def __call__(self, /, *operands: Tensor, **named: Any) -> Any:
         """The result for these operands; a tuple for several diagrams.
 
+        Operands have one dtype and one device, and so do results. Integers and bool are computed in
+        int64; in float64 where a factor is no integer, such as that of an average.
+
         Raises DiagramError when an operand is missing, or a shape, dtype or device does not fit.
         """
         if named or len(operands) != len(self.operands):
             operands = self._bound(operands, named)
-        by_dtype = self._budgets or self._timed
         try:
             if self._is_traced():
                 return self._traced(operands)(*operands)
-            made = self._made.get(_signature(operands) if by_dtype else _shapes(operands))
+            made = self._made.get(signature(operands))
             if made is None:
                 made = self._make(operands)
             return made(*operands)
         except (AttributeError, TypeError, RuntimeError) as error:
+            if problems := unfit(self.operands, operands, self.options.backend):
+                raise DiagramError(problems) from error
             if self.options.backend == "torch" and is_symbolic(operands):  # not to be hashed
                 return self._traced(operands)(*operands)
-            problems = unfit(self.operands, operands, self.options.backend)
-            if problems := problems or of_integers(self.operands, operands, error):
-                raise DiagramError(problems) from error
             raise
 
     def __getstate__(self) -> dict[str, Any]:
         """For copies and pickles: what was compiled, without what was made for operands so far."""
         fresh = {"_made": {}, "_kept": {}, "_opened": {}, "traced": SimpleNamespace()}
-        return {**self.__dict__, **fresh}
+        state = {**self.__dict__, **fresh}
+        state.pop("integers", None)
+        return state
 
     def _bound(self, given: tuple[Any, ...], named: Mapping[str, Any]) -> tuple[Any, ...]:
         names = [o.name for o in self.operands]
@@ -97,10 +100,10 @@ class Function:
         values.update(named)
         if len(given) > len(names):
             message = f"'{self.name}' takes {len(names)} operands, not {len(given)}"
-            help = f"they are {', '.join(f'{o.name}{_axes(o)}' for o in self.operands)}"
+            help = f"they are {', '.join(f'{o.name}{shown_axes(o)}' for o in self.operands)}"
             problems.append(Problem(message, help=help if names else ""))
         problems += [
-            Problem(f"operand '{o.name}' is missing", help=f"its axes are {_axes(o)}")
+            Problem(f"operand '{o.name}' is missing", help=f"its axes are {shown_axes(o)}")
             for o in self.operands
             if o.name not in values
         ]
@@ -109,16 +112,47 @@ class Function:
         return tuple(values[n] for n in names)
 
     def _make(self, operands: tuple[Any, ...]) -> Callable[..., Any]:
+        if problems := unfit(self.operands, operands, self.options.backend):
+            raise DiagramError(problems)
         shapes = tuple(tuple(int(n) for n in x.shape) for x in operands)
+        if self.options.backend == "torch" and any(map(is_whole, operands)):
+            cast = self._made[signature(operands)] = self._of_integers(operands, shapes)
+            return cast
         itemsize, device = self.made_of(operands)
         special = self._specialised(shapes, itemsize, device)
         self._check_declarations(operands)
         self._check_memory(special)
         if self._timed:
             special = self._kept[shapes, itemsize, device] = measured(special, operands)
-        by_dtype = self._budgets or self._timed
-        self._made[_signature(operands) if by_dtype else _shapes(operands)] = special.call
+        if len({x.dtype for x in operands}) < 2:  # of several autocast makes one, while it is on
+            self._made[signature(operands)] = special.call
         return special.call
+
+    def _of_integers(
+        self, operands: tuple[Any, ...], shapes: tuple[tuple[int, ...], ...]
+    ) -> Callable[..., Any]:
+        """The function for operands of integers or bool, which casts them.
+
+        Raises DiagramError where there is a budget, beside which a cast would take memory.
+        """
+        cast, inner = self.of_ranks([len(s) for s in shapes]).integers
+        if self.options.memory is not None and any(x.dtype != cast.dtype for x in operands):
+            message = f"with a budget, integers must be of {cast.dtype}, which is computed in"
+            way = f"convert them: {self.operands[0].name}.to({cast.dtype})"
+            raise DiagramError([Problem(message, help=way)])
+        special = inner._specialised(shapes, 8, self.made_of(operands)[1])
+        self._check_declarations(operands)
+        self._check_memory(special)
+        return partial(cast, special.call)
+
+    @cached_property
+    def integers(self) -> tuple[Cast, Function]:
+        """How operands of integers are cast, and the function that takes them."""
+        cast = Cast(computed_in(self.diagrams, self.values))
+        if cast.dtype.is_floating_point:
+            return cast, self
+        products = replace(self.options, native=False)  # library calls know no integers
+        return cast, Function(self.diagrams, self.values, products)
 
     def made_of(self, operands: tuple[Any, ...]) -> tuple[int, str]:
         """What a program depends on besides shapes: the bytes of an entry, where there is a budget,
@@ -137,7 +171,7 @@ class Function:
         """For each axis of each operand, whether its size may stay open; `ranks` has the number of
         axes of each operand."""
         if any(d.family for d in self.diagrams):
-            return self._of_rank([(1,) * rank for rank in ranks]).open_axes(ranks)
+            return self.of_ranks(ranks).open_axes(ranks)
         return open_axes(self.diagrams, self.operands)
 
     def opened(
@@ -159,8 +193,7 @@ class Function:
             self._check_memory(special)
             return special
         if any(d.family for d in self.diagrams):
-            ones = [(1,) * len(shape) for shape in shapes]
-            return self._of_rank(ones).opened(shapes, itemsize, device)
+            return self.of_ranks([len(s) for s in shapes]).opened(shapes, itemsize, device)
         key = tuple(map(tuple, shapes)), device
         if key not in self._opened:
             named = dict(zip((o.name for o in self.operands), shapes, strict=True))
@@ -190,7 +223,7 @@ class Function:
                 Problem(
                     f"'{self.name}' would allocate {show_bytes(special.least)} for these shapes, "
                     f"more than the budget of {show_bytes(self.options.memory)}",
-                    help=f"raise memory= to {_enough(special.least)!r}, the least that would do, "
+                    help=f"raise memory= to {enough(special.least)!r}, the least that would do, "
                     "or give a smaller batch",
                 )
             ]
@@ -204,7 +237,7 @@ class Function:
         """
         ordered = self._bound((), shapes)
         return self._specialised(
-            tuple(_shape(o.name, s) for o, s in zip(self.operands, ordered, strict=True))
+            tuple(shape_given(o.name, s) for o, s in zip(self.operands, ordered, strict=True))
         )
 
     def _specialised(
@@ -232,6 +265,11 @@ class Function:
             return self._of_rank(shapes).diagrams_for(operands)
         named = dict(zip((o.name for o in self.operands), shapes, strict=True))
         return tuple(at_shapes(d, self.values, named) for d in self.diagrams)
+
+    def of_ranks(self, ranks: Sequence[int]) -> Function:
+        """The function at the rank of packs that operands with these numbers of axes have."""
+        is_open = any(d.family for d in self.diagrams)
+        return self._of_rank([(1,) * rank for rank in ranks]) if is_open else self
 
     def _of_rank(self, shapes: Sequence[Sequence[int]]) -> Function:
         """The function at the rank that operands of these shapes have."""
@@ -300,41 +338,8 @@ class Function:
         return function_table(self)
 
     def __repr__(self) -> str:
-        taken = ", ".join(f"{o.name}{_axes(o)}" for o in self.operands)
+        taken = ", ".join(f"{o.name}{shown_axes(o)}" for o in self.operands)
         return f"<Function {self.name}({taken})>"
-
-
-def _shape(name: str, given: Any) -> tuple[int, ...]:
-    """The shape of an operand, as it was given."""
-    tensor = getattr(given, "ndim", 1) != 1
-    if not tensor:
-        with suppress(TypeError):
-            sizes = [integer(n) for n in given]
-            if not any(n is None or not 0 <= n <= MAX_INTEGER for n in sizes):
-                return tuple(n for n in sizes if n is not None)
-    said = "a tensor" if tensor else written(given)
-    message = f"the shape of '{name}' must be a sequence of integers, not {said}"
-    way = f"{name}={name}.shape" if tensor else f"{name}=(8, 3)"
-    raise DiagramError([Problem(message, help=f"give it as {way}")])
-
-
-def _shapes(operands: Sequence[Any]) -> tuple[Any, ...]:
-    return tuple([x.shape for x in operands])
-
-
-def _signature(operands: Sequence[Any]) -> tuple[Any, ...]:
-    """The shapes, dtypes and devices."""
-    return (*_shapes(operands), *[(x.dtype, x.device) for x in operands])
-
-
-def _enough(count: int) -> str:
-    """A number of bytes, rounded up, as `memory=` takes it."""
-    unit, name = (2**20, "MiB") if count >= 2**20 else (2**10, "KiB")
-    return f"{-(-10 * count // unit) / 10:g}{name}"
-
-
-def _axes(operand: Declared) -> str:
-    return f"[{', '.join(axis_names(operand.axes))}]"
 
 
 def compile_diagrams(diagrams: Sequence[Diagram], values: Mapping[str, Any]) -> Function:

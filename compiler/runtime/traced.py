@@ -12,8 +12,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import torch
 from torch import compiler
 from torch.fx.experimental.symbolic_shapes import guard_scalar, has_static_value
+
+from diagrammar.runtime.dtypes import is_whole
 
 if TYPE_CHECKING:
     from diagrammar.layers.operations import Operations
@@ -42,10 +45,19 @@ def made_for(function: Function, operands: Sequence[Any]) -> Callable[..., Any]:
             else:
                 shape.append(None if stays else guard_scalar(n))
         shapes.append(tuple(shape))
+    itemsize, device = function.made_of(tuple(operands))
+    whole = any(is_whole(x) for x in operands)
     made: Callable[..., Any] = getattr(
-        function.traced, _emitted(function, tuple(shapes), *function.made_of(tuple(operands)))
+        function.traced, _emitted(function, tuple(shapes), 8 if whole else itemsize, device, whole)
     )
-    return made
+    if not whole:
+        return made
+    dtype = (
+        torch.int64
+        if _is_in_integers(function, tuple([x.ndim for x in operands]))
+        else torch.float64
+    )
+    return lambda *given: made(*[x.to(dtype) for x in given])
 
 
 def compiled(
@@ -77,12 +89,18 @@ def _open_axes(function: Function, ranks: tuple[int, ...]) -> tuple[tuple[bool, 
 
 
 @constant
-def _emitted(function: Function, shapes: Open, itemsize: int, device: str) -> str:
+def _is_in_integers(function: Function, ranks: tuple[int, ...]) -> bool:
+    return not function.of_ranks(ranks).integers[0].dtype.is_floating_point
+
+
+@constant
+def _emitted(function: Function, shapes: Open, itemsize: int, device: str, whole: bool) -> str:
     """The name of the emitted function among those `traced`; Dynamo takes no function that is a
     constant, but one that is an attribute."""
     name = "_".join("x".join("n" if n is None else str(n) for n in shape) for shape in shapes)
-    name = f"{device}_{itemsize}_{name}"
+    name = f"{device}_{itemsize}_{whole}_{name}"
     if not hasattr(function.traced, name):
-        made: Any = function.opened(shapes, itemsize, device).call
+        inner = function.of_ranks([len(s) for s in shapes]).integers[1] if whole else function
+        made: Any = inner.opened(shapes, itemsize, device).call
         setattr(function.traced, name, made.function)
     return name

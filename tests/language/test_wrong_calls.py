@@ -45,12 +45,17 @@ CALLS: dict[str, tuple[Callable[[Any], Any], str]] = {
         "error: operands have different dtypes: X float64, W float32\n"
         "  = help: convert them: W.to(torch.float64)",
     ),
-    "bool": (
-        lambda f: f(x.bool(), w.bool()),
-        "error: operand 'X' is of bool, which nothing can be multiplied in\n"
-        "  = help: convert it: X.float()\n\n"
-        "error: operand 'W' is of bool, which nothing can be multiplied in\n"
-        "  = help: convert it: W.float()",
+    "bool with floats": (
+        lambda f: f(x.bool(), w),
+        "error: operands have different dtypes: X bool, W float32\n"
+        "  = help: convert them: X.to(torch.float32)",
+    ),
+    "uint64": (
+        lambda f: f(x.to(torch.uint64), w.to(torch.uint64)),
+        "error: operand 'X' is of uint64, which nothing is computed in\n"
+        "  = help: convert it: X.long(), if all entries are below 2^63\n\n"
+        "error: operand 'W' is of uint64, which nothing is computed in\n"
+        "  = help: convert it: W.long(), if all entries are below 2^63",
     ),
     "sparse": (
         lambda f: f(x.to_sparse(), w),
@@ -108,13 +113,6 @@ CALLS: dict[str, tuple[Callable[[Any], Any], str]] = {
         lambda f: f.specialise(X=x, W=(4, 3, 3)),
         "error: the shape of 'X' must be a sequence of integers, not a tensor\n"
         "  = help: give it as X=X.shape",
-    ),
-    "integers in an average": (
-        lambda f: dg.parse("tensor X[b, i]\nM[i, j] = 1/3 * X[b, i] * X[b, j]")["M"].compile()(
-            torch.ones(2, 17).int()
-        ),
-        "error: operand 'X' is of int32, which this function cannot be computed in\n"
-        "  = help: convert it: X.float()",
     ),
 }
 

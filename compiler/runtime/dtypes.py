@@ -1,0 +1,174 @@
+"""What a function is computed in, and operands that it cannot be computed with.
+
+One rule for all functions, whatever their sizes are and whatever is emitted. Operands have one
+dtype and one device. Of float16, bfloat16, float32, float64, complex64 and complex128 results are
+of that dtype. Integers, and bool as 0 and 1, are computed in int64; in float64 where the definition
+has factors that are no integers, such as averages, and where it draws masks. PyTorch's library
+calls know no integers, so their programs have products only.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from typing import TYPE_CHECKING, Any
+
+import sympy
+
+from diagrammar.grammar.errors import Problem
+from diagrammar.ir.diagram import Declared, Diagram
+from diagrammar.ir.scalar import substitute
+from diagrammar.runtime.options import DTYPES
+from diagrammar.transform.values import resolve_values
+
+if TYPE_CHECKING:
+    import torch
+
+WHOLE = ("bool", "uint8", "uint16", "uint32", "int8", "int16", "int32", "int64")
+"""Dtypes whose values are all in int64."""
+
+
+def is_whole(x: Any) -> bool:
+    """Whether the entries of a tensor are integers, or true and false."""
+    return not (x.dtype.is_floating_point or x.dtype.is_complex)
+
+
+@dataclass(frozen=True)
+class Cast:
+    """A call with operands that are cast first."""
+
+    dtype: torch.dtype
+
+    def __call__(self, call: Callable[..., Any], *operands: Any) -> Any:
+        """The result of `call` for the operands in this dtype."""
+        return call(*[x.to(self.dtype) for x in operands])
+
+
+def computed_in(diagrams: Sequence[Diagram], values: Mapping[str, Any]) -> torch.dtype:
+    """The dtype that integers are computed in: float64 where some factor is no integer for all
+    sizes."""
+    import torch
+
+    known = ((d, resolve_values(d, values)[0]) for d in diagrams)
+    scalars = (
+        sympy.sympify(substitute(term.scalar, symbols)) for d, symbols in known for term in d.terms
+    )
+    whole = all(scalar.is_integer is True for scalar in scalars)
+    return torch.int64 if whole else torch.float64
+
+
+def unfit(declared: Sequence[Declared], operands: Sequence[Any], backend: str) -> list[Problem]:
+    """What is wrong with operands by themselves and beside each other; shapes aside."""
+    if backend != "torch":
+        return []
+    given = list(zip((d.name for d in declared), operands, strict=False))
+    drawn = {d.name for d in declared if d.keep is not None}
+    kinds = [p for name, x in given if (p := _unfit_kind(name, x)) is not None]
+    if kinds:
+        return kinds
+    dtypes = [
+        p for name, x in given if name not in drawn and (p := _unfit_dtype(name, x)) is not None
+    ]
+    return dtypes or _different([(name, x) for name, x in given if name not in drawn])
+
+
+def _name(dtype: Any) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+def _unfit_kind(name: str, x: Any) -> Problem | None:
+    """A problem for what is no dense tensor."""
+    import torch
+
+    if not isinstance(x, torch.Tensor):
+        return _no_tensor(name, x)
+    if x.is_nested:
+        way = f"give each tensor by itself, or pad them: {name}.to_padded_tensor(0)"
+        return Problem(f"operand '{name}' is nested, not dense", help=way)
+    if x.layout is not torch.strided:
+        kind = "sparse" if x.is_sparse else _name(x.layout)
+        return Problem(
+            f"operand '{name}' is {kind}, not dense", help=f"make it dense: {name}.to_dense()"
+        )
+    return None
+
+
+def _no_tensor(name: str, value: Any) -> Problem:
+    kind = type(value).__name__
+    if type(value).__module__ == "numpy":
+        way = f"torch.from_numpy({name}) makes one; compile(backend='numpy') takes arrays"
+        return Problem(f"operand '{name}' is a numpy {kind}, not a tensor", help=way)
+    way = f"make one: torch.as_tensor({name})"
+    return Problem(f"operand '{name}' is of type {kind}, not a tensor", help=way)
+
+
+def _unfit_dtype(name: str, x: Any) -> Problem | None:
+    """A problem for a dtype that nothing is computed in."""
+    dtype = _name(x.dtype)
+    if dtype in DTYPES or dtype in WHOLE:
+        return None
+    if x.is_quantized:
+        way = f"{name}.dequantize()"
+    elif dtype == "uint64":
+        way = f"{name}.long(), if all entries are below 2^63"
+    elif x.is_complex():
+        way = f"{name}.to(torch.complex64)"
+    else:
+        way = f"{name}.float()" if "float" in dtype else f"{name}.to(torch.int64)"
+    message = f"operand '{name}' is of {dtype}, which nothing is computed in"
+    return Problem(message, help=f"convert it: {way}")
+
+
+def _different(given: Sequence[tuple[str, Any]]) -> list[Problem]:
+    """Operands of several dtypes, outside of autocast, on several devices, or real beside fake."""
+    problems = []
+    dtypes = {name: x.dtype for name, x in given}
+    if len(set(dtypes.values())) > 1 and not is_cast([x for _, x in given]):
+        way = f"convert them: {_conversion(dtypes)}"
+        shown = ", ".join(f"{n} {_name(d)}" for n, d in dtypes.items())
+        problems.append(Problem(f"operands have different dtypes: {shown}", help=way))
+    devices = {name: str(x.device) for name, x in given}
+    if len(set(devices.values())) > 1:
+        first, *others = devices
+        other = next(name for name in others if devices[name] != devices[first])
+        shown = ", ".join(f"{n} {d}" for n, d in devices.items())
+        way = f"move them: {other}.to({first}.device)"
+        problems.append(Problem(f"operands are on different devices: {shown}", help=way))
+    fake = [name for name, x in given if _is_fake(x)]
+    if fake and len(fake) < len(given):
+        message = f"operands are real and fake tensors: {', '.join(fake)} without entries"
+        problems.append(Problem(message, help="give all of one kind"))
+    return problems
+
+
+def is_cast(operands: Sequence[Any]) -> bool:
+    """Whether PyTorch casts floating operands of this call: its autocast is on."""
+    import torch
+
+    return all(x.is_floating_point() for x in operands) and torch.is_autocast_enabled(
+        operands[0].device.type
+    )
+
+
+def _conversion(dtypes: dict[str, Any]) -> str:
+    """How one operand gets the dtype that holds all: `X.to(torch.float32)`."""
+    import torch
+
+    try:
+        wide = reduce(torch.promote_types, dtypes.values())
+    except RuntimeError:  # there is none for unsigned integers
+        wide = torch.int64
+    narrow = next(name for name, dtype in dtypes.items() if dtype != wide)
+    return f"{narrow}.to({wide})"
+
+
+def has_entries(x: Any) -> bool:
+    """Whether a tensor has values that can be looked at: a meta or fake one has none."""
+    return not (x.is_meta or _is_fake(x))
+
+
+def _is_fake(x: Any) -> bool:
+    module = sys.modules.get("torch._subclasses.fake_tensor")
+    return module is not None and isinstance(x, module.FakeTensor)

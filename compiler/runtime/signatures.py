@@ -1,0 +1,43 @@
+"""What a call is known by, and how shapes, axes and bytes are read and written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+from diagrammar.grammar.errors import DiagramError, Problem
+from diagrammar.grammar.words import MAX_INTEGER
+from diagrammar.ir.diagram import Declared
+from diagrammar.ir.numbers import integer, written
+from diagrammar.plan.planner import axis_names
+
+
+def shape_given(name: str, given: Any) -> tuple[int, ...]:
+    """The shape of an operand, as it was given."""
+    tensor = getattr(given, "ndim", 1) != 1
+    if not tensor:
+        with suppress(TypeError):
+            sizes = [integer(n) for n in given]
+            if not any(n is None or not 0 <= n <= MAX_INTEGER for n in sizes):
+                return tuple(n for n in sizes if n is not None)
+    said = "a tensor" if tensor else written(given)
+    message = f"the shape of '{name}' must be a sequence of integers, not {said}"
+    way = f"{name}={name}.shape" if tensor else f"{name}=(8, 3)"
+    raise DiagramError([Problem(message, help=f"give it as {way}")])
+
+
+def signature(operands: Sequence[Any]) -> tuple[Any, ...]:
+    """The shapes, dtypes and devices."""
+    return tuple([(x.shape, x.dtype, x.device) for x in operands])
+
+
+def enough(count: int) -> str:
+    """A number of bytes, rounded up, as `memory=` takes it."""
+    unit, name = (2**20, "MiB") if count >= 2**20 else (2**10, "KiB")
+    return f"{-(-10 * count // unit) / 10:g}{name}"
+
+
+def shown_axes(operand: Declared) -> str:
+    """The axes of an operand as a file has them: `[b, (g c), i]`."""
+    return f"[{', '.join(axis_names(operand.axes))}]"
