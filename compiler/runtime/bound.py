@@ -139,7 +139,7 @@ class BoundFunction(Function):
         if problems := self._unfit(values):
             raise DiagramError(problems)
         if any(map(is_whole, operands)):
-            cast, inner = self.inner.integers
+            cast, inner = self.inner._integers
             bound = BoundFunction(inner, {n: v.to(cast.dtype) for n, v in self._given().items()})
             return partial(cast, bound._put_in(tuple(x.to(cast.dtype) for x in operands)))
         return self._put_in(operands)

@@ -82,7 +82,7 @@ class Function:
         """For copies and pickles: what was compiled, without what was made for operands so far."""
         fresh = {"_made": {}, "_kept": {}, "_opened": {}, "traced": SimpleNamespace()}
         state = {**self.__dict__, **fresh}
-        state.pop("integers", None)
+        state.pop("_integers", None)
         return state
 
     def _bound(self, given: tuple[Any, ...], named: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -135,7 +135,7 @@ class Function:
 
         Raises DiagramError where there is a budget, beside which a cast would take memory.
         """
-        cast, inner = self.of_ranks([len(s) for s in shapes]).integers
+        cast, inner = self._of_ranks([len(s) for s in shapes])._integers
         if self.options.memory is not None and any(x.dtype != cast.dtype for x in operands):
             message = f"with a budget, integers must be of {cast.dtype}, which is computed in"
             way = f"convert them: {self.operands[0].name}.to({cast.dtype})"
@@ -146,7 +146,7 @@ class Function:
         return partial(cast, special.call)
 
     @cached_property
-    def integers(self) -> tuple[Cast, Function]:
+    def _integers(self) -> tuple[Cast, Function]:
         """How operands of integers are cast, and the function that takes them."""
         cast = Cast(computed_in(self.diagrams, self.values))
         if cast.dtype.is_floating_point:
@@ -171,7 +171,7 @@ class Function:
         """For each axis of each operand, whether its size may stay open; `ranks` has the number of
         axes of each operand."""
         if any(d.family for d in self.diagrams):
-            return self.of_ranks(ranks).open_axes(ranks)
+            return self._of_ranks(ranks).open_axes(ranks)
         return open_axes(self.diagrams, self.operands)
 
     def opened(
@@ -193,7 +193,7 @@ class Function:
             self._check_memory(special)
             return special
         if any(d.family for d in self.diagrams):
-            return self.of_ranks([len(s) for s in shapes]).opened(shapes, itemsize, device)
+            return self._of_ranks([len(s) for s in shapes]).opened(shapes, itemsize, device)
         key = tuple(map(tuple, shapes)), device
         if key not in self._opened:
             named = dict(zip((o.name for o in self.operands), shapes, strict=True))
@@ -266,7 +266,7 @@ class Function:
         named = dict(zip((o.name for o in self.operands), shapes, strict=True))
         return tuple(at_shapes(d, self.values, named) for d in self.diagrams)
 
-    def of_ranks(self, ranks: Sequence[int]) -> Function:
+    def _of_ranks(self, ranks: Sequence[int]) -> Function:
         """The function at the rank of packs that operands with these numbers of axes have."""
         is_open = any(d.family for d in self.diagrams)
         return self._of_rank([(1,) * rank for rank in ranks]) if is_open else self

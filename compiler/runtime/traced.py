@@ -90,7 +90,7 @@ def _open_axes(function: Function, ranks: tuple[int, ...]) -> tuple[tuple[bool, 
 
 @constant
 def _is_in_integers(function: Function, ranks: tuple[int, ...]) -> bool:
-    return not function.of_ranks(ranks).integers[0].dtype.is_floating_point
+    return not function._of_ranks(ranks)._integers[0].dtype.is_floating_point
 
 
 @constant
@@ -100,7 +100,7 @@ def _emitted(function: Function, shapes: Open, itemsize: int, device: str, whole
     name = "_".join("x".join("n" if n is None else str(n) for n in shape) for shape in shapes)
     name = f"{device}_{itemsize}_{whole}_{name}"
     if not hasattr(function.traced, name):
-        inner = function.of_ranks([len(s) for s in shapes]).integers[1] if whole else function
+        inner = function._of_ranks([len(s) for s in shapes])._integers[1] if whole else function
         made: Any = inner.opened(shapes, itemsize, device).call
         setattr(function.traced, name, made.function)
     return name
