@@ -153,6 +153,9 @@ class _Run:
     def contiguous(self, op: ops.Contiguous, shape: tuple[int, ...]) -> Array:
         return self.values[op.x]
 
+    def copy(self, op: ops.Copy, shape: tuple[int, ...]) -> Array:
+        return self.values[op.x].copy()
+
     def permute(self, op: ops.Permute, shape: tuple[int, ...]) -> Array:
         return self.values[op.x].transpose(op.order)
 
@@ -410,6 +413,7 @@ _METHODS: dict[type, Callable[[_Run, Any, tuple[int, ...]], Array]] = {
     ops.Indicator: _Run.indicator,
     ops.Reshape: _Run.reshape,
     ops.Contiguous: _Run.contiguous,
+    ops.Copy: _Run.copy,
     ops.Permute: _Run.permute,
     ops.Slice: _Run.slice,
     ops.Pad: _Run.pad,

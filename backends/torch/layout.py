@@ -17,7 +17,7 @@ WIDTH = 100
 _CHAIN = 88  # a longer line is not made by joining steps
 _VIEWS = (ops.Reshape, ops.Permute, Index, ops.Window, ops.Diagonal, ops.Expand, Flips)
 _SHARING = (ops.Permute, Index, ops.Window, ops.Diagonal, ops.Expand)  # they keep what they read
-_METHODS = (*_VIEWS, ops.Contiguous, ops.Sum, ops.Cast)
+_METHODS = (*_VIEWS, ops.Contiguous, ops.Copy, ops.Sum, ops.Cast)
 _CONTRACTIONS = (
     ops.Einsum,
     ops.Masked,

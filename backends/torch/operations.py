@@ -114,6 +114,9 @@ class Writer:
     def _contiguous(self, op: ops.Contiguous, step: Step, x: Code) -> Code:
         return x.method("contiguous")
 
+    def _copy(self, op: ops.Copy, step: Step, x: Code) -> Code:
+        return x.method("clone", *["memory_format=torch.contiguous_format"] * op.ordered)
+
     def _permute(self, op: ops.Permute, step: Step, x: Code) -> Code:
         rank = len(op.order)
         moved = [n for n in range(rank) if op.order[n] != n]
@@ -395,6 +398,7 @@ _METHODS: dict[type, Callable[..., Code]] = {
     ops.Indicator: Writer._indicator,
     ops.Reshape: Writer._reshape,
     ops.Contiguous: Writer._contiguous,
+    ops.Copy: Writer._copy,
     ops.Permute: Writer._permute,
     Index: Writer._index,
     ops.Pad: Writer._pad,

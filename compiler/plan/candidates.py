@@ -119,7 +119,7 @@ def candidates(
     made: dict[object, Candidate] = {}
 
     def add(title: str, way: Way, searched: Planned, start: Sequence[Simplified]) -> None:
-        planned = way.finish(searched)
+        planned = way.finish(searched).owned()
         program = planned.program
         does = program.results, tuple((step.operation, step.shape) for step in program.steps)
         known = made.get(does)

@@ -15,6 +15,7 @@ from diagrammar.ir.relation import Relation
 from diagrammar.ir.scalar import Dim, equal, expand, fraction, is_number, nonnegative, text
 from diagrammar.lowerings.lower import Lowering, indicator
 from diagrammar.lowerings.tree import Tree
+from diagrammar.program.owning import owned
 from diagrammar.program.writer import Origin, Value, Writer
 from diagrammar.search.search import Options, Search
 from diagrammar.transform.unit_wires import places, without_units
@@ -48,6 +49,12 @@ class Planned:
             self.program, steps=tuple(steps), results=tuple(value[at] for at in results)
         )
         origins = tuple(frozenset(writer.origins[at]) for at in sorted(needed))
+        return replace(self, program=program, origins=origins)
+
+    def owned(self) -> Planned:
+        """The same plan with results that own their memory."""
+        program, before = owned(self.program)
+        origins = tuple(self.origins[at] for at in before) if self.origins else ()
         return replace(self, program=program, origins=origins)
 
     def within(self) -> tuple[frozenset[Origin], ...]:

@@ -77,6 +77,14 @@ class Contiguous(_Unary):
 
 
 @dataclass(frozen=True, slots=True)
+class Copy(_Unary):
+    """The same entries in memory of their own; `ordered`: in row-major order, else as x has them
+    where it has each once."""
+
+    ordered: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Permute(_Unary):
     """Axis n of the result is axis `order[n]` of x."""
 
@@ -432,6 +440,7 @@ Operation = (
     | Indicator
     | Reshape
     | Contiguous
+    | Copy
     | Permute
     | Slice
     | Pad

@@ -57,8 +57,9 @@ class Function:
     def __call__(self, /, *operands: Tensor, **named: Any) -> Any:
         """The result for these operands; a tuple for several diagrams.
 
-        Operands have one dtype and one device, and so do results. Integers and bool are computed in
-        int64; in float64 where a factor is no integer, such as that of an average.
+        Results own their memory. Operands have one dtype and one device, and so do results.
+        Integers and bool are computed in int64; in float64 where a factor is no integer, such as
+        that of an average.
 
         Raises DiagramError when an operand is missing, or a shape, dtype or device does not fit.
         """
