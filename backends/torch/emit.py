@@ -9,9 +9,12 @@ from __future__ import annotations
 import hashlib
 import linecache
 import re
+import weakref
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from threading import RLock
+from typing import Any, ClassVar
 
 from diagrammar.backends.torch.chunks import helpers, loops
 from diagrammar.backends.torch.helpers import HELPERS, with_uses
@@ -151,10 +154,31 @@ def load(source: str, name: str) -> dict[str, Callable[..., Any]]:
     """The functions of emitted source, by name; tracebacks and `inspect` show their lines."""
     digest = hashlib.sha256(source.encode()).hexdigest()[:8]
     filename = f"<diagrammar {one_line(name)} {digest}>"
-    linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
-    namespace: dict[str, Any] = {}
+    namespace: dict[str, Any] = {"__lines__": _Lines(filename, source)}
     exec(compile(source, filename, "exec", dont_inherit=True), namespace)
     return {function: namespace[function] for function in namespace["__all__"]}
+
+
+class _Lines:
+    """The lines of a module in linecache, as long as some function of such a module lives."""
+
+    _uses: ClassVar[Counter[str]] = Counter()
+    _lock: ClassVar[RLock] = RLock()  # a collector may run while it is held
+
+    def __init__(self, filename: str, source: str) -> None:
+        lines = source.splitlines(keepends=True)
+        with self._lock:
+            self._uses[filename] += 1
+            linecache.cache[filename] = (len(source), None, lines, filename)
+        weakref.finalize(self, self._left, filename).atexit = False
+
+    @classmethod
+    def _left(cls, filename: str) -> None:
+        with cls._lock:
+            cls._uses[filename] -= 1
+            if not cls._uses[filename]:
+                del cls._uses[filename]
+                linecache.cache.pop(filename, None)
 
 
 def load_one(source: str, name: str) -> Callable[..., Any]:

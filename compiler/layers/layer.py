@@ -57,6 +57,11 @@ class Layer:
         kind = "transposed, " if g.transposed else ""
         return f"<{type(self).__name__} {kind}kernel {g.kernel_size}, stride {g.stride}>"
 
+    def clear(self) -> None:
+        """Forget what was compiled for this layer so far. By itself a layer keeps the last 256
+        definitions, each with the programs of its last 64 combinations of shapes."""
+        self._run.clear()
+
     # -- operands, checked, in the layout of the library's files -----------------------------------
 
     def _input(self, name: str, x: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from diagrammar.grammar.errors import DiagramError
 from diagrammar.ir.diagram import Declared, Diagram, Network, Operand, Tensor
 from diagrammar.layers.given import check_alike, explained
 from diagrammar.library import on_layer
+from diagrammar.runtime.latest import Latest
 from diagrammar.runtime.tracing import is_tracing
 from diagrammar.transform.values import names_of
 
@@ -41,6 +42,8 @@ FILES = {
 
 FILE_OF = {name: file for file, names in FILES.items() for name in names}
 CONJUGATE = "_conj"
+DEFINITIONS = 256
+"""Definitions that a layer keeps compiled, each for some sizes."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +64,12 @@ class Operations:
         self.geometry = geometry
         self.layer = "conv_transpose" if geometry.transposed else "conv"
         self.options = {n: v for n, v in options.items() if v is not None}
-        self._compiled: dict[Any, tuple[tuple[str, ...], Function]] = {}
-        self._diagrams: dict[Any, Diagram] = {}
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget what was compiled so far; by itself a layer keeps the last 256 definitions."""
+        self._compiled: Latest[Any, tuple[tuple[str, ...], Function]] = Latest(DEFINITIONS)
+        self._diagrams: Latest[Any, Diagram] = Latest(DEFINITIONS)
         self.traced = SimpleNamespace()
 
     def __call__(

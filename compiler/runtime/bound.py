@@ -17,6 +17,7 @@ from diagrammar.ir.sizes import Contradiction, solve
 from diagrammar.runtime.building import build
 from diagrammar.runtime.dtypes import is_whole, unfit
 from diagrammar.runtime.function import Function
+from diagrammar.runtime.latest import CALLS, Latest
 from diagrammar.runtime.specialised import Specialised
 from diagrammar.transform.at_shapes import at_shapes
 from diagrammar.transform.fold_constants import Folded, folded
@@ -26,21 +27,31 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+KINDS = 4
+"""Dtypes and devices for which cast constants are kept."""
+
+
 class BoundFunction(Function):
     """A function whose constants have values. They take the dtype and device of the first operand
     of a call, and no gradient. Beside operands of integers they must be integers, too."""
 
+    _cast: Latest[Any, dict[str, Any]]
+    _ready: Latest[Any, Callable[..., Any]]
+
     def __init__(self, inner: Function, constants: Mapping[str, Any]) -> None:
-        super().__init__(inner.diagrams, inner.values, inner.options)
         self.inner = inner
+        super().__init__(inner.diagrams, inner.values, inner.options)
         self.constants = dict(constants)
         self._check()
         self.operands = tuple(o for o in inner.operands if o.name not in constants)
-        self._cast: dict[Any, dict[str, Any]] = {}
-        self._ready: dict[Any, Callable[..., Any]] = {}
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {**super().__getstate__(), "_cast": {}, "_ready": {}}
+    def _nothing_made(self) -> dict[str, Any]:
+        return {**super()._nothing_made(), "_cast": Latest(KINDS), "_ready": Latest(CALLS)}
+
+    def clear(self) -> None:
+        """Forget what was made for operands so far."""
+        super().clear()
+        self.inner.clear()
 
     def _check(self) -> None:
         """DiagramError for values that no constant has, and for shapes that do not fit."""
@@ -139,7 +150,7 @@ class BoundFunction(Function):
         if problems := self._unfit(values):
             raise DiagramError(problems)
         if any(map(is_whole, operands)):
-            cast, inner = self.inner._integers
+            cast, inner = self.inner._integers()
             bound = BoundFunction(inner, {n: v.to(cast.dtype) for n, v in self._given().items()})
             return partial(cast, bound._put_in(tuple(x.to(cast.dtype) for x in operands)))
         return self._put_in(operands)

@@ -22,6 +22,7 @@ from diagrammar.ir.scalar import substitute
 from diagrammar.runtime.building import build
 from diagrammar.runtime.dtypes import has_entries, is_whole, unfit
 from diagrammar.runtime.function import Function
+from diagrammar.runtime.latest import CALLS, PLANS, Latest
 from diagrammar.runtime.options import Options
 from diagrammar.runtime.specialised import Specialised
 from diagrammar.transform.at_shapes import at_shapes
@@ -41,6 +42,10 @@ class SampledFunction(Function):
     is, so its entries should be 0 and 1/keep.
     """
 
+    _fit: Latest[Any, bool]  # combinations of dtypes and devices that go together
+    _mask_shapes: Latest[Shapes, dict[str, tuple[int, ...]]]
+    _made_kept: Latest[Any, tuple[Kept, Specialised]]
+
     def __init__(
         self, diagrams: Sequence[Diagram], values: Mapping[str, Any], options: Options
     ) -> None:
@@ -51,9 +56,14 @@ class SampledFunction(Function):
         known = {o.name for o in self.operands}
         self.probabilities = {n: o for n, o in names.items() if n not in known}
         self._numbers = self._keep_numbers()
-        self._fit: set[Any] = set()  # combinations of dtypes and devices that are
-        self._mask_shapes: dict[Shapes, dict[str, tuple[int, ...]]] = {}
-        self._made_kept: dict[Any, tuple[Kept, Specialised]] = {}
+
+    def _nothing_made(self) -> dict[str, Any]:
+        own: dict[str, Any] = {
+            "_fit": Latest(CALLS),
+            "_mask_shapes": Latest(CALLS),
+            "_made_kept": Latest(PLANS),
+        }
+        return {**super()._nothing_made(), **own}
 
     def _keep_numbers(self) -> dict[str, Any]:
         """The probabilities that are numbers; DiagramError for one that cannot be."""
@@ -96,7 +106,7 @@ class SampledFunction(Function):
         if kinds not in self._fit:
             if problems := self._unfit(values):
                 raise DiagramError(problems)
-            self._fit.add(kinds)
+            self._fit[kinds] = True
 
     def _unfit(self, values: Mapping[str, Any]) -> list[Problem]:
         given = [o for o in self.operands if o.name in values]
@@ -184,12 +194,13 @@ class SampledFunction(Function):
         """The shapes of masks, from those of the other operands."""
         shapes = {n: tuple(int(k) for k in v.shape) for n, v in values.items()}
         key = tuple(shapes.get(o.name, ()) for o in self.operands)
-        if key not in self._mask_shapes:
-            found: dict[str, tuple[int, ...]] = {}
+        found = self._mask_shapes.get(key)
+        if found is None:
+            found = {}
             for diagram in self.diagrams:
                 found.update(self._shapes_in(diagram, shapes))
             self._mask_shapes[key] = found
-        return self._mask_shapes[key]
+        return found
 
     def _shapes_in(
         self, diagram: Diagram, shapes: Mapping[str, tuple[int, ...]]
@@ -244,9 +255,10 @@ class SampledFunction(Function):
 
         shapes = {o.name: tuple(map(int, values[o.name].shape)) for o in self.operands}
         key = (tuple(shapes.values()), tuple(binary))
-        if key not in self._made_kept:
-            self._made_kept[key] = self._make_kept(shapes, binary)
-        kept, special = self._made_kept[key]
+        made = self._made_kept.used(key)
+        if made is None:
+            made = self._made_kept[key] = self._make_kept(shapes, binary)
+        kept, special = made
         rows = {m: values[m].nonzero()[:, 0] for m in kept.masks}
         if not all(r.numel() for r in rows.values()):  # all is zero; library calls want a row
             return super().__call__(**values)

@@ -6,12 +6,12 @@ import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from diagrammar.grammar.errors import DiagramError, Problem, near
+from diagrammar.grammar.errors import DiagramError, Problem
 from diagrammar.ir.diagram import Diagram
 from diagrammar.ir.matrices import contradictions
 from diagrammar.language.wording import reworded
@@ -19,10 +19,11 @@ from diagrammar.plan.planner import bindings
 from diagrammar.program.liveness import show_bytes
 from diagrammar.runtime.building import build, operands_of
 from diagrammar.runtime.dtypes import Cast, computed_in, is_whole, unfit
+from diagrammar.runtime.latest import CALLS, PLANS, Latest
 from diagrammar.runtime.measuring import measured
 from diagrammar.runtime.opened import open_axes
 from diagrammar.runtime.options import Options
-from diagrammar.runtime.signatures import enough, shape_given, shown_axes, signature
+from diagrammar.runtime.signatures import enough, in_order, shape_given, shown_axes, signature
 from diagrammar.runtime.specialised import Specialised
 from diagrammar.runtime.tracing import is_symbolic, tracing
 from diagrammar.transform.at_shapes import at_shapes, rank_of
@@ -35,8 +36,16 @@ if TYPE_CHECKING:
 class Function:
     """A function of a diagram's operands, by position (in order of first appearance) or by name.
 
-    It specialises itself for each new combination of operand shapes and keeps what it made.
+    It specialises itself for each new combination of operand shapes and keeps what it made, up to
+    a bound (`clear`).
     """
+
+    _made: Latest[Any, Callable[..., Any]]
+    _kept: Latest[tuple[tuple[tuple[int, ...], ...], int, str], Specialised]
+    _opened: Latest[Any, Specialised]
+    _ranked: dict[int, Function]
+    _whole: list[tuple[Cast, Function]]
+    traced: SimpleNamespace
 
     def __init__(
         self, diagrams: Sequence[Diagram], values: Mapping[str, Any], options: Options
@@ -46,12 +55,8 @@ class Function:
         self.options = options
         self.name = "_".join(d.name for d in self.diagrams)
         self.operands = operands_of(self.diagrams)
-        self._made: dict[Any, Callable[..., Any]] = {}
-        self._kept: dict[tuple[tuple[tuple[int, ...], ...], int, str], Specialised] = {}
-        self._opened: dict[Any, Specialised] = {}
-        self.traced = SimpleNamespace()
+        self.clear()
         self._is_traced = tracing(options.backend)
-        self._ranked: dict[int, Function] = {}
         self._timed = options.plan == "measure"
 
     def __call__(self, /, *operands: Tensor, **named: Any) -> Any:
@@ -81,36 +86,22 @@ class Function:
 
     def __getstate__(self) -> dict[str, Any]:
         """For copies and pickles: what was compiled, without what was made for operands so far."""
-        fresh = {"_made": {}, "_kept": {}, "_opened": {}, "traced": SimpleNamespace()}
-        state = {**self.__dict__, **fresh}
-        state.pop("_integers", None)
-        return state
+        return {**self.__dict__, **self._nothing_made()}
+
+    def clear(self) -> None:
+        """Forget what was made for operands so far. By itself a function keeps the programs of the
+        last 64 combinations of shapes and the calls of the last 1,024."""
+        self.__dict__.update(self._nothing_made())
+
+    def _nothing_made(self) -> dict[str, Any]:
+        """What is kept of calls, before there was one."""
+        return {
+            "_made": Latest(CALLS), "_kept": Latest(PLANS), "_opened": Latest(PLANS),
+            "_ranked": {}, "_whole": [], "traced": SimpleNamespace(),
+        }  # fmt: skip
 
     def _bound(self, given: tuple[Any, ...], named: Mapping[str, Any]) -> tuple[Any, ...]:
-        names = [o.name for o in self.operands]
-        problems = [
-            Problem(
-                f"'{self.name}' has no operand '{n}'",
-                help=near(n, names) or f"it takes {', '.join(names)}",
-            )
-            for n in named
-            if n not in names
-        ]
-        values = dict(zip(names, given, strict=False))
-        problems += [Problem(f"operand '{n}' is given twice") for n in named if n in values]
-        values.update(named)
-        if len(given) > len(names):
-            message = f"'{self.name}' takes {len(names)} operands, not {len(given)}"
-            help = f"they are {', '.join(f'{o.name}{shown_axes(o)}' for o in self.operands)}"
-            problems.append(Problem(message, help=help if names else ""))
-        problems += [
-            Problem(f"operand '{o.name}' is missing", help=f"its axes are {shown_axes(o)}")
-            for o in self.operands
-            if o.name not in values
-        ]
-        if problems:
-            raise DiagramError(problems)
-        return tuple(values[n] for n in names)
+        return in_order(self.name, self.operands, given, named)
 
     def _make(self, operands: tuple[Any, ...]) -> Callable[..., Any]:
         if problems := unfit(self.operands, operands, self.options.backend):
@@ -136,7 +127,7 @@ class Function:
 
         Raises DiagramError where there is a budget, beside which a cast would take memory.
         """
-        cast, inner = self._of_ranks([len(s) for s in shapes])._integers
+        cast, inner = self._of_ranks([len(s) for s in shapes])._integers()
         if self.options.memory is not None and any(x.dtype != cast.dtype for x in operands):
             message = f"with a budget, integers must be of {cast.dtype}, which is computed in"
             way = f"convert them: {self.operands[0].name}.to({cast.dtype})"
@@ -146,14 +137,15 @@ class Function:
         self._check_memory(special)
         return partial(cast, special.call)
 
-    @cached_property
     def _integers(self) -> tuple[Cast, Function]:
         """How operands of integers are cast, and the function that takes them."""
-        cast = Cast(computed_in(self.diagrams, self.values))
-        if cast.dtype.is_floating_point:
-            return cast, self
-        products = replace(self.options, native=False)  # library calls know no integers
-        return cast, Function(self.diagrams, self.values, products)
+        if not self._whole:
+            cast = Cast(computed_in(self.diagrams, self.values))
+            products = replace(self.options, native=False)  # library calls know no integers
+            exact = not cast.dtype.is_floating_point
+            inner = Function(self.diagrams, self.values, products) if exact else self
+            self._whole.append((cast, inner))
+        return self._whole[0]
 
     def made_of(self, operands: tuple[Any, ...]) -> tuple[int, str]:
         """What a program depends on besides shapes: the bytes of an entry, where there is a budget,
@@ -190,19 +182,19 @@ class Function:
             raise DiagramError([Problem(message, help=help)])
         if all(None not in shape for shape in shapes):
             known = tuple(tuple(int(n or 0) for n in shape) for shape in shapes)
-            special = self._specialised(known, itemsize, device)
-            self._check_memory(special)
-            return special
+            fixed = self._specialised(known, itemsize, device)
+            self._check_memory(fixed)
+            return fixed
         if any(d.family for d in self.diagrams):
             return self._of_ranks([len(s) for s in shapes]).opened(shapes, itemsize, device)
         key = tuple(map(tuple, shapes)), device
-        if key not in self._opened:
+        special = self._opened.used(key)
+        if special is None:
             named = dict(zip((o.name for o in self.operands), shapes, strict=True))
             diagrams = tuple(at_shapes(d, self.values, named) for d in self.diagrams)
-            self._opened[key] = build(
-                self.name, diagrams, self.options, checked=True, device=device
-            )
-        return self._opened[key]
+            special = build(self.name, diagrams, self.options, checked=True, device=device)
+            self._opened[key] = special
+        return special
 
     def _check_declarations(self, operands: tuple[Any, ...]) -> None:
         """Whether constants are what the file declares of them, on the first call for a shape."""
@@ -247,12 +239,14 @@ class Function:
         if any(d.family for d in self.diagrams):
             return self._of_rank(shapes)._specialised(shapes, itemsize, device)
         key = shapes, itemsize, device
-        if key not in self._kept:
+        special = self._kept.used(key)
+        if special is None:
             named = dict(zip((o.name for o in self.operands), shapes, strict=True))
             diagrams = tuple(at_shapes(d, self.values, named) for d in self.diagrams)
             size = self._accumulated(itemsize)
-            self._kept[key] = build(self.name, diagrams, self.options, itemsize=size, device=device)
-        return self._kept[key]
+            special = build(self.name, diagrams, self.options, itemsize=size, device=device)
+            self._kept[key] = special
+        return special
 
     def _accumulated(self, itemsize: int) -> int:
         """The bytes of an entry where operands are cast before they are used."""

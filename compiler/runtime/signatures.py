@@ -2,15 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from diagrammar.grammar.errors import DiagramError, Problem
+from diagrammar.grammar.errors import DiagramError, Problem, near
 from diagrammar.grammar.words import MAX_INTEGER
 from diagrammar.ir.diagram import Declared
 from diagrammar.ir.numbers import integer, written
 from diagrammar.plan.planner import axis_names
+
+
+def in_order(
+    function: str,
+    operands: Sequence[Declared],
+    given: tuple[Any, ...],
+    named: Mapping[str, Any],
+) -> tuple[Any, ...]:
+    """The operands of a call, some of them given by name. Raises DiagramError."""
+    names = [o.name for o in operands]
+    problems = [
+        Problem(
+            f"'{function}' has no operand '{n}'",
+            help=near(n, names) or f"it takes {', '.join(names)}",
+        )
+        for n in named
+        if n not in names
+    ]
+    values = dict(zip(names, given, strict=False))
+    problems += [Problem(f"operand '{n}' is given twice") for n in named if n in values]
+    values.update(named)
+    if len(given) > len(names):
+        message = f"'{function}' takes {len(names)} operands, not {len(given)}"
+        help = f"they are {', '.join(f'{o.name}{shown_axes(o)}' for o in operands)}"
+        problems.append(Problem(message, help=help if names else ""))
+    problems += [
+        Problem(f"operand '{o.name}' is missing", help=f"its axes are {shown_axes(o)}")
+        for o in operands
+        if o.name not in values
+    ]
+    if problems:
+        raise DiagramError(problems)
+    return tuple(values[n] for n in names)
 
 
 def shape_given(name: str, given: Any) -> tuple[int, ...]:

@@ -10,6 +10,7 @@ Imports torch; imported when a trace needs a program that is not there.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from diagrammar.runtime.function import Function
 
 Given = TypeVar("Given")
+TRACES = 256
+"""Emitted functions that traces of one function or layer may ask for again."""
+
 Open = tuple[tuple[int | None, ...], ...]
 
 
@@ -75,11 +79,18 @@ def compiled(
     return found
 
 
+def _keep(traced: SimpleNamespace, name: str, made: Any) -> None:
+    """One more that is traced; beyond a bound, the first goes."""
+    setattr(traced, name, made)
+    for old in list(vars(traced))[:-TRACES]:
+        delattr(traced, old)
+
+
 @constant
 def _compiled(operations: Operations, name: str, sizes: tuple[tuple[str, Any], ...]) -> str:
     key = "_".join([name, *(f"{n}{value}" for n, value in sizes)])
     if not hasattr(operations.traced, key):
-        setattr(operations.traced, key, operations.compile(name, **dict(sizes)))
+        _keep(operations.traced, key, operations.compile(name, **dict(sizes)))
     return key
 
 
@@ -90,7 +101,7 @@ def _open_axes(function: Function, ranks: tuple[int, ...]) -> tuple[tuple[bool, 
 
 @constant
 def _is_in_integers(function: Function, ranks: tuple[int, ...]) -> bool:
-    return not function._of_ranks(ranks)._integers[0].dtype.is_floating_point
+    return not function._of_ranks(ranks)._integers()[0].dtype.is_floating_point
 
 
 @constant
@@ -100,7 +111,7 @@ def _emitted(function: Function, shapes: Open, itemsize: int, device: str, whole
     name = "_".join("x".join("n" if n is None else str(n) for n in shape) for shape in shapes)
     name = f"{device}_{itemsize}_{whole}_{name}"
     if not hasattr(function.traced, name):
-        inner = function._of_ranks([len(s) for s in shapes])._integers[1] if whole else function
+        inner = function._of_ranks([len(s) for s in shapes])._integers()[1] if whole else function
         made: Any = inner.opened(shapes, itemsize, device).call
-        setattr(function.traced, name, made.function)
+        _keep(function.traced, name, made.function)
     return name
