@@ -40,7 +40,10 @@ for about in json.load(sys.stdin):
         module = importlib.import_module(about["name"])
         if about["called"]:
             (function,) = (getattr(module, name) for name in module.__all__)
-            function(*(torch.ones(s, dtype=getattr(torch, d)) for s, d in about["operands"]))
+            kinds = [getattr(torch, d) for _, d in about["operands"]]  # integers are cast before
+            kinds = [d if d.is_floating_point or d.is_complex else torch.float64 for d in kinds]
+            shapes = [s for s, _ in about["operands"]]
+            function(*(torch.ones(s, dtype=d) for s, d in zip(shapes, kinds, strict=True)))
     except Exception as error:
         print(json.dumps([about["name"], f"{type(error).__name__}: {error}"[:200]]))
 if "diagrammar" in sys.modules:

@@ -68,7 +68,10 @@ USUAL = (torch.float32, torch.float64, torch.float16, torch.bfloat16, torch.comp
 
 
 def _of_dtype(shape: Sequence[int], dtype: torch.dtype) -> torch.Tensor:
-    """Ones, where torch can make them; bytes in place of bits and quantised numbers."""
+    """Ones, where torch can make them; bytes in place of bits and quantised numbers. Strides of an
+    empty tensor have to fit into 64 bits, too."""
+    if np.prod([max(n, 1) for n in shape], dtype=float) > 2.0**60:
+        shape = [min(n, 2) for n in shape]
     try:
         return torch.ones(tuple(shape), dtype=torch.int32).to(dtype)
     except (RuntimeError, NotImplementedError):

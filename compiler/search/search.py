@@ -271,7 +271,8 @@ class Search(Moves):
         if key not in done:
             whole = root if parts == root.parts else None
             better = self._exactly(region, root.cost) if self.tried < self.ending else None
-            done[key] = better or whole or self._exact(region)
+            # results that share no wire have no tree of their own; the order that is known stays
+            done[key] = better or whole or self._exactly(region) or root
         return done[key]
 
     def _read(self, entry: Entry) -> list[Entry]:
