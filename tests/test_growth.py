@@ -136,3 +136,14 @@ def test_copies_have_nothing_of_what_was_made():
         assert other.specialised() == ()
         assert torch.equal(other(x, w), x @ w)
         assert len(f.specialised()) == len(other.specialised()) == 1
+
+
+def test_constants_of_functions_have_a_bound_in_bytes():
+    f = dg.parse(
+        "tensor X[b, i]\nsize j := |i|\npattern C[i, j] = [i <= j]\nY[b, j] = X[b, i] * C[i, j]"
+    )["Y"].compile()
+    for n in range(2000, 2006):
+        x = torch.randn(2, n)
+        torch.testing.assert_close(f(x), x.cumsum(1), rtol=1e-3, atol=1e-3)
+    assert 0 < sum(special.constants for special in f.specialised()) <= 2**25
+    assert len(f.specialised()) == 2

@@ -25,7 +25,9 @@ class Written:
 
     def inline(self, like: str) -> str:
         """The expression inside a function, on the device and in the dtype of a value."""
-        return f"{self.call}, device={like}.device).to({like})"
+        if self.helper:
+            return f"{self.call}, {like})"
+        return f"{self.call}, dtype={like}.dtype, device={like}.device)"
 
 
 def write_indicator(op: Indicator, step: Step, scope: Scope) -> Written | bool:

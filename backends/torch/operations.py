@@ -80,7 +80,7 @@ class Writer:
             )
         if written.helper:
             self.helper(written.helper)
-        if not _is_known(op, step.shape):
+        if not step.is_constant:
             text = written.constant() if like is None else written.inline(like.text)
             return Code(text, word=written.word)
         axes = "_".join(safe_identifier(axis) for axis in step.axes)
@@ -351,13 +351,6 @@ class Writer:
                 f"{name}={self.scope.size(values[0]) if equal else self.scope.tuple(values)}"
             )
         return written + ([] if scalar.equal(groups, 1) else [f"groups={self.scope.size(groups)}"])
-
-
-def _is_known(op: ops.Indicator, shape: Sequence[Dim]) -> bool:
-    numbers = [
-        a for piece in op.pieces for c in piece for a in (*c.coefficients, c.constant, c.modulus)
-    ]
-    return all(a is None or isinstance(a, int) for a in (*shape, *numbers))
 
 
 def _agree(a: Sequence[Dim], b: Sequence[Dim]) -> int:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 Dim = Union[int, "sympy.Expr"]
 
+CONSTANT = 2**25
+"""Bytes of the largest indicator that a function keeps between calls."""
+
 
 @dataclass(frozen=True, slots=True)
 class Operand:
@@ -49,6 +52,12 @@ class Indicator:
 
     pieces: tuple[tuple[LinearCondition, ...], ...]
     like: int | None
+
+    def numbers(self) -> list[Dim]:
+        """The numbers of all conditions."""
+        conditions = [c for piece in self.pieces for c in piece]
+        given = [n for c in conditions for n in (*c.coefficients, c.constant, c.modulus)]
+        return [n for n in given if n is not None]
 
     @property
     def inputs(self) -> tuple[int, ...]:
@@ -481,6 +490,16 @@ class Step:
     axes: tuple[str, ...]
     remark: str = ""
 
+    @property
+    def is_constant(self) -> bool:
+        """Whether the value is made once, before all calls: an indicator whose numbers are known,
+        of at most `CONSTANT` bytes in float32. Larger ones are made in each call."""
+        if not isinstance(self.operation, Indicator):
+            return False
+        numbers = self.operation.numbers()
+        known = all(isinstance(n, int) for n in (*self.shape, *numbers))
+        return known and 4 * prod(map(int, self.shape)) <= CONSTANT
+
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
@@ -601,6 +620,12 @@ class Program:
     def adds(self, number: int) -> bool:
         """Whether parts of a result are added, and not only put side by side."""
         return any(cut.results[number] is None for cut in self.cuts)
+
+    @property
+    def constants(self) -> int:
+        """The bytes of the indicators that a function keeps between calls, in float32."""
+        kept = {s for s in self.steps if s.is_constant}
+        return sum(4 * prod(int(n) for n in step.shape) for step in kept)
 
     def last_use(self) -> tuple[int, ...]:
         """For each value, the step that reads it last (its own if none; past the end for

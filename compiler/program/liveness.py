@@ -23,6 +23,12 @@ UNITS = {
 }
 
 
+SLAB = 2**16
+"""Entries of an indicator that are made at once."""
+INDEX = 24
+"""Bytes for each of them: indices, and what is compared."""
+
+
 def parse_bytes(text: str | int) -> int:
     """`"2GiB"` as a number of bytes; raises ValueError for anything else."""
     if isinstance(text, int) and not isinstance(text, bool) and text >= 0:
@@ -125,10 +131,17 @@ def _peak(program: ops.Program, itemsize: int | None) -> int:
         if own == value and not isinstance(program.steps[value].operation, ops.Operand):
             ending.setdefault(last[value], []).append(value)
     alive = peak = 0
+    if itemsize not in (
+        None,
+        4,
+    ):  # constants are kept in float32 beside the values that they become
+        alive = program.constants // int(itemsize or 1)
     for at, step in enumerate(program.steps):
         if owner[at] == at and not isinstance(step.operation, ops.Operand):
             alive += elements(step)
         aside = workspace(program, step)
+        if itemsize is not None and isinstance(step.operation, ops.Indicator):
+            aside += -(-INDEX * min(elements(step), SLAB) // itemsize)
         if itemsize is not None:
             aside += scratch(step, places[at].shape, places, itemsize)
         peak = max(peak, alive + aside)

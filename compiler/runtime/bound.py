@@ -7,15 +7,14 @@ products of constants are worked out once, for each dtype and device that the fu
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from functools import partial
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from diagrammar.grammar.errors import DiagramError, Problem, near
 from diagrammar.ir.diagram import Diagram
 from diagrammar.ir.sizes import Contradiction, solve
 from diagrammar.runtime.building import build
-from diagrammar.runtime.dtypes import is_whole, unfit
+from diagrammar.runtime.dtypes import Cast, is_whole, unfit
 from diagrammar.runtime.function import Function
 from diagrammar.runtime.latest import CALLS, Latest
 from diagrammar.runtime.specialised import Specialised
@@ -150,9 +149,9 @@ class BoundFunction(Function):
         if problems := self._unfit(values):
             raise DiagramError(problems)
         if any(map(is_whole, operands)):
-            cast, inner = self.inner._integers()
-            bound = BoundFunction(inner, {n: v.to(cast.dtype) for n, v in self._given().items()})
-            return partial(cast, bound._put_in(tuple(x.to(cast.dtype) for x in operands)))
+            dtype, inner = self.inner._integers()
+            bound = BoundFunction(inner, {n: v.to(dtype) for n, v in self._given().items()})
+            return Cast(dtype, bound._put_in(tuple(x.to(dtype) for x in operands)))
         return self._put_in(operands)
 
     def _put_in(self, operands: tuple[Any, ...]) -> Callable[..., Any]:
@@ -174,10 +173,8 @@ class BoundFunction(Function):
         places = {o.name: at for at, o in enumerate(self.operands)}
         order = [p.name for p in special.program.parameters]
 
-        def call(*given: Any) -> Any:
-            return special.call(*[given[places[n]] if n in places else values[n] for n in order])
-
-        return call
+        put_in = [None if name in places else values[name] for name in order]
+        return _PutIn(special.call, tuple(places.get(name) for name in order), put_in)
 
     def _folded(
         self, fold: Specialised, names: tuple[str, ...], constants: Mapping[str, Any]
@@ -213,6 +210,26 @@ class BoundFunction(Function):
     def generic(self) -> Specialised:
         """One function for all shapes, of which the constants are operands."""
         return self.inner.generic()
+
+
+@dataclass(frozen=True)
+class _PutIn:
+    """A call with constants put in: `places` has for each parameter the operand that it is, or
+    None, and then `values` the constant."""
+
+    call: Callable[..., Any]
+    places: tuple[int | None, ...]
+    values: Sequence[Any]
+
+    def __call__(self, *given: Any) -> Any:
+        """The result for the operands that are not constants."""
+        both = zip(self.places, self.values, strict=True)
+        return self.call(*[v if at is None else given[at] for at, v in both])
+
+    @property
+    def constants(self) -> int:
+        """The bytes of patterns that the call holds between calls."""
+        return getattr(self.call, "constants", 0)
 
 
 def _cost(special: Specialised) -> float:

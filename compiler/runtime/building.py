@@ -152,7 +152,7 @@ def emitted(
     from diagrammar.backends.torch import emit as backend
 
     source = backend.emit_module([planned.program], "", checked=checked)
-    loaded = _Loading(source, name)
+    loaded = _Loading(source, name, planned.program.constants)
     return Specialised(
         loaded,
         source,
@@ -169,12 +169,12 @@ def emitted(
 class _Loading:
     """The emitted function, loaded (and torch imported) when it is first called."""
 
-    def __init__(self, source: str, name: str) -> None:
-        self._source, self._name = source, name
+    def __init__(self, source: str, name: str, constants: int) -> None:
+        self._source, self._name, self.constants = source, name, constants
 
-    def __getstate__(self) -> dict[str, str]:
+    def __getstate__(self) -> dict[str, Any]:
         """For copies and pickles: the source, to be loaded again."""
-        return {"_source": self._source, "_name": self._name}
+        return {"_source": self._source, "_name": self._name, "constants": self.constants}
 
     @cached_property
     def function(self) -> Callable[..., Any]:

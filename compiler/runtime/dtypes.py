@@ -40,10 +40,16 @@ class Cast:
     """A call with operands that are cast first."""
 
     dtype: torch.dtype
+    call: Callable[..., Any]
 
-    def __call__(self, call: Callable[..., Any], *operands: Any) -> Any:
-        """The result of `call` for the operands in this dtype."""
-        return call(*[x.to(self.dtype) for x in operands])
+    def __call__(self, *operands: Any) -> Any:
+        """The result for the operands in this dtype."""
+        return self.call(*[x.to(self.dtype) for x in operands])
+
+    @property
+    def constants(self) -> int:
+        """The bytes that the call holds between calls."""
+        return getattr(self.call, "constants", 0)
 
 
 def computed_in(diagrams: Sequence[Diagram], values: Mapping[str, Any]) -> torch.dtype:

@@ -6,7 +6,6 @@ import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -44,7 +43,7 @@ class Function:
     _kept: Latest[tuple[tuple[tuple[int, ...], ...], int, str], Specialised]
     _opened: Latest[Any, Specialised]
     _ranked: dict[int, Function]
-    _whole: list[tuple[Cast, Function]]
+    _whole: list[tuple[Any, Function]]
     traced: SimpleNamespace
 
     def __init__(
@@ -127,24 +126,24 @@ class Function:
 
         Raises DiagramError where there is a budget, beside which a cast would take memory.
         """
-        cast, inner = self._of_ranks([len(s) for s in shapes])._integers()
-        if self.options.memory is not None and any(x.dtype != cast.dtype for x in operands):
-            message = f"with a budget, integers must be of {cast.dtype}, which is computed in"
-            way = f"convert them: {self.operands[0].name}.to({cast.dtype})"
+        dtype, inner = self._of_ranks([len(s) for s in shapes])._integers()
+        if self.options.memory is not None and any(x.dtype != dtype for x in operands):
+            message = f"with a budget, integers must be of {dtype}, which is computed in"
+            way = f"convert them: {self.operands[0].name}.to({dtype})"
             raise DiagramError([Problem(message, help=way)])
         special = inner._specialised(shapes, 8, self.made_of(operands)[1])
         self._check_declarations(operands)
         self._check_memory(special)
-        return partial(cast, special.call)
+        return Cast(dtype, special.call)
 
-    def _integers(self) -> tuple[Cast, Function]:
-        """How operands of integers are cast, and the function that takes them."""
+    def _integers(self) -> tuple[Any, Function]:
+        """The dtype that integers are computed in, and the function that takes them so."""
         if not self._whole:
-            cast = Cast(computed_in(self.diagrams, self.values))
+            dtype = computed_in(self.diagrams, self.values)
             products = replace(self.options, native=False)  # library calls know no integers
-            exact = not cast.dtype.is_floating_point
+            exact = not dtype.is_floating_point
             inner = Function(self.diagrams, self.values, products) if exact else self
-            self._whole.append((cast, inner))
+            self._whole.append((dtype, inner))
         return self._whole[0]
 
     def made_of(self, operands: tuple[Any, ...]) -> tuple[int, str]:

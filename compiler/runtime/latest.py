@@ -12,13 +12,20 @@ PLANS = 64
 """Programs that a function keeps, each with its plan: about 200 KiB for a convolution."""
 CALLS = 1024
 """Signatures whose emitted function is known at once: about 10 KiB each."""
+CONSTANTS = 2**25
+"""Bytes of constants that the functions of a dictionary hold together, unless one has more."""
 
 _LOCK = Lock()
 
 
+def _constants(value: Any) -> int:
+    return getattr(value, "constants", 0)
+
+
 class Latest(dict[K, V], Generic[K, V]):
-    """At most `most` entries. Reading is a dictionary's own, and costs no more; `used` says that
-    an entry is to stay longer. Threads may share it."""
+    """At most `most` entries, whose `constants` (bytes, where they have some) are no more than
+    `CONSTANTS` together. Reading is a dictionary's own, and costs no more; `used` says that an
+    entry is to stay longer. Threads may share it."""
 
     def __init__(self, most: int) -> None:
         super().__init__()
@@ -26,9 +33,11 @@ class Latest(dict[K, V], Generic[K, V]):
 
     def __setitem__(self, key: K, value: V) -> None:
         with _LOCK:
+            self.pop(key, None)
             super().__setitem__(key, value)
-            while len(self) > self.most:
-                del self[next(iter(self))]
+            held = sum(map(_constants, self.values())) if _constants(value) else 0
+            while len(self) > self.most or (held > CONSTANTS and len(self) > 1):
+                held -= _constants(self.pop(next(iter(self))))
 
     def used(self, key: K) -> V | None:
         """The entry of a key, which now is the last to go; None where there is none."""

@@ -59,6 +59,11 @@ class Specialised:
         return self.call(*operands)
 
     @property
+    def constants(self) -> int:
+        """The bytes that it holds between calls."""
+        return self.planned.program.constants
+
+    @property
     def program(self) -> Program:
         """The linear program that was emitted."""
         return self.planned.program

@@ -101,7 +101,7 @@ def _open_axes(function: Function, ranks: tuple[int, ...]) -> tuple[tuple[bool, 
 
 @constant
 def _is_in_integers(function: Function, ranks: tuple[int, ...]) -> bool:
-    return not function._of_ranks(ranks)._integers()[0].dtype.is_floating_point
+    return not function._of_ranks(ranks)._integers()[0].is_floating_point
 
 
 @constant

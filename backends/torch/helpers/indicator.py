@@ -9,13 +9,17 @@ from torch import Tensor
 
 
 def _indicator(
-    sizes: tuple[int, ...],
-    holds: Callable[..., Tensor],
-    device: torch.device | None = None,
+    sizes: tuple[int, ...], holds: Callable[..., Tensor], like: Tensor | None = None
 ) -> Tensor:
-    """The 0/1 tensor of the indices for which `holds` is true."""
-    ranges = [torch.arange(size, device=device) for size in sizes]
-    return holds(*torch.meshgrid(*ranges, indexing="ij")).float()
+    """The 0/1 tensor of the indices for which `holds` is true, in the dtype and on the device of
+    `like`. It is made a few rows at a time, since indices take more memory than entries."""
+    out = torch.empty(sizes) if like is None else like.new_empty(sizes)
+    first, *others = (torch.arange(size, device=out.device) for size in sizes)
+    rows = max(2**16 // max(out[:1].numel(), 1), 1)
+    for start in range(0, sizes[0], rows):
+        at = torch.meshgrid(first[start : start + rows], *others, indexing="ij")
+        out[start : start + rows] = holds(*at)
+    return out
 
 
 def _masked(equation: str, pattern: Tensor, x: Tensor) -> Tensor:
