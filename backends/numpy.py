@@ -314,6 +314,18 @@ class _Run:
         kept = np.where(pattern != 0, pattern * x, 0)
         return np.asarray(kept.sum(tuple(range(len(op.out), len(op.every)))), self.kind)
 
+    def finite(self, op: ops.Finite, shape: tuple[int, ...]) -> Array:
+        x = self.values[op.x]
+        return np.where(np.isfinite(x), x, 0)
+
+    def marked(self, op: ops.Marked, shape: tuple[int, ...]) -> Array:
+        x = self.values[op.x]
+        return np.asarray(x.real > 0.5 if op.present else ~np.isfinite(x), self.kind)
+
+    def spoiled(self, op: ops.Spoiled, shape: tuple[int, ...]) -> Array:
+        x, counts = (self.values[v] for v in op.values)
+        return np.where(counts.real > 0.5, np.nan, x)
+
     def gram(self, op: ops.Gram, shape: tuple[int, ...]) -> Array:
         x = self.values[op.x]
         return x @ np.swapaxes(x, -1, -2)
@@ -435,6 +447,9 @@ _METHODS: dict[type, Callable[[_Run, Any, tuple[int, ...]], Array]] = {
     ops.Blocks: _Run.blocks,
     ops.Einsum: _Run.einsum,
     ops.Masked: _Run.masked,
+    ops.Finite: _Run.finite,
+    ops.Marked: _Run.marked,
+    ops.Spoiled: _Run.spoiled,
     ops.Convolution: _Run.convolution,
     ops.TransposedConvolution: _Run.transposed,
     ops.WeightGradient: _Run.weight_gradient,

@@ -286,6 +286,15 @@ class Writer:
         helper = "" if op.whole else self.helper("_masked")
         return write_masked(op, pattern, x, self._labels(op.values, op.terms), helper)
 
+    def _finite(self, op: ops.Finite, step: Step, x: Code) -> Code:
+        return call("torch.nan_to_num", x.text, "0.0", "0.0", "0.0")
+
+    def _marked(self, op: ops.Marked, step: Step, x: Code) -> Code:
+        return call(self.helper("_present" if op.present else "_not_finite"), x.text)
+
+    def _spoiled(self, op: ops.Spoiled, step: Step, x: Code, counts: Code) -> Code:
+        return call(self.helper("_spoiled"), x.text, counts.text)
+
     def _gram(self, op: ops.Gram, step: Step, x: Code) -> Code:
         return call(self.helper("_gram"), x.text, f"block={op.block}")
 
@@ -412,6 +421,9 @@ _METHODS: dict[type, Callable[..., Code]] = {
     ops.Blocks: Writer._blocks,
     ops.Einsum: Writer._einsum,
     ops.Masked: Writer._masked,
+    ops.Finite: Writer._finite,
+    ops.Marked: Writer._marked,
+    ops.Spoiled: Writer._spoiled,
     ops.Gram: Writer._gram,
     ops.WindowSums: Writer._window_sums,
     ops.WindowGram: Writer._window_gram,

@@ -30,6 +30,9 @@ Labels = tuple[str, ...]
 _WORDS = {
     "Einsum": "contract",
     "Masked": "mask",
+    "Finite": "finite entries",
+    "Marked": "marks",
+    "Spoiled": "NaN where it belongs",
     "Gram": "Gram matrix",
     "WindowSums": "sums of windows",
     "WindowGram": "Gram matrix of windows",

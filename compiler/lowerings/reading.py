@@ -10,7 +10,7 @@ from diagrammar import program as ops
 from diagrammar.ir.diagram import product
 from diagrammar.ir.index_map import index_map
 from diagrammar.ir.relation import ConvForm, Relation
-from diagrammar.ir.scalar import Dim, equal, expand
+from diagrammar.ir.scalar import Dim, equal, expand, nonnegative
 from diagrammar.lowerings.tree import Pick, Read, Return
 from diagrammar.program.writer import Value
 
@@ -28,8 +28,10 @@ def read(lowering: Lowering, tree: Read) -> Value:
         child = child.child
     value = lowering.value(child)
     padding = {f.i: reading_pad(f) for f in reversed(chain)}
+    around = {w: p for w, p in padding.items() if _padded(p)}
+    gaps = any(reads_gaps(f) for f in chain)
     with lowering.about(places):
-        value = lowering.writer.pad(value, {w: p for w, p in padding.items() if _padded(p)})
+        value = lowering.writer.pad(value, around, gaps=gaps)
         for form in reversed(chain):
             value = _windows(lowering, value, form, padding[form.i])
     return value
@@ -98,6 +100,12 @@ def picked(lowering: Lowering, tree: Pick | Return) -> Value:
 
 def _padded(pair: tuple[Dim, Dim]) -> bool:
     return not (equal(pair[0], 0) and equal(pair[1], 0))
+
+
+def reads_gaps(form: ConvForm) -> bool:
+    """Whether reading leads nowhere from some o: without a kernel either side may be the input, and
+    rows that are missing are no padding."""
+    return form.k is None and any(not nonnegative(-n) for n in reading_pad(form))
 
 
 def reading_pad(form: ConvForm) -> tuple[Dim, Dim]:

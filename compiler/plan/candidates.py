@@ -24,6 +24,7 @@ from diagrammar.program.liveness import peak_bytes, result_elements
 from diagrammar.program.nonfinite import Reach, as_contained, reach
 from diagrammar.program.passes.flip_kernel import as_flipped
 from diagrammar.program.passes.fuse_bias import with_bias
+from diagrammar.program.passes.mark_nan import as_marked
 from diagrammar.program.passes.matmul_as_conv import as_backward, as_convolutions
 from diagrammar.program.passes.split_kernel import as_narrow
 from diagrammar.program.passes.syrk import as_grams
@@ -43,6 +44,9 @@ MUCH = 2**18
 
 ONE_CALL = "one library call"
 """What a candidate's name ends with that is PyTorch's own call for some term."""
+
+MARKED = ", NaN marked"
+"""What a candidate's name ends with that keeps NaN apart by marks (`passes.mark_nan`)."""
 
 Finish = Callable[[Planned], Planned]
 
@@ -115,7 +119,7 @@ def candidates(
 ) -> list[Candidate]:
     """Programs that do different things, the cheapest first; of some that do the same PyTorch's own
     call gives the name. `contained`: only those in which a NaN or infinity stays in the sums that
-    have it and at borders (`program.nonfinite`), unless they are much dearer."""
+    have it and at borders (`program.nonfinite`)."""
     made: dict[object, Candidate] = {}
 
     def add(title: str, way: Way, searched: Planned, start: Sequence[Simplified]) -> None:
@@ -144,23 +148,37 @@ def candidates(
                 plain=not prefix and shortcut is None,
                 windows=options.paired is None,
             ):
-                finish = partial(_contained, finish) if contained else finish
+                finish = partial(_then, as_contained, finish) if contained else finish
                 add(prefix + title + suffix, replace(way, finish=finish), planned, start)
     found = sorted(made.values(), key=lambda c: c.cost)
-    return _kept(found) if contained else found
+    return _kept(found, machine) if contained else found
 
 
-def _kept(found: Sequence[Candidate]) -> list[Candidate]:
-    """Those in which a NaN stays in the sums that have it, or all if these are much dearer and none
-    of them is PyTorch's own call."""
+def _kept(found: Sequence[Candidate], machine: Machine) -> list[Candidate]:
+    """Those in which a NaN stays in the sums that have it; if these are much dearer and none of
+    them is PyTorch's own call, the others too, with marked products."""
     kept = [c for c in found if c.reach < Reach.MORE]
     call = any(c.name.endswith(ONE_CALL) for c in kept)
-    return kept if call or (kept and kept[0].cost <= DEARER * found[0].cost) else list(found)
+    if call or (kept and kept[0].cost <= DEARER * found[0].cost):
+        return kept
+    marked = [_marked(c, machine) for c in found if c.reach is Reach.MORE]
+    kept += [c for c in marked if c.reach < Reach.MORE]
+    return sorted(kept, key=lambda c: c.cost) or list(found)
 
 
-def _contained(finish: Finish, planned: Planned) -> Planned:
-    """What else is done to the steps, then patterns as masks."""
-    return as_contained(finish(planned))
+def _marked(candidate: Candidate, machine: Machine) -> Candidate:
+    """The candidate with marked products (`passes.mark_nan`)."""
+    way = replace(candidate.way, finish=partial(_then, as_marked, candidate.way.finish))
+    planned = as_marked(candidate.planned)
+    program = planned.program
+    cost, peak = price(program, machine), peak_bytes(program) // 4
+    name = candidate.name + MARKED
+    return Candidate(name, planned, candidate.start, way, cost, peak, reach(program))
+
+
+def _then(after: Finish, before: Finish, planned: Planned) -> Planned:
+    """One thing that is done to the steps, then another."""
+    return after(before(planned))
 
 
 def _finishes(*, native: bool, plain: bool, windows: bool) -> Iterator[tuple[str, Finish]]:

@@ -164,6 +164,7 @@ LAWS = {
     "Window": "windows: a view; nothing of the pattern is stored",
     "Fold": "fold: windows are added back to the rows that they came from",
     "Masked": "mask: what a relation leaves out is not multiplied by zero, so a NaN stays behind",
+    "Spoiled": "NaN where a sum has one: finite entries are multiplied, and marks of the others",
     "Gram": "Gram matrix: a value with itself is symmetric, half of the blocks are multiplied",
     "WindowSums": "sums of windows: a pattern summed over o says which rows are added",
     "WindowGram": "Gram matrix of windows: rows that lie D·(k′ − k) apart meet, whatever o is",

@@ -339,6 +339,31 @@ class Masked:
 
 
 @dataclass(frozen=True, slots=True)
+class Finite(_Unary):
+    """The same entries, and zero where one is NaN or infinite."""
+
+
+@dataclass(frozen=True, slots=True)
+class Marked(_Unary):
+    """One where an entry is NaN or infinite, or with `present` where it is more than one half, and
+    zero elsewhere."""
+
+    present: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Spoiled:
+    """The first of two values of one shape, and NaN where the second is more than one half."""
+
+    values: tuple[int, int]
+
+    @property
+    def inputs(self) -> tuple[int, ...]:
+        """The value, and the counts that say where it is NaN."""
+        return self.values
+
+
+@dataclass(frozen=True, slots=True)
 class Gram(_Unary):
     """x·xᵀ over the last axis of x [*batch, rows, depth] → [*batch, rows, rows]: symmetric, so that
     a product is made for each block of `block` rows up to the diagonal, and mirrored."""
@@ -471,6 +496,9 @@ Operation = (
     | Blocks
     | Einsum
     | Masked
+    | Finite
+    | Marked
+    | Spoiled
     | Gram
     | WindowSums
     | WindowGram

@@ -39,7 +39,7 @@ class Reach(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
+class Known:
     """Of a value: whether an operand is in it, the worst zeros that stand for no term, and what has
     been multiplied by such zeros."""
 
@@ -50,24 +50,25 @@ class _Known:
 
 def reach(program: ops.Program) -> Reach:
     """What a NaN or infinity in an operand of a program may reach."""
-    known = _analysed(program.steps)
+    known = analysed(program.steps)
     return max((known[n].reach for n in program.results), default=Reach.SUMS)
 
 
-def _analysed(steps: Sequence[ops.Step]) -> list[_Known]:
-    known: list[_Known] = []
+def analysed(steps: Sequence[ops.Step]) -> list[Known]:
+    """What is known of each value."""
+    known: list[Known] = []
     for step in steps:
         known.append(_of(step, steps, known))
     return known
 
 
-def _of(step: ops.Step, steps: Sequence[ops.Step], known: Sequence[_Known]) -> _Known:
+def _of(step: ops.Step, steps: Sequence[ops.Step], known: Sequence[Known]) -> Known:
     """What is known of a step's value."""
     op = step.operation
     if isinstance(op, ops.Operand):
-        return _Known(True)
+        return Known(True)
     if isinstance(op, ops.Indicator):
-        return _Known(False, Reach.SUMS if _is_full(step, ()) else Reach.MORE)
+        return Known(False, Reach.SUMS if _is_full(step, ()) else Reach.MORE)
     parts = [known[v] for v in op.inputs]
     given = any(p.given for p in parts)
     zeros = max(p.zeros for p in parts)
@@ -92,6 +93,10 @@ def _of(step: ops.Step, steps: Sequence[ops.Step], known: Sequence[_Known]) -> _
                 for axis, runs in pairs
             )
             zeros = max(zeros, _unless(full))
+        case ops.Finite() | ops.Marked():
+            given = False  # nothing in it spoils a product
+        case ops.Spoiled():
+            given, zeros = True, known[op.values[0]].zeros
         case ops.Masked():
             zeros = max(known[op.values[1]].zeros, _unless(_covers(op, steps)))
         case ops.Einsum() | ops.Gram() | ops.Convolution() | ops.WeightGradient():
@@ -105,7 +110,7 @@ def _of(step: ops.Step, steps: Sequence[ops.Step], known: Sequence[_Known]) -> _
         nonnegative(-p) for p in op.padding
     ):
         worst = max(worst, Reach.BORDERS)
-    return _Known(given, zeros, worst)
+    return Known(given, zeros, worst)
 
 
 def _unless(holds: bool) -> Reach:
@@ -123,7 +128,7 @@ def _of_padding(op: ops.Pad) -> Reach:
     return Reach.MORE if op.gaps else Reach.BORDERS
 
 
-def _crossed(op: ops.Operation, known: Sequence[_Known]) -> Reach:
+def _crossed(op: ops.Operation, known: Sequence[Known]) -> Reach:
     """The worst zeros of one factor that meet an operand in another."""
     factors = list(op.inputs[:2])
     if isinstance(op, ops.Gram):
@@ -195,7 +200,7 @@ def _holds(c: ops.LinearCondition, index: Sequence[int]) -> bool:
 def as_contained(planned: Planned) -> Planned:
     """The plan with patterns as masks of what they meet."""
     program, writer = planned.program, Writer()
-    known = _analysed(program.steps)
+    known = analysed(program.steps)
     value: dict[int, int] = {}
     for at, step in enumerate(program.steps):
         writer.about = planned.origins[at]

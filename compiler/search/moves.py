@@ -26,6 +26,7 @@ from diagrammar.lowerings.gaps import (
     spreads_everywhere,
 )
 from diagrammar.lowerings.meeting import masking, meeting
+from diagrammar.lowerings.reading import reads_gaps
 from diagrammar.lowerings.tree import (
     Dense,
     Fold,
@@ -315,6 +316,8 @@ class Moves:
         gaps = a.gaps
         if self.options.contained and isinstance(tree, Fold):
             gaps |= not folds_everywhere(form)
+        elif self.options.contained and isinstance(tree, Read):
+            gaps |= reads_gaps(form)
         elif self.options.contained and isinstance(tree, Spread):
             gaps |= not spreads_everywhere(form, tree.along)
         return Entry(tensors, wires & needed, cost, tree, like, (a,), gaps, a.met)

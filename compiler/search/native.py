@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from diagrammar.ir.diagram import Operand
 from diagrammar.ir.relation import ConvForm
 from diagrammar.ir.scalar import floor_div, nonnegative
+from diagrammar.lowerings.reading import reads_gaps
 from diagrammar.lowerings.tree import Native, NativeKind, Read, Spread, Tree, walk
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ def recognise(search: Moves, a: Entry, b: Entry, between: Sequence[int]) -> Entr
         return None  # two relations that share a wire are no two dimensions
     if not all(fits(kind, form) for form in forms):
         return None
+    if kind == "weight gradient" and search.options.contained and any(map(reads_gaps, forms)):
+        return None  # rows that meet none are no padding (`reads_gaps`)
     tensors = a.tensors | b.tensors | sum(1 << at for at in between)
     inner, result = _wires(search, kind, forms)
     needed = search.needed(tensors)

@@ -396,6 +396,14 @@ def sums_of_rows(draw: Draw, b: Builder) -> int:
 
 
 @case
+def marks(draw: Draw, b: Builder) -> int:
+    """Of finite operands no entry is marked, and some are present."""
+    x = operand(draw, b)
+    made = [b.put(op, b.shape(x)) for op in (ops.Finite(x), ops.Marked(x), ops.Marked(x, True))]
+    return b.put(ops.Spoiled((b.add(*made), made[1])), b.shape(x))
+
+
+@case
 def window_gram(draw: Draw, b: Builder) -> int:
     """Windows with padding, stride, dilation and groups; symmetric as only whole windows are."""
     rank, n, g, c = (draw.number(1, high) for high in (3, 2, 2, 2))

@@ -1,4 +1,5 @@
-"""Relations as 0/1 tensors."""
+"""Relations as 0/1 tensors, and what keeps a NaN or infinity out of sums without it: contractions
+in which a zero leaves out what it meets, and marks of where a product has one."""
 
 from __future__ import annotations
 
@@ -36,3 +37,21 @@ def _masked(equation: str, pattern: Tensor, x: Tensor) -> Tensor:
         for away in (x < 0, x > 0)
     )
     return total + torch.where(up, torch.inf, 0.0) + torch.where(down, -torch.inf, 0.0)
+
+
+def _not_finite(x: Tensor) -> Tensor:
+    """Ones where x is NaN or infinite, zeros elsewhere."""
+    return (~x.isfinite()).to(x.dtype)
+
+
+def _present(counts: Tensor) -> Tensor:
+    """Ones where there are terms, zeros elsewhere."""
+    return ((counts.real if counts.is_complex() else counts) > 0.5).to(counts.dtype)
+
+
+def _spoiled(x: Tensor, counts: Tensor) -> Tensor:
+    """x, with NaN where the sum has terms that are not finite."""
+    if not (x.is_floating_point() or x.is_complex()):
+        return x
+    counts = counts.real if counts.is_complex() else counts
+    return torch.where(counts > 0.5, torch.nan, x)
