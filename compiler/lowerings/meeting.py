@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 GAPS = 1e3
 """Seconds that a product costs in which zeros of gaps meet an operand, where that is avoided."""
 DEARER = 4.0
-"""How many times as long what avoids it may take; above, products are marked (`passes.mark_nan`)."""
+"""How many times as long what avoids it may take; else products are marked (`passes.mark_nan`)."""
 
 
 def masking(moves: Moves, a: Entry, b: Entry, swept: int, wires: int) -> tuple[float, bool]:
