@@ -2,8 +2,8 @@
 
 Where a zero that stands for no term (`lowerings.gaps`) meets a NaN, a product has a NaN that no sum
 has. Where no order of contractions avoids that, or only a much dearer one, three products do what
-one did. With x₀ for x without what is not finite, x̄ for marks of that, and |x| for marks of where x has
-terms:
+one did. With x₀ for x without what is not finite, x̄ for marks of that, and |x| for marks of where
+x has terms:
 
     a·b = a₀·b₀, and NaN where ā·|b| + |a|·b̄ > 0
 
