@@ -35,6 +35,10 @@ if TYPE_CHECKING:
 Shapes = tuple[tuple[int, ...], ...]
 
 
+GENERATOR = "generator"
+"""The keyword of calls that is not an operand."""
+
+
 class SampledFunction(Function):
     """A function that draws the masks that a call does not give.
 
@@ -55,6 +59,9 @@ class SampledFunction(Function):
         names = {o.keep: o for o in self.masks.values() if isinstance(o.keep, str)}
         known = {o.name for o in self.operands}
         self.probabilities = {n: o for n, o in names.items() if n not in known}
+        if GENERATOR in known | self.probabilities.keys():
+            message = f"'{self.name}' draws masks by '{GENERATOR}': no operand may have its name"
+            raise DiagramError([Problem(message, help=f"rename '{GENERATOR}'")])
         self._numbers = self._keep_numbers()
 
     def _nothing_made(self) -> dict[str, Any]:

@@ -288,3 +288,26 @@ def test_a_probability_is_checked_when_it_is_known() -> None:
     f = dg.parse(TEXT.replace("param q = 1/4", "param q"))["S"].compile()
     with pytest.raises(dg.DiagramError, match="parameter 'q' has no value"):
         f(torch.ones(4, N), torch.ones(N, 3), torch.ones(3))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "tensor generator[b, i]\nY[b] = generator[b, i]\nS = sample(Y, i, keep=1/2)",
+        "tensor X[b, i]\ntensor generator[i]\ntensor M[i] = bernoulli(keep=generator)\n"
+        "Y[b] = X[b, i]\nS = sample(Y, i, mask=M)",
+    ],
+    ids=["operand", "probability"],
+)
+def test_the_keyword_of_draws_is_no_operand(text: str) -> None:
+    """`generator=` of a call is what draws, and a name has one meaning."""
+    spec = dg.parse(text)
+    with pytest.raises(dg.DiagramError, match="no operand may have its name") as caught:
+        spec["S"].compile()
+    assert "rename 'generator'" in str(caught.value)
+
+
+def test_other_functions_may_have_an_operand_of_that_name() -> None:
+    spec = dg.parse("tensor generator[b, i]\nY[b] = generator[b, i]")
+    x = torch.randn(3, 2)
+    assert torch.equal(spec["Y"].compile()(generator=x), x.sum(1))

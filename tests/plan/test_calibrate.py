@@ -104,6 +104,26 @@ def test_bench_of_a_sum_knows_the_naive_einsum(capsys: pytest.CaptureFixture[str
     assert "PyTorch's own" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("rank", [1, 3])
+def test_bench_takes_a_rank(rank: int, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of a file of open rank the candidates are those that `compile` has at this rank."""
+    shape = (2, 3, *[5] * rank)
+    command = ["bench", "convnd", "A_expand", "--set", f"rank={rank}", "--seconds", "0.05"]
+    given = ["--set", "k=2", "--set", "g=1"]
+    assert main([*command, "--shape", f"X={','.join(map(str, shape))}", *given]) == 0
+    shown = capsys.readouterr().out
+    function = dg.shipped("convnd")["A_expand"].compile(rank=rank, k=2, g=1)
+    for candidate in function.specialise(X=shape).candidates:
+        assert candidate.name in shown
+
+
+@pytest.mark.parametrize("rank", ["0.5", "-1", "two"])
+def test_bench_of_a_rank_that_is_none(rank: str, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["bench", "convnd", "A_expand", "--set", f"rank={rank}", "--shape", "X=2,3,5"]
+    assert main(command) in (1, 2)
+    assert "rank" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [
