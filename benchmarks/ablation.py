@@ -24,8 +24,9 @@ from benchmarks.results import Sheet
 from benchmarks.timing import geometric_mean
 from diagrammar import program as ops
 from diagrammar.backends.torch import emit as backend
-from diagrammar.plan.candidates import ONE_CALL, Candidate, choose
+from diagrammar.plan.candidates import Candidate, choose
 from diagrammar.plan.measure import RESERVED, reserved, timed
+from diagrammar.program.passes.matmul_as_conv import matmul_as_conv
 
 NAMES = ("forward", "weight VJP", "input VJP", "KFAC-expand", "KFAC-reduce")
 BATCH = 16
@@ -42,12 +43,12 @@ LOWERINGS: dict[str, Uses] = {
     "library calls": has(
         ops.Convolution, ops.TransposedConvolution, ops.WeightGradient, ops.WindowGram
     ),
-    "PyTorch's own call": lambda c: ONE_CALL in c.name,
-    "products as convolutions": lambda c: "products as convolutions" in c.name,
-    "windows row by row": lambda c: c.name.startswith("row by row"),
+    "PyTorch's own call": lambda c: c.recipe.strategy.one_call,
+    "products as convolutions": lambda c: c.recipe.uses(matmul_as_conv),
+    "windows row by row": lambda c: c.recipe.strategy.options.paired is not None,
     "windows by stretches of rows": has(ops.WindowGram),
     "sums of rows": has(ops.WindowSums),
-    "diagrams as written": lambda c: c.name.startswith("as written"),
+    "diagrams as written": lambda c: c.recipe.as_written,
     "parts along the batch": lambda c: bool(c.planned.program.cuts),
 }
 

@@ -84,6 +84,11 @@ def test_diagrams_rules_and_plans_know_nothing_of_backends(name: str):
     assert [n for n in own(MODULES[name]) if within(n, "diagrammar.backends")] == []
 
 
+@pytest.mark.parametrize("name", [n for n in MODULES if within(n, "diagrammar.program")])
+def test_programs_and_their_passes_know_nothing_of_plans(name: str):
+    assert [n for n in own(MODULES[name]) if within(n, "diagrammar.plan")] == []
+
+
 @pytest.mark.parametrize("name", ["diagrammar.program"])
 def test_a_program_knows_nothing_else(name: str):
     assert own(MODULES[name]) <= {"diagrammar.ir.scalar"}

@@ -16,6 +16,7 @@ from diagrammar.program.liveness import show_bytes
 from diagrammar.runtime.options import DTYPES
 
 if TYPE_CHECKING:
+    from diagrammar.plan.strategies import Recipe
     from diagrammar.runtime.function import Function
     from diagrammar.runtime.specialised import Specialised
 
@@ -100,7 +101,7 @@ def measured(
             c.cost,
             s,
             c.peak * size,
-            _remark(c.name, special.chosen),
+            _remark(c.recipe, special.recipe),
         )
         for c, s in zip(special.candidates, seconds, strict=False)
     ]
@@ -109,9 +110,9 @@ def measured(
     return sorted(rows, key=lambda row: row.measured), notes
 
 
-def _remark(name: str, chosen: str) -> str:
-    said = ["the plan's choice"] * (name == chosen)
-    said += ["PyTorch's own"] * name.endswith("one library call")
+def _remark(recipe: Recipe, chosen: Recipe | None) -> str:
+    said = ["the plan's choice"] * (recipe == chosen)
+    said += ["PyTorch's own"] * recipe.is_one_call
     return ", ".join(said)
 
 

@@ -18,8 +18,8 @@ from diagrammar.draw.layout import Layout, layout
 from diagrammar.draw.story import Frame
 from diagrammar.draw.tables import candidates_table
 from diagrammar.ir.diagram import Diagram
+from diagrammar.program import Origin
 from diagrammar.program.liveness import show_bytes
-from diagrammar.program.writer import Origin
 from diagrammar.rewrite.engine import Simplified
 from diagrammar.runtime.options import CONTAINED
 
@@ -152,10 +152,10 @@ def _axes(names: Iterable[str], shape: Iterable[object]) -> str:
 
 def _tree(made: Specialised, keys: Sequence[Keys], *, known: bool) -> Iterator[PlanRow]:
     """The steps of a program from its results down; a value that was shown before is named only."""
-    program, plan, own = made.program, made.plan, made.planned.origins
-    if not own:  # the dense oracle has no plan to show
+    program, plan = made.program, made.plan
+    if not made.candidates:  # the dense oracle has no plan to show
         return
-    within = made.planned.within()
+    within = program.within()
     seen: dict[int, int] = {}
 
     def rows(at: int, depth: int) -> Iterator[PlanRow]:
@@ -168,7 +168,7 @@ def _tree(made: Specialised, keys: Sequence[Keys], *, known: bool) -> Iterator[P
             _axes(step.axes, step.shape),
             f"{cost.multiplications:,}" if cost.multiplications and known and not again else "",
             show_bytes(4 * cost.written) if cost.written and known and not again else "",
-            _labels(own[at], keys),
+            _labels(step.origins, keys),
             _labels(within[at], keys),
         )
         if not again and not isinstance(step.operation, ops.Indicator):

@@ -33,7 +33,7 @@ from diagrammar.lowerings.tree import (
     Tree,
     walk,
 )
-from diagrammar.program.writer import Origin, Value, Writer
+from diagrammar.program.writer import Value, Writer
 from diagrammar.search.search import estimate
 
 
@@ -45,7 +45,7 @@ class Lowering:
         writer: Writer,
         network: Network,
         open_wires: Sequence[str],
-        origins: Sequence[Origin] = (),
+        origins: Sequence[ops.Origin] = (),
     ) -> None:
         self.writer = writer
         self.network = network

@@ -153,7 +153,7 @@ def _uncast(planned: Planned) -> Planned:
     value = {n: at for at, n in enumerate(kept)}
     left = (replace(steps[n], operation=ops.reread(steps[n].operation, value)) for n in kept)
     program = replace(planned.program, steps=tuple(left), results=tuple(value[n] for n in results))
-    return replace(planned, program=program, origins=tuple(planned.origins[n] for n in kept))
+    return replace(planned, program=program)
 
 
 def told_of(cuts: Sequence[ops.Cut]) -> str:

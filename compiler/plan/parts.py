@@ -15,7 +15,7 @@ from diagrammar.cost.cost import Machine
 from diagrammar.cost.pricing import price
 from diagrammar.ir.diagram import Declared, Diagram, product
 from diagrammar.plan.candidates import Candidate
-from diagrammar.plan.cutting import cut, in_parts, size_of, told_of, wires
+from diagrammar.plan.cutting import cut, in_parts, size_of, wires
 from diagrammar.program.liveness import peak_bytes
 from diagrammar.search.moves import estimate
 
@@ -82,11 +82,11 @@ def _cut(
     part, smaller = cut(diagrams, wire, entries)
     sizes = {o.name: o for d in smaller for o in d.operands}
     trees = [tree for _, tree in candidate.planned.trees] if entries > 1 else None
-    planned = candidate.way.plan(smaller, [sizes.get(o.name, o) for o in operands], trees)
-    planned = in_parts(candidate.way.finish(planned), diagrams, (part,))
+    planned = candidate.of(smaller, [sizes.get(o.name, o) for o in operands], trees)
+    planned = in_parts(planned, diagrams, (part,))
     return replace(
         candidate,
-        name=f"{candidate.name}, {told_of((part,))}",
+        recipe=replace(candidate.recipe, cuts=(part,)),
         planned=planned,
         cost=price(planned.program, machine),
         peak=peak_bytes(planned.program) // 4,

@@ -4,7 +4,7 @@ them."""
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import sympy
 
@@ -15,8 +15,7 @@ from diagrammar.ir.relation import Relation
 from diagrammar.ir.scalar import Dim, equal, expand, fraction, is_number, nonnegative, text
 from diagrammar.lowerings.lower import Lowering, indicator
 from diagrammar.lowerings.tree import Tree
-from diagrammar.program.owning import owned
-from diagrammar.program.writer import Origin, Value, Writer
+from diagrammar.program.writer import Value, Writer
 from diagrammar.search.search import Options, Search
 from diagrammar.transform.unit_wires import places, without_units
 
@@ -26,44 +25,10 @@ Shortcut = Callable[[Network, Sequence[str]], Tree | None]
 
 @dataclass(frozen=True)
 class Planned:
-    """A program, the contraction tree of each term that it came from, and which tensors of the
-    diagrams each step brings in (a contraction of earlier values brings in none)."""
+    """A program, and the contraction tree of each term that it came from."""
 
     program: ops.Program
     trees: tuple[tuple[str, Tree], ...]
-    origins: tuple[frozenset[Origin], ...] = ()
-
-    def rewritten(self, writer: Writer, results: Sequence[int]) -> Planned:
-        """The same plan with other steps; those that no result depends on go, operands stay."""
-        needed = set(results)
-        for at in reversed(range(len(writer.steps))):
-            if at in needed or isinstance(writer.steps[at].operation, ops.Operand):
-                needed.update({at, *writer.steps[at].operation.inputs})
-        value: dict[int, int] = {}
-        steps: list[ops.Step] = []
-        for at in sorted(needed):
-            value[at] = len(steps)
-            operation = ops.reread(writer.steps[at].operation, value)
-            steps.append(replace(writer.steps[at], operation=operation))
-        program = replace(
-            self.program, steps=tuple(steps), results=tuple(value[at] for at in results)
-        )
-        origins = tuple(frozenset(writer.origins[at]) for at in sorted(needed))
-        return replace(self, program=program, origins=origins)
-
-    def owned(self) -> Planned:
-        """The same plan with results that own their memory."""
-        program, before = owned(self.program)
-        origins = tuple(self.origins[at] for at in before) if self.origins else ()
-        return replace(self, program=program, origins=origins)
-
-    def within(self) -> tuple[frozenset[Origin], ...]:
-        """The tensors that each step has in it: its own, and those of all that it is made from."""
-        found: list[frozenset[Origin]] = []
-        for step, own in zip(self.program.steps, self.origins, strict=True):
-            made_from = () if isinstance(step.operation, ops.Indicator) else step.operation.inputs
-            found.append(own.union(*(found[n] for n in made_from)))
-        return tuple(found)
 
 
 def plan(
@@ -105,7 +70,7 @@ def plan(
         results.append(writer.uncast(result) if isinstance(writer, _Casting) else result)
     assert next(known, None) is None, "a tree for each term that has operands"
     made = _program(name, diagrams, operands, writer, results, doc)
-    return Planned(made, tuple(used), tuple(map(frozenset, writer.origins)))
+    return Planned(made, tuple(used))
 
 
 def dense(name: str, diagrams: Sequence[Diagram], operands: Sequence[Declared]) -> ops.Program:

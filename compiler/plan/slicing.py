@@ -15,7 +15,7 @@ from diagrammar.cost.cost import Machine
 from diagrammar.cost.pricing import price
 from diagrammar.ir.diagram import Diagram
 from diagrammar.plan.candidates import Candidate
-from diagrammar.plan.cutting import cut, in_parts, size_of, told_of, wires
+from diagrammar.plan.cutting import cut, in_parts, size_of, wires
 from diagrammar.program.liveness import peak_bytes
 
 Making = Callable[[Sequence[Diagram]], Sequence[Candidate]]
@@ -123,7 +123,7 @@ def _as_parts(
         made.append(
             replace(
                 candidate,
-                name=f"{candidate.name}, {told_of(cuts)}",
+                recipe=replace(candidate.recipe, cuts=cuts),
                 planned=planned,
                 cost=price(planned.program, machine),
                 peak=peak_bytes(planned.program) // 4,

@@ -508,15 +508,24 @@ Operation = (
 )
 
 
+Origin = tuple[int, int, int]
+"""A tensor of the planned diagrams: number of the diagram, of the term, place in the term."""
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """One value: the operation, its shape, a name for each axis (`"o1"`, `"(ci k1 k2)"`) and a
-    remark."""
+    remark.
+
+    `origins` are the tensors that the step brings in; a contraction of earlier values brings in
+    none. They say nothing of what is computed, so two steps may be equal with other ones.
+    """
 
     operation: Operation
     shape: tuple[Dim, ...]
     axes: tuple[str, ...]
     remark: str = ""
+    origins: frozenset[Origin] = field(default=frozenset(), compare=False)
 
     @property
     def is_constant(self) -> bool:
@@ -654,6 +663,14 @@ class Program:
         """The bytes of the indicators that a function keeps between calls, in float32."""
         kept = {s for s in self.steps if s.is_constant}
         return sum(4 * prod(int(n) for n in step.shape) for step in kept)
+
+    def within(self) -> tuple[frozenset[Origin], ...]:
+        """The tensors that each step has in it: its own, and those of all that it is made from."""
+        found: list[frozenset[Origin]] = []
+        for step in self.steps:
+            made_from = () if isinstance(step.operation, Indicator) else step.operation.inputs
+            found.append(step.origins.union(*(found[n] for n in made_from)))
+        return tuple(found)
 
     def last_use(self) -> tuple[int, ...]:
         """For each value, the step that reads it last (its own if none; past the end for

@@ -1,4 +1,4 @@
-"""What a NaN or infinity in an operand may reach, and programs in which it stays where it belongs.
+"""What a NaN or infinity in an operand may reach.
 
 By the definition it reaches the entries of the result whose sum has a term with it. A program
 reaches more where it multiplies it by a zero that stands for no term: 0·NaN = NaN. There are two
@@ -6,27 +6,21 @@ kinds. At a *border*, zeros of padding are rows of an operand, as in PyTorch's o
 NaN in the kernel reaches all windows that hang over the edge. In a *gap* (`lowerings.gaps`) a zero
 stands where a relation leads nothing: in a window matrix, a Toeplitz matrix, between strides. A
 product with those lets one NaN reach everything, so it is kept apart: a pattern masks what it meets
-(`program.Masked`), and no other value with gaps is multiplied by an operand.
+(`passes.mask_patterns`), and no other value with gaps is multiplied by an operand.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from enum import IntEnum
 from math import prod
 
 from diagrammar import program as ops
 from diagrammar.ir.scalar import Dim, nonnegative
 from diagrammar.lowerings.gaps import LARGEST, reaches, returns_everywhere
-from diagrammar.plan.planner import Planned
-from diagrammar.program.writer import Writer
 from diagrammar.search.search import estimate
-
-SMALL = 4
-"""How many times its operand and result together a masked product may be, to be written out."""
-LETTERS = 52
 
 
 class Reach(IntEnum):
@@ -50,20 +44,25 @@ class Known:
 
 def reach(program: ops.Program) -> Reach:
     """What a NaN or infinity in an operand of a program may reach."""
-    known = analysed(program.steps)
+    known: dict[int, Known] = {}
+    for at, step in enumerate(program.steps):
+        known[at] = learn(step, program.steps, known)
     return max((known[n].reach for n in program.results), default=Reach.SUMS)
 
 
-def analysed(steps: Sequence[ops.Step]) -> list[Known]:
-    """What is known of each value."""
-    known: list[Known] = []
-    for step in steps:
-        known.append(_of(step, steps, known))
-    return known
+def is_given(step: ops.Step, steps: Sequence[ops.Step], known: Mapping[int, bool]) -> bool:
+    """Whether an operand is in a step's value, from whether one is in what it reads."""
+    if isinstance(step.operation, ops.Operand | ops.Indicator):
+        return isinstance(step.operation, ops.Operand)
+    if isinstance(step.operation, ops.Finite | ops.Marked):
+        return False  # nothing in it spoils a product
+    if isinstance(step.operation, ops.Spoiled):
+        return True
+    return any(known[v] for v in step.operation.inputs)
 
 
-def _of(step: ops.Step, steps: Sequence[ops.Step], known: Sequence[Known]) -> Known:
-    """What is known of a step's value."""
+def learn(step: ops.Step, steps: Sequence[ops.Step], known: Mapping[int, Known]) -> Known:
+    """What is known of a step's value, from what is known of those that it reads."""
     op = step.operation
     if isinstance(op, ops.Operand):
         return Known(True)
@@ -128,7 +127,7 @@ def _of_padding(op: ops.Pad) -> Reach:
     return Reach.MORE if op.gaps else Reach.BORDERS
 
 
-def _crossed(op: ops.Operation, known: Sequence[Known]) -> Reach:
+def _crossed(op: ops.Operation, known: Mapping[int, Known]) -> Reach:
     """The worst zeros of one factor that meet an operand in another."""
     factors = list(op.inputs[:2])
     if isinstance(op, ops.Gram):
@@ -192,61 +191,3 @@ def _holds(c: ops.LinearCondition, index: Sequence[int]) -> bool:
     if c.nonnegative:
         return form >= 0
     return form % int(c.modulus) == 0 if c.modulus is not None else form == 0
-
-
-# -- masks -----------------------------------------------------------------------------------------
-
-
-def as_contained(planned: Planned) -> Planned:
-    """The plan with patterns as masks of what they meet."""
-    program, writer = planned.program, Writer()
-    known = analysed(program.steps)
-    value: dict[int, int] = {}
-    for at, step in enumerate(program.steps):
-        writer.about = planned.origins[at]
-        operation = ops.reread(step.operation, value)
-        made = None
-        if isinstance(operation, ops.Einsum) and len(operation.values) == 2:
-            assert isinstance(step.operation, ops.Einsum)
-            sides = [known[v] for v in step.operation.values]
-            for n in (0, 1):
-                if sides[1 - n].given and not sides[n].given and sides[n].zeros:
-                    made = _mask(writer, operation, n, step)
-        if made is None:
-            made = writer.step(operation, step.shape, step.axes, step.remark)
-        value[at] = made
-    return planned.rewritten(writer, tuple(value[at] for at in program.results))
-
-
-def _mask(writer: Writer, op: ops.Einsum, side: int, step: ops.Step) -> int:
-    """A contraction with a pattern on a side, by masking; sums come afterwards or with it."""
-    pattern, x = op.values[side], op.values[1 - side]
-    terms = op.terms[side], op.terms[1 - side]
-    sizes = {
-        n: s
-        for v, t in zip((pattern, x), terms, strict=True)
-        for n, s in zip(t, writer.steps[v].shape, strict=True)
-    }
-    names = {
-        n: axis
-        for v, t in zip((pattern, x), terms, strict=True)
-        for n, axis in zip(t, writer.steps[v].axes, strict=True)
-    }
-    made = writer.steps[pattern].operation
-    counts = not isinstance(made, ops.Indicator) or len(made.pieces) > 1
-    masked = ops.Masked((pattern, x), terms, op.out, counts)
-    swept = prod(estimate(s) for s in sizes.values())
-    held = prod(map(estimate, writer.steps[x].shape)) + prod(map(estimate, step.shape))
-    if len(masked.every) > len(op.out) and swept > SMALL * held and len(sizes) <= LETTERS:
-        masked = replace(masked, whole=False)
-        return writer.step(masked, step.shape, step.axes, step.remark)
-    ordered, moved = [], []
-    for value, term in zip((pattern, x), terms, strict=True):
-        order = [term.index(n) for n in masked.every if n in term]
-        if order != list(range(len(term))):
-            shape, axes = [sizes[term[n]] for n in order], [names[term[n]] for n in order]
-            value = writer.step(ops.Permute(value, tuple(order)), shape, axes)
-        moved.append(value)
-        ordered.append(tuple(term[n] for n in order))
-    masked = ops.Masked((moved[0], moved[1]), (ordered[0], ordered[1]), op.out, counts)
-    return writer.step(masked, step.shape, step.axes, step.remark)

@@ -12,27 +12,25 @@ from dataclasses import replace
 
 from diagrammar import program as ops
 from diagrammar.ir.scalar import equal
+from diagrammar.program.writer import needed
 
 
-def owned(program: ops.Program) -> tuple[ops.Program, tuple[int, ...]]:
-    """The program with copies where results would share memory, and for each of its steps the one
-    that it was before. Results of a program in parts are put into memory of their own anyway."""
-    before = tuple(range(len(program.steps)))
+def owned(program: ops.Program) -> ops.Program:
+    """The program with copies where results would share memory. Results of a program in parts are
+    put into memory of their own anyway."""
     if program.cuts:
-        return program, before
+        return program
     memory, repeated = _memory(program)
-    steps, origins, results = list(program.steps), list(before), []
+    steps, results = list(program.steps), []
     taken: set[int] = set()
     for result in program.results:
         root = memory[result]
         given = isinstance(program.steps[root].operation, ops.Operand | ops.Indicator)
         if given or repeated[result] or root in taken:
-            made = _copied(steps, result)
-            origins += [result] * (len(steps) - len(origins))
-            result = made
+            result = _copied(steps, result)
         taken.add(root)
         results.append(result)
-    return _needed(replace(program, steps=tuple(steps), results=tuple(results)), origins)
+    return needed(program, steps, results)
 
 
 def _memory(program: ops.Program) -> tuple[list[int], list[bool]]:
@@ -116,23 +114,8 @@ def _copied(steps: list[ops.Step], result: int) -> int:
     if not isinstance(made, ops.Reshape | ops.Contiguous):
         steps.append(replace(step, operation=ops.Copy(result)))
         return len(steps) - 1
-    steps.append(replace(steps[made.x], operation=ops.Copy(made.x, ordered=True)))
+    copy = ops.Copy(made.x, ordered=True)
+    steps.append(replace(steps[made.x], operation=copy, origins=step.origins))
     if isinstance(made, ops.Reshape):
         steps.append(replace(step, operation=replace(made, x=len(steps) - 1)))
     return len(steps) - 1
-
-
-def _needed(program: ops.Program, origins: list[int]) -> tuple[ops.Program, tuple[int, ...]]:
-    """The program without steps that nothing reads; operands stay."""
-    needed = set(program.results)
-    for at in reversed(range(len(program.steps))):
-        operation = program.steps[at].operation
-        if at in needed or isinstance(operation, ops.Operand):
-            needed.update({at, *operation.inputs})
-    value = {at: n for n, at in enumerate(sorted(needed))}
-    steps = tuple(
-        replace(program.steps[at], operation=ops.reread(program.steps[at].operation, value))
-        for at in value
-    )
-    results = tuple(value[at] for at in program.results)
-    return replace(program, steps=steps, results=results), tuple(origins[at] for at in value)

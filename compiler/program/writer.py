@@ -7,7 +7,7 @@ one step, so what two halves of a Gram product have in common is computed once.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from diagrammar import program as ops
@@ -27,24 +27,18 @@ class Value:
         return self.wires.index(wire)
 
 
-Origin = tuple[int, int, int]
-"""A tensor of the planned diagrams: number of the diagram, of the term, place in the term."""
-
-
 class Writer:
-    """The steps of a program under construction; `sizes` has the wires of the term being
-    written.
+    """The steps of a program under construction, after some that are there; `sizes` has the wires
+    of the term being written.
 
-    `about` are the tensors that are being written; `origins` keeps them for each step, so that code
-    can be traced back to the diagram.
+    `about` are the tensors that are being written: the origins of each step that is written now.
     """
 
-    def __init__(self) -> None:
-        self.steps: list[ops.Step] = []
-        self.origins: list[set[Origin]] = []
-        self.about: frozenset[Origin] = frozenset()
+    def __init__(self, steps: Sequence[ops.Step] = ()) -> None:
+        self.steps = list(steps)
+        self.about: frozenset[ops.Origin] = frozenset()
         self.sizes: Mapping[str, Dim] = {}
-        self._known: dict[Any, int] = {}
+        self._known: dict[Any, int] = {(s.operation, s.shape): n for n, s in enumerate(steps)}
 
     def shape(self, wires: Sequence[str]) -> tuple[Dim, ...]:
         """The sizes of wires."""
@@ -59,12 +53,18 @@ class Writer:
     ) -> int:
         """A step, or the earlier one that does the same."""
         key = (operation, tuple(shape))
-        if key not in self._known:
-            self._known[key] = len(self.steps)
-            self.steps.append(ops.Step(operation, tuple(shape), tuple(axes), remark))
-            self.origins.append(set())
-        self.origins[self._known[key]] |= self.about
-        return self._known[key]
+        at = self._known.setdefault(key, len(self.steps))
+        if at == len(self.steps):
+            self.steps.append(ops.Step(operation, key[1], tuple(axes), remark, self.about))
+        elif not self.about <= self.steps[at].origins:
+            known = self.steps[at]
+            self.steps[at] = replace(known, origins=known.origins | self.about)
+        return at
+
+    def take_over(self, value: int) -> None:
+        """From here on, what is written does the work of an earlier step, too: it comes from the
+        same tensors."""
+        self.about |= self.steps[value].origins
 
     def value(self, operation: ops.Operation, wires: Sequence[str], remark: str = "") -> Value:
         """A step whose axes are wires."""
@@ -167,3 +167,19 @@ class Writer:
             return x
         shape = self.steps[x.step].shape
         return Value(self.step(ops.Scale(x.step, factor), shape, x.wires), x.wires)
+
+
+def needed(program: ops.Program, steps: Sequence[ops.Step], results: Sequence[int]) -> ops.Program:
+    """The program with other steps, without those that no result depends on; operands stay."""
+    used = set(results)
+    for at in reversed(range(len(steps))):
+        if at in used or isinstance(steps[at].operation, ops.Operand):
+            used.update({at, *steps[at].operation.inputs})
+    if len(used) == len(steps):
+        return replace(program, steps=tuple(steps), results=tuple(results))
+    value: dict[int, int] = {}
+    kept: list[ops.Step] = []
+    for at in sorted(used):
+        value[at] = len(kept)
+        kept.append(replace(steps[at], operation=ops.reread(steps[at].operation, value)))
+    return replace(program, steps=tuple(kept), results=tuple(value[at] for at in results))

@@ -233,4 +233,4 @@ class _PutIn:
 
 
 def _cost(special: Specialised) -> float:
-    return min(c.cost for c in special.candidates if c.name == special.chosen)
+    return min(c.cost for c in special.candidates if c.recipe == special.recipe)

@@ -162,7 +162,7 @@ def emitted(
         options,
         checked,
         tuple(found),
-        chosen.name,
+        chosen.recipe,
     )
 
 

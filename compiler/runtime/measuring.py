@@ -10,7 +10,7 @@ from time import perf_counter, process_time
 from typing import Any
 
 from diagrammar.cost.store import Store
-from diagrammar.plan.candidates import ONE_CALL, best
+from diagrammar.plan.candidates import best
 from diagrammar.plan.measure import MOST, PARTED, seconds
 from diagrammar.program.liveness import peak_bytes
 from diagrammar.runtime.building import emitted, freeing
@@ -45,7 +45,7 @@ def measured(
         fitting = [freeing(c) for c in fitting]
     whole = [c for c in fitting if not c.planned.program.cuts]
     parts = [c for c in fitting if c.planned.program.cuts][:PARTED]
-    few = [c for n, c in enumerate(whole) if n < MOST or c.name.endswith(ONE_CALL)] + parts
+    few = [c for n, c in enumerate(whole) if n < MOST or c.recipe.is_one_call] + parts
     if len(few) < 2:
         return special
     name = special.program.name

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from diagrammar.ir.diagram import Diagram
-from diagrammar.plan.candidates import AS_WRITTEN, Candidate
+from diagrammar.plan.candidates import Candidate
 from diagrammar.plan.planner import Planned
 from diagrammar.plan.report import Plan
-from diagrammar.program import Program
-from diagrammar.program.writer import Origin
+from diagrammar.plan.strategies import Recipe
+from diagrammar.program import Origin, Program
 from diagrammar.rewrite.engine import Simplified, Trace
 from diagrammar.runtime.options import Options
 
@@ -49,7 +49,7 @@ class Specialised:
     options: Options
     checked: bool = False
     candidates: tuple[Candidate, ...] = ()
-    chosen: str = ""
+    recipe: Recipe | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
     least: int = 0
     itemsize: int = 4
@@ -68,20 +68,25 @@ class Specialised:
         """The linear program that was emitted."""
         return self.planned.program
 
+    @property
+    def chosen(self) -> str:
+        """The name of the candidate that was chosen; empty where there was no choice."""
+        return "" if self.recipe is None else str(self.recipe)
+
     @cached_property
     def told(self) -> tuple[Simplified, ...]:
         """The derivations to show: of what the program starts from, or where that is the diagram
         as written, because a library has it as a call, what the rules make of it nevertheless."""
         if self.as_written:
             for other in self.candidates:
-                if not other.name.startswith(AS_WRITTEN):
+                if not other.recipe.as_written:
                     return other.start
         return tuple(map(Simplified, self.diagrams, self.traces))
 
     @property
     def as_written(self) -> bool:
         """Whether the program starts from the diagrams as they were written."""
-        return self.chosen.startswith(AS_WRITTEN)
+        return self.recipe is not None and self.recipe.as_written
 
     @cached_property
     def plan(self) -> Plan:
@@ -97,7 +102,7 @@ class Specialised:
         from diagrammar.backends.torch.emit import line_origins
 
         steps = line_origins(self.program, checked=self.checked)
-        own, within = self.planned.origins, self.planned.within()
+        own, within = [step.origins for step in self.program.steps], self.program.within()
         return tuple(
             SourceLine(
                 text,

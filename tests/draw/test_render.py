@@ -297,10 +297,10 @@ def test_a_report_shows_the_derivation_also_where_the_program_starts_as_written(
     made = diagram.compile(k1=4, k2=4, s=4, p=0).specialise(
         X=(8, 3, 64, 64), W=(64, 3, 4, 4), bias=(64,)
     )
-    written = next(c for c in made.candidates if c.name.startswith("as written"))
+    written = next(c for c in made.candidates if c.recipe.as_written)
     made = replace(
         made,
-        chosen=written.name,
+        recipe=written.recipe,
         planned=written.planned,
         traces=tuple(s.trace for s in written.start),
         diagrams=tuple(s.diagram for s in written.start),

@@ -4,6 +4,7 @@ multiplied."""
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -18,8 +19,10 @@ from diagrammar.backends.numpy import evaluate
 from diagrammar.backends.torch import emit as backend
 from diagrammar.layers import Conv
 from diagrammar.plan.planner import Planned
-from diagrammar.program.nonfinite import Reach, as_contained, reach
-from diagrammar.program.passes.mark_nan import as_marked
+from diagrammar.program.nonfinite import Reach, reach
+from diagrammar.program.passes.driver import run as rewritten
+from diagrammar.program.passes.mark_nan import mark_nan
+from diagrammar.program.passes.mask_patterns import mask_patterns
 
 NAN, INF = float("nan"), float("inf")
 
@@ -50,7 +53,8 @@ def leaking(numbers: range) -> Iterator[tuple[Planned, Planned, tuple[dg.Diagram
         for found in functions(3, number, nonfinite="spread"):
             for candidate in found.special.candidates:
                 if candidate.reach is Reach.MORE and not candidate.planned.program.cuts:
-                    made = as_marked(as_contained(candidate.planned))
+                    program = rewritten((mask_patterns, mark_nan), candidate.planned.program)
+                    made = replace(candidate.planned, program=program)
                     if marks(made):
                         yield candidate.planned, made, found.diagrams
 

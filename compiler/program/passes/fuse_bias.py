@@ -2,66 +2,76 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import replace
+from functools import partial
 
 from diagrammar import program as ops
 from diagrammar.ir.diagram import product
 from diagrammar.ir.scalar import equal
-from diagrammar.plan.planner import Planned
+from diagrammar.program.passes.registry import Draft, Replacement, Stage, program_pass
 from diagrammar.program.writer import Writer
+from diagrammar.rewrite.rule import Miss
+
+TEXT = """
+size b := 2, ci := 3, co := 4, i := 8, k := 3
+tensor X[b, ci, i]
+tensor W[co, ci, k]
+tensor B[{bias}]
+pattern P[i, o, k] = conv()
+Y[b, co, o] = X[b, ci, i] * P[i, o, k] * W[co, ci, k] + B[{bias}]
+"""
 
 
-def with_bias(planned: Planned) -> Planned:
-    """The plan with `convolution + bias` as one call wherever nothing else reads the sum's first
-    part."""
-    program = planned.program
-    uses = Counter(v for step in program.steps for v in step.operation.inputs)
-    uses.update(program.results)
-    writer = Writer()
-    value: dict[int, int] = {}
-    fused = {n: f for n in range(len(program.steps)) if (f := _biased(program, n, uses))}
-    if not fused:
-        return planned
-    for at, step in enumerate(program.steps):
-        writer.about = planned.origins[at]
-        if at not in fused:
-            if isinstance(step.operation, ops.Reshape):
-                value[at] = writer.reshape(value[step.operation.x], step.shape, step.axes)
-                continue
-            operation = ops.reread(step.operation, value)
-            value[at] = writer.step(operation, step.shape, step.axes, step.remark)
-            continue
-        convolution, bias = fused[at]
-        made = program.steps[convolution]
-        flat = writer.reshape(value[bias], [made.shape[1]], [made.axes[1]])
-        writer.about |= planned.origins[convolution]
-        call = replace(ops.reread(made.operation, value), bias=flat)
-        whole = writer.step(call, made.shape, made.axes, step.remark)
-        value[at] = writer.reshape(whole, step.shape, step.axes)
-    return planned.rewritten(writer, tuple(value[at] for at in program.results))
-
-
-def _biased(program: ops.Program, at: int, uses: Counter[int]) -> tuple[int, int] | None:
-    """The convolution and the bias that a step adds; None if it does not."""
-    step = program.steps[at]
+@program_pass(
+    law="(Σ X·Π·W)[b,co,o] + B[co]  is one call of a convolution with bias",
+    example=TEXT.format(bias="co"),
+    near_miss=TEXT.format(bias="b"),
+    reason="the other summand has not one entry for each channel",
+    stage=Stage.BIASES,
+)
+def fuse_bias(step: ops.Step, program: Draft) -> Replacement | Miss:
+    """A convolution and the bias that is added to it, where nothing else reads the convolution;
+    reshapes of the call are one."""
+    if isinstance(step.operation, ops.Reshape):
+        return _reshaped(step, step.operation.x, program)
     if not isinstance(step.operation, ops.Add) or len(step.operation.values) != 2:
-        return None
+        return Miss("no sum of two values")
+    said = "no convolution is added"
     for first, bias in (step.operation.values, step.operation.values[::-1]):
-        convolution = first
-        made = program.steps[convolution]
-        while isinstance(made.operation, ops.Reshape) and uses[convolution] == 1:
-            convolution = made.operation.x
-            made = program.steps[convolution]
-        if (
-            isinstance(made.operation, ops.Convolution)
-            and made.operation.bias is None
-            and uses[convolution] == 1
-            and all(map(equal, program.steps[first].shape, step.shape))
-            and _along_channels(program.steps[bias], program.steps[first], made)
-        ):
-            return convolution, bias
-    return None
+        call = first
+        while isinstance(program.steps[call].operation, ops.Reshape) and program.reads(call) == 1:
+            call = program.steps[call].operation.inputs[0]
+        made = program.steps[call]
+        if not isinstance(made.operation, ops.Convolution) or made.operation.bias is not None:
+            continue
+        if program.reads(call) != 1:
+            said = f"the convolution is read {program.reads(call)} times"
+        elif not all(map(equal, program.steps[first].shape, step.shape)):
+            said = "the sum is larger than the convolution"
+        elif not _along_channels(program.steps[bias], program.steps[first], made):
+            said = "the other summand has not one entry for each channel"
+        else:
+            return Replacement(partial(_written, step, call, bias), "one entry for each channel")
+    return Miss(said)
+
+
+def _reshaped(step: ops.Step, x: int, program: Draft) -> Replacement | Miss:
+    """A reshape of what has been a sum, whose call may have been reshaped already."""
+    call = program.steps[x]
+    while isinstance(call.operation, ops.Reshape):
+        call = program.steps[call.operation.x]
+    if not isinstance(call.operation, ops.Convolution) or call.operation.bias is None:
+        return Miss("no reshape of a call with bias")
+    return Replacement(lambda writer: writer.reshape(x, step.shape, step.axes), "one reshape")
+
+
+def _written(step: ops.Step, convolution: int, bias: int, writer: Writer) -> int:
+    made = writer.steps[convolution]
+    assert isinstance(made.operation, ops.Convolution)
+    flat = writer.reshape(bias, [made.shape[1]], [made.axes[1]])
+    writer.take_over(convolution)
+    whole = writer.step(replace(made.operation, bias=flat), made.shape, made.axes, made.remark)
+    return writer.reshape(whole, step.shape, step.axes)
 
 
 def _along_channels(bias: ops.Step, shaped: ops.Step, convolution: ops.Step) -> bool:

@@ -14,11 +14,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import fields
+from functools import partial
 
 from diagrammar import program as ops
-from diagrammar.plan.planner import Planned
-from diagrammar.program.nonfinite import Known, Reach, analysed
+from diagrammar.program.nonfinite import Reach, learn
+from diagrammar.program.passes.registry import Draft, Replacement, Stage, program_pass
 from diagrammar.program.writer import Writer
+from diagrammar.rewrite.rule import Miss
+
+TEXT = """
+size b := 2, i := 9, k := 3
+tensor X[b, {x}]
+pattern P[i, o, k] = conv(stride=2)
+A[k, k'] = X[b, {x}] * P[i, o, k] * X[b, {x}'] * P[{ends}, k']
+"""
 
 Product = ops.Einsum | ops.Gram | ops.Convolution | ops.TransposedConvolution | ops.WeightGradient
 _MOVES = (
@@ -29,100 +38,98 @@ _MOVES = (
 """What adds nothing: marks stay zeros and ones."""
 
 
-def as_marked(planned: Planned) -> Planned:
-    """The plan with three products in the place of each in which gaps meet an operand; two where
-    gaps are on one side."""
-    marking = _Marking(planned)
-    return planned.rewritten(marking.writer, [marking.value[at] for at in planned.program.results])
+@program_pass(
+    law="a·b = a₀·b₀, and NaN where ā·|b| + |a|·b̄ > 0",
+    example=TEXT.format(x="o", ends="i, o'"),
+    near_miss=TEXT.format(x="i", ends="i', o"),
+    reason="no gap meets an operand",
+    stage=Stage.MARKS,
+    choice="NaN marked",
+)
+def mark_nan(step: ops.Step, program: Draft) -> Replacement | Miss:
+    """Three products in the place of one in which gaps meet an operand; two where gaps are on one
+    side."""
+    op = step.operation
+    if not isinstance(op, Product):
+        return Miss("no product")
+    sides = op.inputs[:2] if not isinstance(op, ops.Gram) else (op.x, op.x)
+    if len(sides) != 2:
+        return Miss("no product of two values")
+    a, b = (program.known(v, learn) for v in sides)
+    met = [x.given and y.zeros is Reach.MORE for x, y in ((a, b), (b, a))]
+    if not any(met):
+        return Miss("no gap meets an operand")
+    write = partial(_marked, op, step, (sides[0], sides[1]), met)
+    return Replacement(write, "a gap meets an operand")
 
 
-class _Marking:
-    """The steps of a program, written again."""
+def _marked(
+    op: Product, step: ops.Step, sides: tuple[int, int], met: Sequence[bool], writer: Writer
+) -> int:
+    """The product of finite entries, spoiled; `met` says of each side whether gaps of the other
+    meet it."""
+    finite, counts = [], []
+    terms: dict[int, int] = {}
+    for n, x in enumerate(sides):
+        of = writer.steps[x]
+        if met[n]:
+            marks = [_terms(writer, v, terms) for v in sides]
+            marks[n] = writer.step(ops.Marked(x), of.shape, of.axes)
+            counts.append(_like(writer, step, _product(op, step, (marks[0], marks[1]), bias=False)))
+            x = writer.step(ops.Finite(x), of.shape, of.axes)
+        finite.append(x)
+    made = _like(writer, step, _product(op, step, (finite[0], finite[1]), bias=True))
+    total = counts[0]
+    if len(counts) > 1:
+        total = writer.step(ops.Add(tuple(counts)), step.shape, step.axes)
+    return writer.step(ops.Spoiled((made, total)), step.shape, step.axes)
 
-    def __init__(self, planned: Planned) -> None:
-        self.steps = planned.program.steps
-        self.writer = Writer()
-        self.value: dict[int, int] = {}
-        self.terms: dict[int, int] = {}
-        known = analysed(self.steps)
-        for at, step in enumerate(self.steps):
-            self.writer.about = planned.origins[at]
-            self.value[at] = self._written(at, step, known)
 
-    def _written(self, at: int, step: ops.Step, known: Sequence[Known]) -> int:
-        op = step.operation
-        if isinstance(op, Product):
-            sides = op.inputs[:2] if not isinstance(op, ops.Gram) else (op.x, op.x)
-            if len(sides) == 2:
-                a, b = (known[v] for v in sides)
-                met = [x.given and y.zeros is Reach.MORE for x, y in ((a, b), (b, a))]
-                if any(met):
-                    return self._marked(op, step, (sides[0], sides[1]), met)
-        return self._like(step, ops.reread(op, self.value))
+def _like(writer: Writer, step: ops.Step, operation: ops.Operation) -> int:
+    return writer.step(operation, step.shape, step.axes, step.remark)
 
-    def _like(self, step: ops.Step, operation: ops.Operation) -> int:
-        return self.writer.step(operation, step.shape, step.axes, step.remark)
 
-    def _marked(
-        self, op: Product, step: ops.Step, sides: tuple[int, int], met: Sequence[bool]
-    ) -> int:
-        """The product of finite entries, spoiled; `met` says of each side whether gaps of the
-        other meet it."""
-        finite, counts = [], []
-        for n, side in enumerate(sides):
-            x, of = self.value[side], self.steps[side]
-            if met[n]:
-                marks = [self._terms(v) for v in sides]
-                marks[n] = self.writer.step(ops.Marked(x), of.shape, of.axes)
-                counts.append(self._product(op, step, (marks[0], marks[1]), bias=False))
-                x = self.writer.step(ops.Finite(x), of.shape, of.axes)
-            finite.append(x)
-        made = self._product(op, step, (finite[0], finite[1]), bias=True)
-        total = counts[0]
-        if len(counts) > 1:
-            total = self.writer.step(ops.Add(tuple(counts)), step.shape, step.axes)
-        return self.writer.step(ops.Spoiled((made, total)), step.shape, step.axes)
+def _product(op: Product, step: ops.Step, sides: tuple[int, int], *, bias: bool) -> ops.Operation:
+    """The same product of two other values."""
+    a, b = sides
+    match op:
+        case ops.Einsum():
+            return ops.Einsum((a, b), op.terms, op.out)
+        case ops.Gram() if a == b:
+            return ops.Gram(a, op.block)
+        case ops.Gram():
+            rank = len(step.shape) + 1
+            batch, (r, r2, d) = tuple(range(rank - 3)), range(rank - 3, rank)
+            return ops.Einsum((a, b), ((*batch, r, d), (*batch, r2, d)), (*batch, r, r2))
+        case ops.Convolution():
+            return _put(op, x=a, weight=b, bias=op.bias if bias else None)
+        case ops.TransposedConvolution():
+            return _put(op, x=a, weight=b)
+        case ops.WeightGradient():
+            return _put(op, x=a, cotangent=b)
 
-    def _product(self, op: Product, step: ops.Step, sides: tuple[int, int], *, bias: bool) -> int:
-        """The same product of two other values."""
-        a, b = sides
-        match op:
-            case ops.Einsum():
-                return self._like(step, ops.Einsum((a, b), op.terms, op.out))
-            case ops.Gram() if a == b:
-                return self._like(step, ops.Gram(a, op.block))
-            case ops.Gram():
-                rank = len(step.shape) + 1
-                batch, (r, r2, d) = tuple(range(rank - 3)), range(rank - 3, rank)
-                terms = (*batch, r, d), (*batch, r2, d)
-                return self._like(step, ops.Einsum((a, b), terms, (*batch, r, r2)))
-            case ops.Convolution():
-                third = self.value[op.bias] if bias and op.bias is not None else None
-                return self._like(step, _put(op, x=a, weight=b, bias=third))
-            case ops.TransposedConvolution():
-                return self._like(step, _put(op, x=a, weight=b))
-            case ops.WeightGradient():
-                return self._like(step, _put(op, x=a, cotangent=b))
 
-    def _terms(self, at: int) -> int:
-        """Ones where a value has terms, zeros in its gaps: its steps on ones."""
-        if at not in self.terms:
-            step = self.steps[at]
-            op = step.operation
-            if isinstance(op, ops.Operand):
-                ones = ops.Indicator(((),), self.value[at])
-                self.terms[at] = self.writer.step(ones, step.shape, step.axes)
-            elif isinstance(op, ops.Indicator):
-                self.terms[at] = self.value[at]
-            elif isinstance(op, ops.Scale):
-                self.terms[at] = self._terms(op.x)
-            else:
-                made = ops.reread(op, {v: self._terms(v) for v in op.inputs})
-                counts = self.writer.step(made, step.shape, step.axes)
-                if not isinstance(op, _MOVES):
-                    counts = self.writer.step(ops.Marked(counts, True), step.shape, step.axes)
-                self.terms[at] = counts
-        return self.terms[at]
+def _terms(writer: Writer, at: int, known: dict[int, int]) -> int:
+    """Ones where a value has terms, zeros in its gaps: its steps on ones."""
+    if at in known:
+        return known[at]
+    step = writer.steps[at]
+    op = step.operation
+    if isinstance(op, ops.Operand):
+        made = writer.step(ops.Indicator(((),), at), step.shape, step.axes)
+    elif isinstance(op, ops.Indicator):
+        made = at
+    elif isinstance(op, ops.Scale | ops.Finite):
+        made = _terms(writer, op.x, known)
+    elif isinstance(op, ops.Spoiled):
+        made = _terms(writer, op.values[0], known)
+    else:
+        again = ops.reread(op, {v: _terms(writer, v, known) for v in op.inputs})
+        made = writer.step(again, step.shape, step.axes, step.remark)
+        if not isinstance(op, _MOVES):
+            made = writer.step(ops.Marked(made, True), step.shape, step.axes)
+    known[at] = made
+    return made
 
 
 def _put(op: ops.Operation, **values: int | None) -> ops.Operation:

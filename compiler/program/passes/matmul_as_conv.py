@@ -1,8 +1,7 @@
 """Products as convolutions: a contraction that is a 1×1 convolution or its weight gradient.
 
-Law: Σ_c X[n,c,p]·W[d,c] is the convolution of X with a kernel of size one, and Σ_{n,p} X[n,c,p]·
-V[n,d,p] is its weight gradient. Libraries have other code for the two; which is faster depends on
-the machine and the sizes, so both are candidates.
+Libraries have other code for the two; which is faster depends on the machine and the sizes, so both
+are candidates.
 
 On one thread, PyTorch 2.13 makes a product of matrices of a convolution of one tap with fewer than
 `IMAGES` images, unless it has a stride or a dilation (`use_mkldnn` in ATen's Convolution.cpp). A
@@ -12,54 +11,56 @@ dilation changes nothing about one tap, so these have one.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from itertools import takewhile
 
 from diagrammar import program as ops
 from diagrammar.ir.diagram import product
-from diagrammar.ir.scalar import equal, nonnegative
-from diagrammar.plan.planner import Planned
+from diagrammar.ir.scalar import nonnegative
+from diagrammar.program.passes.registry import Draft, Replacement, Stage, program_pass
 from diagrammar.program.scratch import SMALL
 from diagrammar.program.writer import Value, Writer
+from diagrammar.rewrite.rule import Miss
 
 IMAGES = 16
 """Images below which PyTorch has a product of matrices for a convolution of one plain tap."""
+TEXT = """
+size n := 3, c := 4, d := 6, p := 5
+tensor X[n, c, p]
+tensor W[d, {channel}]
+Y[n, d, p] = X[n, c, p] * W[d, {channel}]
+"""
 
 
-def as_convolutions(planned: Planned) -> Planned:
-    """The plan with contractions as native calls, where they fit."""
-    program, writer = planned.program, Writer()
-    value: dict[int, int] = {}
-    for at, step in enumerate(program.steps):
-        writer.about = planned.origins[at]
-        operation = ops.reread(step.operation, value)
-        made = None
-        if isinstance(operation, ops.Einsum):
-            made = _native(writer, operation, step)
-        if made is None:
-            made = writer.step(operation, step.shape, step.axes, step.remark)
-        value[at] = made
-    return planned.rewritten(writer, tuple(value[at] for at in program.results))
+@program_pass(
+    law="Σ_c X[n,c,p]·W[d,c]  is a convolution with one tap;  "
+    "Σ_{n,p} X[n,c,p]·V[n,d,p]  its weight gradient",
+    example=TEXT.format(channel="c"),
+    near_miss=TEXT.format(channel="p"),
+    reason="a label has no part in a convolution or its weight gradient",
+    stage=Stage.CALLS,
+    choice="products as convolutions",
+    native=True,
+    plain=True,
+    excludes=("syrk",),
+)
+def matmul_as_conv(step: ops.Step, program: Draft) -> Replacement | Miss:
+    """A contraction as a native call, where it fits."""
+    op = step.operation
+    if not isinstance(op, ops.Einsum) or len(op.values) != 2:
+        return Miss("no product of two values")
+    if not all(isinstance(n, int) for n in _sizes(op, program.steps).values()):
+        return Miss("sizes are open")
+    roles = _roles(op, program.steps)
+    if roles is None:
+        return Miss("a label has no part in a convolution or its weight gradient")
+    kind = "weight gradient" if roles.gradient else "convolution with one tap"
+    return Replacement(partial(_written, step, op, roles), f"the labels are those of a {kind}")
 
 
-def as_backward(planned: Planned) -> Planned:
-    """The plan with strided transposed convolutions in groups by the library's backward pass: its
-    code for those is other code, on some layers twice as fast."""
-
-    def changed(step: ops.Step) -> ops.Step:
-        op = step.operation
-        if not isinstance(op, ops.TransposedConvolution) or equal(op.groups, 1):
-            return step
-        if all(equal(s, 1) for s in op.stride):
-            return step
-        if not all(
-            nonnegative(s - 1 - more) for s, more in zip(op.stride, op.output_padding, strict=True)
-        ):
-            return step  # there is room for a window more, and the library says that it is missing
-        return replace(step, operation=replace(op, backward=True))
-
-    program = planned.program
-    return replace(planned, program=replace(program, steps=tuple(map(changed, program.steps))))
+def _written(step: ops.Step, op: ops.Einsum, roles: _Roles, writer: Writer) -> int:
+    return _Rewriting(writer, op, roles, step.remark).step()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +82,8 @@ class _Roles:
 
 
 def _roles(op: ops.Einsum, steps: Sequence[ops.Step]) -> _Roles | None:
+    """The roles of a product's labels; None if it is no such call."""
     sizes = _sizes(op, steps)
-    if len(op.values) != 2 or not all(isinstance(n, int) for n in sizes.values()):
-        return None
     sides = (_convolution(op, side, sizes) for side in (0, 1))
     found = [roles for roles in (_gradient(op), *sides) if roles]
     return max(found, key=lambda roles: roles.gradient or bool(roles.batch), default=None)
@@ -127,13 +127,6 @@ def _gradient(op: ops.Einsum) -> _Roles | None:
 def _sizes(op: ops.Einsum, steps: Sequence[ops.Step]) -> dict[int, ops.Dim]:
     pairs = zip(op.values, op.terms, strict=True)
     return {n: s for v, t in pairs for n, s in zip(t, steps[v].shape, strict=True)}
-
-
-def _native(writer: Writer, op: ops.Einsum, step: ops.Step) -> int | None:
-    roles = _roles(op, writer.steps)
-    if roles is None:
-        return None
-    return _Rewriting(writer, op, roles, step.remark).step()
 
 
 class _Rewriting:

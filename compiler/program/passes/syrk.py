@@ -1,20 +1,27 @@
 """Gram products: a contraction of a value with itself is symmetric, and half of it is enough.
 
-Law: Σ_p X[i,p]·X[j,p] = Σ_p X[j,p]·X[i,p]. Only blocks up to the diagonal are multiplied.
+Only blocks up to the diagonal are multiplied.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 from diagrammar import program as ops
 from diagrammar.ir.diagram import product
-from diagrammar.plan.planner import Planned
+from diagrammar.program.passes.registry import Draft, Replacement, Stage, program_pass
 from diagrammar.program.writer import Writer
+from diagrammar.rewrite.rule import Miss
 
 LEAST = 64
 """The fewest rows that are worth blocks; of the summed entries it takes twice as many."""
 BLOCKS = 8
+TEXT = """
+size p := 128, i := {rows}, j := {rows}
+tensor X[p, i]
+G[i, j] = X[p, i] * X[p, j]
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,19 +34,28 @@ class _Axes:
     out: tuple[int, ...]
 
 
-def as_grams(planned: Planned) -> Planned:
-    """The plan with every product of a value with itself as a Gram matrix, where it is large."""
-    program, writer = planned.program, Writer()
-    value: dict[int, int] = {}
-    for at, step in enumerate(program.steps):
-        writer.about = planned.origins[at]
-        operation = ops.reread(step.operation, value)
-        axes = _axes(operation) if isinstance(operation, ops.Einsum) else None
-        made = None if axes is None else _gram(writer, operation.values[0], axes, step)
-        if made is None:
-            made = writer.step(operation, step.shape, step.axes, step.remark)
-        value[at] = made
-    return planned.rewritten(writer, tuple(value[at] for at in program.results))
+@program_pass(
+    law="Σ_p X[i,p]·X[j,p] = Σ_p X[j,p]·X[i,p]",
+    example=TEXT.format(rows=70),
+    near_miss=TEXT.format(rows=63),
+    reason="63 rows are fewer than 64",
+    stage=Stage.SYMMETRY,
+)
+def syrk(step: ops.Step, program: Draft) -> Replacement | Miss:
+    """A product of a value with itself as a Gram matrix, where it is large."""
+    op = step.operation
+    axes = _axes(op) if isinstance(op, ops.Einsum) else None
+    if axes is None or not isinstance(op, ops.Einsum):
+        return Miss("no product of a value with itself")
+    shape = program.steps[op.values[0]].shape
+    if not all(isinstance(n, int) for n in shape):
+        return Miss("sizes are open")
+    rows, depth = (int(product(shape[n] for n in part)) for part in (axes.rows, axes.depth))
+    if rows < LEAST:
+        return Miss(f"{rows} rows are fewer than {LEAST}")
+    if depth < 2 * LEAST:
+        return Miss(f"{depth} summed entries are fewer than {2 * LEAST}")
+    return Replacement(partial(_written, step, op.values[0], axes), f"{rows} rows, {depth} summed")
 
 
 def _axes(op: ops.Einsum) -> _Axes | None:
@@ -60,16 +76,12 @@ def _axes(op: ops.Einsum) -> _Axes | None:
     return _Axes(batch, rows, depth, tuple(made.index(label) for label in op.out))
 
 
-def _gram(writer: Writer, x: int, axes: _Axes, step: ops.Step) -> int | None:
+def _written(step: ops.Step, x: int, axes: _Axes, writer: Writer) -> int:
     source = writer.steps[x]
-    if not all(isinstance(n, int) for n in source.shape):
-        return None
     batch, rows, depth = (
         [source.shape[n] for n in part] for part in (axes.batch, axes.rows, axes.depth)
     )
     count = int(product(rows))
-    if count < LEAST or int(product(depth)) < 2 * LEAST:
-        return None
     order = (*axes.batch, *axes.rows, *axes.depth)
     names = [source.axes[n] for n in order]
     if order != tuple(range(len(order))):

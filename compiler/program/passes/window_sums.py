@@ -1,63 +1,85 @@
 """Products with window matrices as sums over stretches of rows.
 
-Law: Σ_i X[…,i,…]·V[i,k] with V[i,k] = [i is in the column of k] is a sum of X over those rows. Rows
-come in a few stretches that the same k have, so X is read once, and nothing is multiplied. Where
-two axes are summed in this way, the first goes first: what is left is read in order.
+Rows come in a few stretches that the same k have, so X is read once, and nothing is multiplied.
+Where two axes are summed in this way, the first goes first: what is left is read in order.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 
 from diagrammar import program as ops
-from diagrammar.plan.planner import Planned
+from diagrammar.program.passes.registry import Draft, Replacement, Stage, program_pass
 from diagrammar.program.writer import Writer
+from diagrammar.rewrite.rule import Miss
 
 LARGEST = 2**16
 """The most entries of a window matrix that is looked at."""
+TEXT = """
+size b := 2, i := 9, k := 3
+tensor X[b, i]
+pattern P[i, k] = {pattern}
+Y[b, k] = X[b, i] * P[i, k]
+"""
 
 
-def as_sums(planned: Planned) -> Planned:
-    """The plan with products with window matrices as sums, where the matrices are known."""
-    program, writer = planned.program, Writer()
-    uses = Counter(v for step in program.steps for v in step.operation.inputs)
-    value: dict[int, int] = {}
-    for at, step in enumerate(program.steps):
-        writer.about = planned.origins[at]
-        operation = ops.reread(step.operation, value)
-        made = None
-        if isinstance(operation, ops.Einsum) and len(operation.values) == 2:
-            assert isinstance(step.operation, ops.Einsum)
-            alone = [uses[v] == 1 for v in step.operation.values]
-            made = _sum(writer, operation, step, alone)
-        value[at] = made or writer.step(operation, step.shape, step.axes, step.remark)
-    return planned.rewritten(writer, tuple(value[at] for at in program.results))
+@dataclass(frozen=True)
+class _Sum:
+    """A product with the window matrix `matrix`: sums of x along an axis, whose axes have `labels`
+    afterwards."""
+
+    matrix: int
+    x: int
+    axis: int
+    labels: tuple[int, ...]
+    rows: tuple[ops.Stretches, int, int]
 
 
-def _sum(writer: Writer, op: ops.Einsum, step: ops.Step, alone: Sequence[bool]) -> int | None:
-    for side in (0, 1):
-        matrix, other = op.terms[side], op.terms[1 - side]
-        shared = [n for n in matrix if n in other]
-        indicator = writer.steps[op.values[side]]
-        if len(matrix) != 2 or len(shared) != 1 or shared[0] in op.out:
-            continue
-        found = stretches(indicator, summed=matrix.index(shared[0]))
-        if found is None:
-            continue
-        (kept,) = (n for n in matrix if n not in shared)
-        labels = tuple(kept if n == shared[0] else n for n in other)
-        if set(labels) != set(op.out):
-            continue
-        axis = other.index(shared[0])
-        writer.about |= writer.origins[op.values[side]]
-        made = _written(writer, op.values[1 - side], axis, found, alone[1 - side])
-        if labels == op.out:
-            return made
-        order = tuple(labels.index(n) for n in op.out)
-        return writer.step(ops.Permute(made, order), step.shape, step.axes, step.remark)
-    return None
+@program_pass(
+    law="Σ_i X[…,i,…]·V[i,k]  with V[i,k] = [i is in the column of k]  is a sum of X over those i",
+    example=TEXT.format(pattern="[k <= i, i <= k + 4]"),
+    near_miss=TEXT.format(pattern="[k <= i] + [i <= 4]"),
+    reason="neither value is a window matrix, summed over its rows",
+    stage=Stage.SUMS,
+    choice="sums of rows",
+    plain=True,
+)
+def window_sums(step: ops.Step, program: Draft) -> Replacement | Miss:
+    """A product with a window matrix as sums, where the matrix is known."""
+    op = step.operation
+    if not isinstance(op, ops.Einsum) or len(op.values) != 2:
+        return Miss("no product of two values")
+    found = next((s for side in (0, 1) if (s := _sum(op, side, program))), None)
+    if found is None:
+        return Miss("neither value is a window matrix, summed over its rows")
+    alone = program.reads(found.x) == 1
+    return Replacement(partial(_in_order, step, op, found, alone), "a known matrix of 0 and 1")
+
+
+def _sum(op: ops.Einsum, side: int, program: Draft) -> _Sum | None:
+    """The sums that a product is, if its value on a side is a window matrix."""
+    matrix, other = op.terms[side], op.terms[1 - side]
+    shared = [n for n in matrix if n in other]
+    if len(matrix) != 2 or len(shared) != 1 or shared[0] in op.out:
+        return None
+    found = stretches(program.steps[op.values[side]], summed=matrix.index(shared[0]))
+    (kept,) = (n for n in matrix if n not in shared)
+    labels = tuple(kept if n == shared[0] else n for n in other)
+    if found is None or set(labels) != set(op.out):
+        return None
+    return _Sum(op.values[side], op.values[1 - side], other.index(shared[0]), labels, found)
+
+
+def _in_order(step: ops.Step, op: ops.Einsum, found: _Sum, alone: bool, writer: Writer) -> int:
+    """The sums, with their axes as the product had them."""
+    writer.take_over(found.matrix)
+    made = _written(writer, found.x, found.axis, found.rows, alone)
+    if found.labels == op.out:
+        return made
+    order = tuple(found.labels.index(n) for n in op.out)
+    return writer.step(ops.Permute(made, order), step.shape, step.axes, step.remark)
 
 
 def _written(
@@ -78,7 +100,7 @@ def _written(
     placed = axis if order is None else order[axis]
     if not alone or not isinstance(inner, ops.WindowSums) or placed in inner.axes:
         return writer.step(ops.WindowSums(x, axes, all_runs, strides), shape, names)
-    writer.about |= writer.origins[x]
+    writer.take_over(x)
     together = sorted(
         [(placed, runs, stride), *zip(inner.axes, inner.stretches, inner.stride, strict=True)]
     )
