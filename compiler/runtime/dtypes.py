@@ -77,7 +77,7 @@ def unfit(declared: Sequence[Declared], operands: Sequence[Any], backend: str) -
     dtypes = [
         p for name, x in given if name not in drawn and (p := _unfit_dtype(name, x)) is not None
     ]
-    return dtypes or _different([(name, x) for name, x in given if name not in drawn])
+    return dtypes or _mixed([(name, x) for name, x in given if name not in drawn]) + _apart(given)
 
 
 def _name(dtype: Any) -> str:
@@ -127,14 +127,19 @@ def _unfit_dtype(name: str, x: Any) -> Problem | None:
     return Problem(message, help=f"convert it: {way}")
 
 
-def _different(given: Sequence[tuple[str, Any]]) -> list[Problem]:
-    """Operands of several dtypes, outside of autocast, on several devices, or real beside fake."""
-    problems = []
+def _mixed(given: Sequence[tuple[str, Any]]) -> list[Problem]:
+    """Operands of several dtypes, outside of autocast."""
     dtypes = {name: x.dtype for name, x in given}
-    if len(set(dtypes.values())) > 1 and not is_cast([x for _, x in given]):
-        way = f"convert them: {_conversion(dtypes)}"
-        shown = ", ".join(f"{n} {_name(d)}" for n, d in dtypes.items())
-        problems.append(Problem(f"operands have different dtypes: {shown}", help=way))
+    if len(set(dtypes.values())) < 2 or is_cast([x for _, x in given]):
+        return []
+    way = f"convert them: {_conversion(dtypes)}"
+    shown = ", ".join(f"{n} {_name(d)}" for n, d in dtypes.items())
+    return [Problem(f"operands have different dtypes: {shown}", help=way)]
+
+
+def _apart(given: Sequence[tuple[str, Any]]) -> list[Problem]:
+    """Operands on several devices, or real beside fake."""
+    problems = []
     devices = {name: str(x.device) for name, x in given}
     if len(set(devices.values())) > 1:
         first, *others = devices

@@ -103,7 +103,8 @@ class Search(Moves):
             return self._exact(leaves)
         halves = self._halves(part)
         if halves:
-            known = self._exact(halves) if len(halves) <= REGION else self._ordered(halves)
+            found = self._exactly(halves) if len(halves) <= REGION else None
+            known = found or self._ordered(halves)  # halves may share no wire
         else:
             known = Greedy(self, leaves, 0, outer=self.outer).order()
         if len(leaves) <= EXACT:

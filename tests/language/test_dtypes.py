@@ -202,6 +202,14 @@ def test_what_no_function_takes_is_refused_in_words(way: str, kind: str):
         call()
 
 
+def test_a_mask_on_another_device_is_refused():
+    f = dg.parse(DRAWN)["S"].compile()
+    (mask,) = f.masks
+    elsewhere = {mask: torch.ones(3, device="meta")}
+    with pytest.raises(dg.DiagramError, match=f"different devices: X cpu, W cpu, {mask} meta"):
+        f(torch.ones(2, 3), torch.ones(3, 4), **elsewhere)
+
+
 def test_meta_tensors_have_results_without_entries():
     x, w = torch.ones(2, 3, device="meta"), torch.ones(3, 4, device="meta")
     assert PRODUCT.compile()(x, w).is_meta
