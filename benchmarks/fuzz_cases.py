@@ -34,7 +34,7 @@ from tests.grammar.fuzz import mutated, seeds
 from tests.language.programs import program
 from tests.work import counted
 
-MOST_CALLS = 50_000_000
+MOST_CALLS = 200_000_000
 """Calls of functions, Python's own among them, that one case may make."""
 
 NAMES = (
