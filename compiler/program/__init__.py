@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Dim = Union[int, "sympy.Expr"]
 
-CONSTANT = 2**25
+CONSTANT = 2**29
 """Bytes of the largest indicator that a function keeps between calls."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from threading import Lock
 from typing import Any, Generic, TypeVar
 
@@ -22,6 +23,19 @@ def _constants(value: Any) -> int:
     return getattr(value, "constants", 0)
 
 
+_gone = 0
+
+
+def _freed(count: int) -> None:
+    """Constants were let go: a module and its functions refer to each other, so that only the
+    collector frees them. It is called where so many bytes wait for it that it is worth the time."""
+    global _gone
+    _gone += count
+    if _gone > CONSTANTS:
+        _gone = 0
+        gc.collect()
+
+
 class Latest(dict[K, V], Generic[K, V]):
     """At most `most` entries, whose `constants` (bytes, where they have some) are no more than
     `CONSTANTS` together. Reading is a dictionary's own, and costs no more; `used` says that an
@@ -36,8 +50,11 @@ class Latest(dict[K, V], Generic[K, V]):
             self.pop(key, None)
             super().__setitem__(key, value)
             held = sum(map(_constants, self.values())) if _constants(value) else 0
-            while len(self) > self.most or (held > CONSTANTS and len(self) > 1):
-                held -= _constants(self.pop(next(iter(self))))
+            gone = 0
+            while len(self) > self.most or (held - gone > CONSTANTS and len(self) > 1):
+                gone += _constants(self.pop(next(iter(self))))
+        if gone:
+            _freed(gone)
 
     def used(self, key: K) -> V | None:
         """The entry of a key, which now is the last to go; None where there is none."""

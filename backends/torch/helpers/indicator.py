@@ -15,11 +15,13 @@ def _indicator(
     """The 0/1 tensor of the indices for which `holds` is true, in the dtype and on the device of
     `like`. It is made a few rows at a time, since indices take more memory than entries."""
     out = torch.empty(sizes) if like is None else like.new_empty(sizes)
-    first, *others = (torch.arange(size, device=out.device) for size in sizes)
+    first, *others = (
+        torch.arange(size, device=out.device).view(-1, *(1,) * (len(sizes) - n - 1))
+        for n, size in enumerate(sizes)
+    )
     rows = max(2**16 // max(out[:1].numel(), 1), 1)
     for start in range(0, sizes[0], rows):
-        at = torch.meshgrid(first[start : start + rows], *others, indexing="ij")
-        out[start : start + rows] = holds(*at)
+        out[start : start + rows] = holds(first[start : start + rows], *others)
     return out
 
 
