@@ -1,0 +1,17 @@
+"""What operations on one value have in common."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Unary:
+    """An operation on one value."""
+
+    x: int
+
+    @property
+    def inputs(self) -> tuple[int, ...]:
+        """The one value it works on."""
+        return (self.x,)
