@@ -144,6 +144,12 @@ def outcomes(seed: int, number: int, nonfinite: str = CONTAINED) -> list[Outcome
     return found
 
 
+def of_case(number: int, drawn: Case, random: Random) -> Iterator[Outcome]:
+    """All candidates of an operation of a layer."""
+    for function in _of_layer(drawn, {}):
+        yield from _outcomes(number, function, random, CONTAINED)
+
+
 def _outcomes(number: int, found: Found, random: Random, nonfinite: str) -> Iterator[Outcome]:
     parameters = found.special.program.parameters
     poisoned = random.choice([p.name for p in parameters])

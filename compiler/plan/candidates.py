@@ -18,7 +18,7 @@ from diagrammar.ir.diagram import Declared, Diagram
 from diagrammar.lowerings.meeting import DEARER
 from diagrammar.lowerings.tree import Tree
 from diagrammar.plan.planner import Planned, plan
-from diagrammar.plan.strategies import Recipe, contained_as, pass_lists, strategies
+from diagrammar.plan.strategies import Recipe, pass_lists, strategies
 from diagrammar.program.liveness import peak_bytes, result_elements
 from diagrammar.program.nonfinite import Reach, reach
 from diagrammar.program.owning import owned
@@ -110,8 +110,9 @@ def candidates(
         starts.append((True, written))
     for as_written, start in starts:
         found = [s.diagram for s in start]
-        for strategy in strategies(found, machine, native=native, as_written=as_written):
-            strategy = contained_as(strategy, contained=contained)
+        for strategy in strategies(
+            found, machine, native=native, as_written=as_written, contained=contained
+        ):
             planned = plan(
                 name,
                 found,

@@ -84,10 +84,12 @@ def pass_lists(
 
 
 def strategies(
-    start: Sequence[Diagram], machine: Machine, *, native: bool, as_written: bool
+    start: Sequence[Diagram], machine: Machine, *, native: bool, as_written: bool, contained: bool
 ) -> Iterator[Strategy]:
-    """The ways to search; diagrams as they are written are only searched for library calls."""
-    cheap = Options(machine=replace(machine, library_discount=0.05))
+    """The ways to search; diagrams as they are written are only searched for library calls.
+    `contained`: a NaN stays in the sums that have it, or may spread."""
+    plain = Options(machine=machine, contained=contained)
+    cheap = replace(plain, machine=replace(machine, library_discount=0.05))
     one_call = partial(_one_call, cheap)
     if native and any(_knows(one_call, d) for d in start):
         yield Strategy("one library call", cheap, one_call, one_call=True)
@@ -96,26 +98,21 @@ def strategies(
         return
     if not any(list(t.relations()) for d in start for t in d.terms):
         # nothing but products, in one way
-        yield Strategy("products", Options(machine=machine))
+        yield Strategy("products", plain)
         return
     if native:
-        yield Strategy("library calls", Options(machine=machine))
+        yield Strategy("library calls", plain)
         terms = (t for d in start for t in d.terms)
         if any(sum(isinstance(x, Operand) for x in t.tensors) >= FACTORS for t in terms):
             yield Strategy("factors first", cheap)
-    yield Strategy("views and products", Options(machine=machine, native=False))
+    yield Strategy("views and products", replace(plain, native=False))
     if any(_paired(d) for d in start):
-        yield Strategy("row by row", Options(machine=machine, native=False, paired=0))
+        yield Strategy("row by row", replace(plain, native=False, paired=0))
         if native:
-            batched = Options(machine=machine, native=False, paired=0, batched=True)
+            batched = replace(plain, native=False, paired=0, batched=True)
             yield Strategy("row by row, library calls", batched)
             if any(_knows(recognise, d) for d in start):
-                yield Strategy("stretches of rows", Options(machine=machine), recognise)
-
-
-def contained_as(strategy: Strategy, *, contained: bool) -> Strategy:
-    """The strategy where a NaN stays in the sums that have it, or may spread."""
-    return replace(strategy, options=replace(strategy.options, contained=contained))
+                yield Strategy("stretches of rows", plain, recognise)
 
 
 def _knows(shortcut: Shortcut, diagram: Diagram) -> bool:

@@ -50,7 +50,7 @@ def recognise(search: Moves, a: Entry, b: Entry, between: Sequence[int]) -> Entr
         return None  # two relations that share a wire are no two dimensions
     if not all(fits(kind, form) for form in forms):
         return None
-    if kind == "weight gradient" and search.options.contained and any(map(reads_gaps, forms)):
+    if kind != "transposed" and search.options.contained and any(map(reads_gaps, forms)):
         return None  # rows that meet none are no padding (`reads_gaps`)
     tensors = a.tensors | b.tensors | sum(1 << at for at in between)
     inner, result = _wires(search, kind, forms)

@@ -6,7 +6,9 @@ More configurations: `python -m benchmarks.nonfinite`.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import product
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -15,14 +17,16 @@ import torch
 from torch.nn import functional
 
 import diagrammar as dg
-from benchmarks.nonfinite import outcomes
+from benchmarks.nonfinite import Outcome, of_case, outcomes
 from benchmarks.nonfinite_sums import reached
+from benchmarks.sweep_cases import TAKES, case
 from diagrammar.grammar.errors import DiagramError
 from diagrammar.layers import Conv
 from diagrammar.lowerings.gaps import reaches
 from diagrammar.program import Masked
 from diagrammar.program.nonfinite import Reach, reach
 from diagrammar.runtime.specialised import Specialised
+from tests.reference_layers import Layer
 
 NAN, INF = float("nan"), float("inf")
 
@@ -40,6 +44,59 @@ def one_thread() -> Iterator[None]:
 def test_every_candidate_of_small_configurations(first: int) -> None:
     wrong = [o for n in range(first, first + 20) for o in outcomes(0, n) if not o.good]
     assert not wrong
+
+
+@pytest.mark.parametrize("first", range(0, 300, 60))
+def test_windows_of_which_one_tap_meets_data(first: int) -> None:
+    """Then rules leave a relation without a kernel, in which either side may be the input."""
+    found: list[Outcome] = []
+    for number in range(first, first + 60):
+        random = Random(f"few taps {number}")
+        drawn = case(5, number, random.choice(tuple(TAKES)))
+        layer = Layer(
+            kernel_size=(2,),
+            stride=random.choice((1, 1, 2)),
+            padding=((random.randrange(4), random.randrange(4)),),
+            dilation=random.randrange(1, 4),
+            groups=drawn.layer.groups,
+            transposed=random.random() < 0.5,
+        )
+        size, batch = (random.randrange(1, 4),), random.choice((1, 2, 8))
+        drawn = replace(drawn, layer=layer, size=size, batch=batch, batched=True, layout="plain")
+        if min(layer.output_size(size)) > 0:
+            found += of_case(number, drawn, random)
+    assert len(found) > 30
+    assert not [o for o in found if not o.good]
+
+
+SHIFTED = """
+size i := {size}, o := {out}
+tensor X[b, c, i]
+tensor V[b, d, o]
+tensor W[c, d]
+pattern P[i, o] = [o = i + {shift}]
+{made}
+"""
+PRODUCTS = [
+    "G[c, d] = X[b, c, i] * P[i, o] * V[b, d, o]",
+    "G[b, c, d] = X[b, c, i] * P[i, o] * V[b, d, o]",
+    "Y[b, d, o] = X[b, c, i] * P[i, o] * W[c, d]",
+    "Z[b, c, i] = V[b, d, o] * P[i, o] * W[c, d]",
+    "N[b] = X[b, c, i] * P[i, o] * W[c, d] * V[b, d, o]",
+]
+
+
+@pytest.mark.parametrize("made", PRODUCTS)
+@pytest.mark.parametrize(
+    ("shift", "size", "out"), [(1, 20, 20), (-1, 20, 20), (2, 20, 21), (-2, 20, 30), (0, 20, 30)]
+)
+def test_without_a_kernel_nothing_is_padding(made: str, shift: int, size: int, out: int) -> None:
+    """Either side may be the input, so zeros beyond one of them are in no sum."""
+    diagram = dg.parse(SHIFTED.format(size=size, out=out, shift=shift, made=made))[made[0]]
+    shapes = {"X": (8, 16, size), "V": (8, 16, out), "W": (16, 16)}
+    given = {o.name: shapes[o.name] for o in diagram.operands}
+    special = diagram.compile().specialise(**given)
+    assert all(c.reach is Reach.SUMS for c in special.candidates)
 
 
 @pytest.mark.parametrize("bad", [NAN, INF, -INF])
