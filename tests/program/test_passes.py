@@ -41,7 +41,7 @@ def programs(said: str | Program) -> Iterator[Program]:
         return
     spec = dg.parse(said)
     diagram = Pipeline().run(at(spec[next(iter(spec))])).diagram
-    for one in strategies([diagram], DEFAULT, native=True, as_written=False):
+    for one in strategies([diagram], DEFAULT, native=True, as_written=False, contained=False):
         options, shortcut = one.options, one.shortcut
         yield plan("Y", [diagram], diagram.operands, options, shortcut=shortcut).program
 
