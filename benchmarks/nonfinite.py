@@ -231,8 +231,8 @@ NOTES = (
 )
 
 
-def sheets(found: Sequence[Outcome], count: int, seed: int) -> list[Sheet]:
-    """For each option, by operation and by kind of candidate."""
+def sheets(found: Sequence[Outcome], count: int, seed: int, remark: str = "") -> list[Sheet]:
+    """For each option, by operation and by kind of candidate; a remark stands below the first."""
     tables = []
     for option in OPTIONS:
         own = [o for o in found if o.nonfinite == option]
@@ -245,7 +245,7 @@ def sheets(found: Sequence[Outcome], count: int, seed: int) -> list[Sheet]:
                 bad |= {len(rows)} if not all(o.good for o in mine) else set()
                 rows.append((word, *_counts(mine)))
             rows.append(("all", *_counts(own)))
-            notes = () if tables else NOTES
+            notes = () if tables else (*NOTES, remark) if remark else NOTES
             tables.append(
                 Sheet(title, (name, *COLUMNS), tuple(rows), notes=notes, bad=frozenset(bad))
             )
@@ -289,6 +289,7 @@ def main(
     keep: Annotated[
         Path | None, typer.Option(help="Go on where a run with this file ended.")
     ] = None,
+    remark: Annotated[str, typer.Option(help="What the table says of how it was made.")] = "",
     save: Annotated[bool, typer.Option(help="Write results/nonfinite.md.")] = False,
 ) -> None:
     """Put NaN and infinities into operands of small random definitions and run every candidate.
@@ -303,7 +304,7 @@ def main(
         for done, part in all_outcomes(seed, numbers, processes, keep):
             made += part
             progress.update(task, advance=done)
-    tables, bad = sheets(made, configurations, seed), [o for o in made if not o.good]
+    tables, bad = sheets(made, configurations, seed, remark), [o for o in made if not o.good]
     for table in tables:
         console.print(table.rich())
     report(console, bad)
