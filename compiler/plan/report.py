@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from diagrammar import program as ops
 from diagrammar.cost.device import machine
 from diagrammar.cost.pricing import prices
-from diagrammar.ir.diagram import product
 from diagrammar.plan.candidates import CLOSE
 from diagrammar.plan.planner import Planned
-from diagrammar.program.liveness import elements, owners, peak_bytes, result_elements, show_bytes
+from diagrammar.program.liveness import (
+    elements,
+    numbers,
+    owners,
+    peak_bytes,
+    result_elements,
+    show_bytes,
+)
 from diagrammar.program.nonfinite import Reach, reach
 from diagrammar.search.search import estimate
 
@@ -49,7 +54,7 @@ class Plan:
                 type(step.operation).__name__,
                 step.axes,
                 tuple(estimate(s) for s in step.shape),
-                multiplications(self.program, step),
+                step.operation.multiplications(*numbers(self.program, step)),
                 elements(step) if own[at] == at and not _given(step) else 0,
                 seconds[at],
             )
@@ -125,8 +130,8 @@ class Plan:
         """Why the chosen candidate, in a sentence; then what it does, and by which law."""
         if not self.chosen:
             return []
-        kinds = dict.fromkeys(type(s.operation).__name__ for s in self.program.steps)
-        return ["", f"why: {self._why()}", *(f"  {LAWS[k]}" for k in kinds if k in LAWS)]
+        laws = dict.fromkeys(s.operation.law for s in self.program.steps if s.operation.law)
+        return ["", f"why: {self._why()}", *(f"  {law}" for law in laws)]
 
     def _why(self) -> str:
         """The chosen candidate beside the fastest of the others, by the clock or by estimates."""
@@ -157,69 +162,6 @@ REACHES = {
 }
 """What is said of what a NaN reaches."""
 
-LAWS = {
-    "Convolution": "convolution: one library call for data, kernel and all patterns between them",
-    "TransposedConvolution": "transposed convolution: the same patterns read towards the input",
-    "WeightGradient": "weight gradient: input and cotangent, both ends of the patterns summed",
-    "Window": "windows: a view; nothing of the pattern is stored",
-    "Fold": "fold: windows are added back to the rows that they came from",
-    "Masked": "mask: what a relation leaves out is not multiplied by zero, so a NaN stays behind",
-    "Spoiled": "NaN where a sum has one: finite entries are multiplied, and marks of the others",
-    "Gram": "Gram matrix: a value with itself is symmetric, half of the blocks are multiplied",
-    "WindowSums": "sums of windows: a pattern summed over o says which rows are added",
-    "WindowGram": "Gram matrix of windows: rows that lie D·(k′ − k) apart meet, whatever o is",
-    "Place": "placing: results stand among zeros, where windows leave gaps",
-}
-"""What each kind of step rests on."""
-
 
 def _given(step: ops.Step) -> bool:
     return isinstance(step.operation, ops.Operand)
-
-
-def multiplications(program: ops.Program, step: ops.Step) -> int:
-    """Multiplications of a step; none for what only moves or adds."""
-    operation = step.operation
-    if isinstance(operation, ops.Einsum) or (
-        isinstance(operation, ops.Masked) and not operation.whole
-    ):
-        sizes: dict[int, int] = {}
-        for value, term in zip(operation.values, operation.terms, strict=True):
-            shape = program.steps[value].shape
-            sizes.update({label: estimate(s) for label, s in zip(term, shape, strict=True)})
-        return int(product(sizes.values()))
-    if isinstance(operation, ops.Gram):
-        *batch, rows, depth = (estimate(s) for s in program.steps[operation.x].shape)
-        starts = range(0, rows, operation.block)
-        blocks = sum(
-            (min(n + operation.block, rows) - n) * min(n + operation.block, rows) for n in starts
-        )
-        return int(product(batch)) * blocks * depth
-    if isinstance(operation, ops.WindowGram):
-        return _of_windows(operation, program.steps[operation.x].shape)
-    if isinstance(operation, ops.Convolution):
-        kernel = program.steps[operation.weight].shape
-        return elements(step) * int(product(estimate(s) for s in kernel[1:]))
-    if isinstance(operation, ops.TransposedConvolution):
-        kernel = program.steps[operation.weight].shape
-        data = program.steps[operation.x]
-        return elements(data) * int(product(estimate(s) for s in kernel[1:]))
-    if isinstance(operation, ops.WeightGradient):
-        cotangent = program.steps[operation.cotangent].shape
-        places = int(product(estimate(s) for s in (cotangent[0], *cotangent[2:])))
-        return elements(step) * places
-    return 0
-
-
-def _of_windows(operation: ops.WindowGram, shape: Sequence[ops.Dim]) -> int:
-    """Each stretch of rows meets all rows at the distances that it needs."""
-    batch, channels = estimate(shape[0]), estimate(shape[1])
-    total = 0
-    for region in itertools.product(*operation.stretches):
-        swept = batch * channels * channels // operation.groups
-        for at, (start, stop, inside) in enumerate(region):
-            low = 0 if at == operation.mirrored else -max(inside)
-            high = operation.kernel[at] - 1 - min(inside)
-            swept *= len(range(start, stop, operation.stride[at])) * (high - low + 1)
-        total += swept
-    return total

@@ -67,40 +67,11 @@ def elements(step: ops.Step) -> int:
     return int(product(estimate(s) for s in step.shape))
 
 
-def workspace(program: ops.Program, step: ops.Step) -> int:
-    """Entries that a step's helper holds beside its operand and its result."""
-    op = step.operation
-    if isinstance(op, ops.Gram):
-        return elements(step) * op.block // max(estimate(step.shape[-1]), 1)
-    if isinstance(op, ops.Masked):
-        if not op.whole:
-            return 3 * elements(program.steps[op.values[1]]) + 2 * elements(step)
-        pairs = zip(op.values, op.terms, strict=True)
-        sizes = {n: s for v, t in pairs for n, s in zip(t, program.steps[v].shape, strict=True)}
-        swept = int(product(estimate(s) for s in sizes.values()))
-        return swept * (1 + op.counts) - elements(step) * (len(op.every) == len(op.out))
-    if isinstance(op, ops.WindowSums):
-        shape = [estimate(s) for s in program.steps[op.x].shape]
-        held = 0
-        for axis, stretches in zip(op.axes, op.stretches, strict=True):
-            shape[axis] = estimate(step.shape[axis]) + len(stretches)
-            held = max(held, 2 * int(product(shape)))
-        return held
-    if isinstance(op, ops.WindowGram):
-        return _of_windows(op, [estimate(s) for s in program.steps[op.x].shape])
-    return 0
-
-
-def _of_windows(op: ops.WindowGram, x: Sequence[int]) -> int:
-    """The padded operand, the copies of the largest stretch, its gradient, and the sums."""
-    pads = [d * (k - 1) for d, k in zip(op.dilation, op.kernel, strict=True)]
-    padded = x[0] * x[1] * int(product(n + 2 * p for n, p in zip(x[2:], pads, strict=True)))
-    blocks = x[1] * (x[1] // op.groups)
-    longest = op.kernel[op.mirrored]
-    others = [k for n, k in enumerate(op.kernel) if n != op.mirrored]
-    distances = int(product(2 * k - 1 for k in others)) * longest
-    sums = int(product(k * k for k in others)) * longest * (longest + 1) // 2
-    return 2 * padded + int(product(x)) + blocks * (2 * distances + sums)
+def numbers(program: ops.Program, step: ops.Step) -> tuple[list[tuple[int, ...]], tuple[int, ...]]:
+    """The shapes of what a step reads, and of its value."""
+    read = [program.steps[value].shape for value in step.operation.inputs]
+    shapes = [tuple(estimate(n) for n in shape) for shape in (*read, step.shape)]
+    return shapes[:-1], shapes[-1]
 
 
 def peak_bytes(program: ops.Program, itemsize: int = 4) -> int:
@@ -131,15 +102,12 @@ def _peak(program: ops.Program, itemsize: int | None) -> int:
         if own == value and not isinstance(program.steps[value].operation, ops.Operand):
             ending.setdefault(last[value], []).append(value)
     alive = peak = 0
-    if itemsize not in (
-        None,
-        4,
-    ):  # constants are kept in float32 beside the values that they become
+    if itemsize not in (None, 4):  # constants stay in float32 beside the values that they become
         alive = program.constants // int(itemsize or 1)
     for at, step in enumerate(program.steps):
         if owner[at] == at and not isinstance(step.operation, ops.Operand):
             alive += elements(step)
-        aside = workspace(program, step)
+        aside = step.operation.workspace(*numbers(program, step))
         if itemsize is not None and isinstance(step.operation, ops.Indicator):
             aside += -(-INDEX * min(elements(step), SLAB) // itemsize)
         if itemsize is not None:

@@ -20,9 +20,9 @@ from diagrammar.backends.numpy import evaluate
 from diagrammar.backends.torch import emit as backend
 from diagrammar.cost.cost import DEFAULT
 from diagrammar.plan.planner import plan
-from diagrammar.plan.report import multiplications
 from diagrammar.plan.strategies import strategies
 from diagrammar.program import Program
+from diagrammar.program.liveness import numbers
 from diagrammar.program.nonfinite import Reach, reach
 from diagrammar.program.passes.driver import rewritten, why_not
 from diagrammar.program.passes.registry import PASSES, ProgramPass, in_order, program_pass
@@ -128,7 +128,7 @@ class TestEveryPass:
         for seed, (before, after) in enumerate(changed(one)):
             with FlopCounterMode(display=False, custom_mapping=OWN) as counter:
                 emitted(after, operands(before, seed))
-            counted = sum(multiplications(after, step) for step in after.steps)
+            counted = sum(s.operation.multiplications(*numbers(after, s)) for s in after.steps)
             assert counter.get_total_flops() == 2 * counted
 
     def test_it_keeps_the_origins(self, one: ProgramPass) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from diagrammar.ir.scalar import Dim
+from diagrammar.program.operations.base import Base
 
 
 @dataclass(frozen=True, slots=True)
-class Operand:
+class Operand(Base):
     """The operand `name`, as given."""
 
     name: str
@@ -30,7 +31,7 @@ class LinearCondition:
 
 
 @dataclass(frozen=True, slots=True)
-class Indicator:
+class Indicator(Base):
     """A dense tensor of counts over index ranges: the sum over `pieces` of where all their
     conditions hold. Known at compile time when its sizes are integers. dtype and device are
     those of value `like`, the backend's defaults if that is None (a program without operands)."""

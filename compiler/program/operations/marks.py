@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
+from diagrammar.program.operations.base import Base
 from diagrammar.program.operations.unary import Unary
 
 
@@ -21,8 +23,12 @@ class Marked(Unary):
 
 
 @dataclass(frozen=True, slots=True)
-class Spoiled:
+class Spoiled(Base):
     """The first of two values of one shape, and NaN where the second is more than one half."""
+
+    law: ClassVar[str] = (
+        "NaN where a sum has one: finite entries are multiplied, and marks of the others"
+    )
 
     values: tuple[int, int]
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from diagrammar.ir.scalar import Dim
+from diagrammar.program.operations.base import Base
 from diagrammar.program.operations.unary import Unary
 
 
@@ -44,6 +46,8 @@ class Place(Unary):
     The transpose of slicing; all of x must fit.
     """
 
+    law: ClassVar[str] = "placing: results stand among zeros, where windows leave gaps"
+
     start: tuple[Dim, ...]
     step: tuple[Dim, ...]
 
@@ -68,7 +72,7 @@ class Scatter(Unary):
 
 
 @dataclass(frozen=True, slots=True)
-class Concat:
+class Concat(Base):
     """Values one after the other along `axis`."""
 
     values: tuple[int, ...]
@@ -81,7 +85,7 @@ class Concat:
 
 
 @dataclass(frozen=True, slots=True)
-class Stack:
+class Stack(Base):
     """Values of one shape side by side along a new axis, which becomes axis `axis`."""
 
     values: tuple[int, ...]
@@ -94,7 +98,7 @@ class Stack:
 
 
 @dataclass(frozen=True, slots=True)
-class Blocks:
+class Blocks(Base):
     """Values of one shape as a grid, row after row with `columns` values each: two new axes, which
     become axes `axes` (of rows, of columns) of the result."""
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
+from typing import ClassVar
 
 from diagrammar.ir.scalar import Dim
+from diagrammar.program.operations.base import Sizes
 from diagrammar.program.operations.unary import Unary
 
 Stretches = tuple[tuple[int, int, tuple[int, ...]], ...]
@@ -16,9 +21,19 @@ class WindowSums(Unary):
     """Sums over rows: along each of `axes`, entry k of the result is the sum of x over the
     stretches that have k, in steps of the axis' stride."""
 
+    law: ClassVar[str] = "sums of windows: a pattern summed over o says which rows are added"
+
     axes: tuple[int, ...]
     stretches: tuple[Stretches, ...]
     stride: tuple[int, ...]
+
+    def workspace(self, inputs: Sequence[Sizes], result: Sizes) -> int:
+        """The sums of stretches, and those of each k, of the axis that has most."""
+        shape, held = list(inputs[0]), 0
+        for axis, stretches in zip(self.axes, self.stretches, strict=True):
+            shape[axis] = result[axis] + len(stretches)
+            held = max(held, 2 * prod(shape))
+        return held
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +46,10 @@ class WindowGram(Unary):
     below the diagonal in dimension `mirrored` is not computed again.
     """
 
+    law: ClassVar[str] = (
+        "Gram matrix of windows: rows that lie D·(k′ − k) apart meet, whatever o is"
+    )
+
     kernel: tuple[int, ...]
     stretches: tuple[Stretches, ...]
     stride: tuple[int, ...]
@@ -42,3 +61,28 @@ class WindowGram(Unary):
     def mirrored(self) -> int:
         """The dimension with the longest kernel, the last of several."""
         return max(range(len(self.kernel)), key=lambda n: (self.kernel[n], n))
+
+    def multiplications(self, inputs: Sequence[Sizes], result: Sizes) -> int:
+        """Those of the rows of each stretch with all rows at the distances that it needs."""
+        batch, channels = inputs[0][:2]
+        total = 0
+        for region in itertools.product(*self.stretches):
+            swept = batch * channels * channels // self.groups
+            for at, (start, stop, inside) in enumerate(region):
+                low = 0 if at == self.mirrored else -max(inside)
+                high = self.kernel[at] - 1 - min(inside)
+                swept *= len(range(start, stop, self.stride[at])) * (high - low + 1)
+            total += swept
+        return total
+
+    def workspace(self, inputs: Sequence[Sizes], result: Sizes) -> int:
+        """The padded operand, copies of the largest stretch, its gradient, and the sums."""
+        x = inputs[0]
+        pads = [d * (k - 1) for d, k in zip(self.dilation, self.kernel, strict=True)]
+        padded = x[0] * x[1] * prod(n + 2 * p for n, p in zip(x[2:], pads, strict=True))
+        blocks = x[1] * (x[1] // self.groups)
+        longest = self.kernel[self.mirrored]
+        others = [k for n, k in enumerate(self.kernel) if n != self.mirrored]
+        distances = prod(2 * k - 1 for k in others) * longest
+        sums = prod(k * k for k in others) * longest * (longest + 1) // 2
+        return 2 * padded + prod(x) + blocks * (2 * distances + sums)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from diagrammar.ir.scalar import Dim
+from diagrammar.program.operations.base import Base
 from diagrammar.program.operations.unary import Unary
 
 
@@ -36,7 +37,7 @@ class Cast(Unary):
 
 
 @dataclass(frozen=True, slots=True)
-class Add:
+class Add(Base):
     """The sum of values whose shapes broadcast (equal rank, sizes equal or one)."""
 
     values: tuple[int, ...]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from diagrammar.program.operations.base import Base
+
 
 @dataclass(frozen=True, slots=True)
-class Unary:
+class Unary(Base):
     """An operation on one value."""
 
     x: int

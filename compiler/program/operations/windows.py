@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from diagrammar.ir.scalar import Dim
 from diagrammar.program.operations.unary import Unary
@@ -16,6 +17,8 @@ class Window(Unary):
     backend has them. The last entry touched must exist: stride·(count−1) + dilation·(size−1) <
     x.shape[axis].
     """
+
+    law: ClassVar[str] = "windows: a view; nothing of the pattern is stored"
 
     axis: int
     count: Dim
@@ -32,6 +35,8 @@ class Fold(Unary):
     Axes `windows` (o) and `entries` (k) go, a new last axis i of `size` comes; what falls outside
     is dropped.
     """
+
+    law: ClassVar[str] = "fold: windows are added back to the rows that they came from"
 
     windows: int
     entries: int
