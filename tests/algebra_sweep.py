@@ -21,17 +21,8 @@ from rich.progress import track
 
 from benchmarks import results
 from benchmarks.results import Sheet
-from diagrammar.ir.algebra import (
-    compose,
-    fixes,
-    image,
-    is_empty,
-    live,
-    marginal,
-    overlaps,
-    residues,
-    swapped,
-)
+from diagrammar.ir.algebra import compose, fixes, live, marginal, overlaps, residues, swapped
+from diagrammar.ir.points import image, is_empty
 from diagrammar.ir.relation import Equation, Linear, Piece, Relation, conv, conv_form, tidy
 from diagrammar.language.patterns import BORDERS
 

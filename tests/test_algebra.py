@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from diagrammar.ir.algebra import is_empty, is_indicator
+from diagrammar.ir.algebra import is_indicator
+from diagrammar.ir.points import is_empty
 from diagrammar.ir.relation import Equation, Linear, Piece, Relation
 from diagrammar.ir.scalar import parameter, size
 from diagrammar.language.patterns import BORDERS

@@ -8,7 +8,9 @@ from collections.abc import Iterator, Mapping
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diagrammar.ir.algebra import conjunction, eliminate, is_empty, marginal
+from diagrammar.ir.algebra import conjunction, marginal
+from diagrammar.ir.elimination import eliminate
+from diagrammar.ir.points import is_empty
 from diagrammar.ir.relation import Equation, Linear, Piece, Relation, conv, conv_form, delta, tidy
 
 WIRES = ("a", "b", "c")

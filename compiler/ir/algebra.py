@@ -1,19 +1,19 @@
 """What can be decided about index relations, and what can be made of them.
 
-Composition, marginals, restriction, residue classes, image, injectivity, emptiness, dependence. All
-of it is exact on known numbers; on symbols an answer is given only where it holds for all their
-values. How relations look is in `relation`; what follows from them for diagrams is in `rules`.
+Composition, marginals, restriction, residue classes, injectivity, dependence. All of it is exact on
+known numbers; on symbols an answer is given only where it holds for all their values. How relations
+look is in `relation`; what follows from them for diagrams is in `rules`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from math import gcd, prod
 from operator import methodcaller
 
-import sympy
-
+from diagrammar.ir.elimination import eliminate
+from diagrammar.ir.points import is_empty, is_known, number_of, reach_of
 from diagrammar.ir.relation import (
     NOWHERE,
     ConvForm,
@@ -22,161 +22,9 @@ from diagrammar.ir.relation import (
     Piece,
     Relation,
     Sizes,
-    implied,
     tidy,
 )
-from diagrammar.ir.scalar import Dim, equal, expand, floor_div, nonnegative, plain
-
-ENOUGH = 20_000
-"""Values tried before the search for a point is given up."""
-
-
-# -- points and emptiness --------------------------------------------------------------------------
-
-
-def is_empty(piece: Piece, sizes: Sizes) -> bool:
-    """Whether a piece certainly holds nowhere: on symbols by signs and divisors, also after an
-    equation is solved for a wire; on numbers by search."""
-    if refuted(piece, sizes) or any(refuted(p, sizes) for p in _solved(piece, sizes)):
-        return True
-    if not is_known(piece, sizes):
-        return False
-    try:
-        return next(points(piece, sizes), None) is None
-    except RecursionError:
-        return False
-
-
-def refuted(piece: Piece, sizes: Sizes) -> bool:
-    """Whether a condition by itself, a bound with an equation, or two bounds cannot hold, for all
-    values of the symbols."""
-    for e in piece.equations:
-        if _misses_class(e):
-            return True
-        if e.modulus is None and (_above_zero(e.form, sizes) or _above_zero(-e.form, sizes)):
-            return True
-    if any(implied((-b).plus(-1), piece.equations, sizes) for b in piece.bounds):
-        return True
-    return any(
-        _above_zero(-(a + b), sizes) for n, a in enumerate(piece.bounds) for b in piece.bounds[:n]
-    )
-
-
-def _solved(piece: Piece, sizes: Sizes) -> Iterator[Piece]:
-    """The piece without a wire, for each that an equation gives with coefficient one."""
-    for e in piece.equations:
-        for wire, c in e.form.terms if e.modulus is None else ():
-            if _is_unit(c):
-                made = eliminate(piece, wire, sizes)
-                if made is not None:
-                    yield made
-
-
-def _misses_class(equation: Equation) -> bool:
-    """Σ c·w + L is never 0 (mod m) where a number divides every c, and m, but not L."""
-    c, m = equation.form.constant, equation.modulus
-    if not equation.form.terms and m is None:
-        return isinstance(c, int) and c != 0
-    numbers = [_content(a) for _, a in equation.form.terms]
-    g = gcd(*numbers, _content(m) if m is not None else 0)
-    if g < 2:
-        return False
-    terms = sympy.Add.make_args(sympy.expand(c))
-    left = sum((t for t in terms if _content(plain(t)) % g), sympy.Integer(0))
-    return bool(left.is_Integer and int(left) % g != 0)
-
-
-def _content(value: Dim) -> int:
-    """The greatest known number that divides a value for all integers in its symbols."""
-    if isinstance(value, int):
-        return abs(value)
-    found = 0
-    for term in sympy.Add.make_args(sympy.expand(value)):
-        number, rest = term.as_coeff_Mul()
-        if not number.is_Integer or rest.is_integer is not True:
-            return 1
-        found = gcd(found, int(number))
-    return abs(found)
-
-
-def _above_zero(form: Linear, sizes: Sizes) -> bool:
-    least = form.least(sizes)
-    return least is not None and nonnegative(least - 1)
-
-
-def is_known(piece: Piece, sizes: Sizes) -> bool:
-    """Whether a piece and the sizes of its wires are plain numbers."""
-    forms = [e.form for e in piece.equations] + list(piece.bounds)
-    numbers: list[object] = [e.modulus for e in piece.equations if e.modulus is not None]
-    for form in forms:
-        numbers += [form.constant, *(c for _, c in form.terms), *(sizes[w] for w in form.wires)]
-    return all(isinstance(n, int) for n in numbers)
-
-
-def points(piece: Piece, sizes: Sizes) -> Iterator[dict[str, int]]:
-    """Where a piece with known numbers holds, as values of the wires that it speaks of.
-
-    Wire by wire, with a branch cut as soon as a condition is out of reach. Raises RecursionError
-    after too many values.
-    """
-    forms = [e.form for e in piece.equations] + list(piece.bounds)
-    wires = sorted({w for form in forms for w in form.wires}, key=lambda w: (_number(sizes[w]), w))
-    return _points(piece, {w: _number(sizes[w]) for w in wires}, {}, [ENOUGH])
-
-
-def _points(
-    piece: Piece, free: Mapping[str, int], known: dict[str, int], left: list[int]
-) -> Iterator[dict[str, int]]:
-    left[0] -= 1
-    if left[0] < 0:
-        raise RecursionError("too many values to try")
-    for e in piece.equations:
-        low, high = _reach(e.form, free)
-        if e.modulus is None:
-            if low > 0 or high < 0:
-                return
-            common = gcd(*(_number(c) for _, c in e.form.terms))
-        else:
-            common = gcd(_number(e.modulus), *(_number(c) for _, c in e.form.terms))
-        constant = _number(e.form.constant)
-        if constant % common if common else constant:
-            return
-    if any(_reach(b, free)[1] < 0 for b in piece.bounds):
-        return
-    if not free:
-        yield known
-        return
-    name = next(iter(free))
-    rest = {w: n for w, n in free.items() if w != name}
-    for value in range(free[name]):
-        fixed = piece.map(methodcaller("put", name, Linear((), value)))
-        yield from _points(fixed, rest, {**known, name: value}, left)
-
-
-def _reach(form: Linear, free: Mapping[str, int]) -> tuple[int, int]:
-    """The least and the greatest value of a form."""
-    low = high = _number(form.constant)
-    for wire, c in form.terms:
-        end = _number(c) * (free[wire] - 1)
-        low, high = low + min(end, 0), high + max(end, 0)
-    return low, high
-
-
-def _number(value: Dim) -> int:
-    if not isinstance(value, int):
-        raise TypeError(f"{value} is not a known number")
-    return value
-
-
-def image(relation: Relation, wire: str, sizes: Sizes) -> tuple[int, ...]:
-    """The values of a wire that occur, all numbers known."""
-    found = []
-    for value in range(_number(sizes[wire])):
-        fixed = [p.map(methodcaller("put", wire, Linear((), value))) for p in relation.pieces]
-        if any(next(points(p, sizes), None) is not None for p in fixed):
-            found.append(value)
-    return tuple(found)
-
+from diagrammar.ir.scalar import Dim, expand, floor_div, nonnegative, plain
 
 # -- dependence ------------------------------------------------------------------------------------
 
@@ -209,7 +57,7 @@ def overlaps(form: ConvForm) -> bool:
     With r = gcd(S, D), entry (o, k) meets what (o + D/r, k − S/r) meets: such a pair must exist
     inside.
     """
-    S, D, P, O, K = map(_number, (form.S, form.D, form.P, form.O, form.K))  # noqa: E741
+    S, D, P, O, K = map(number_of, (form.S, form.D, form.P, form.O, form.K))  # noqa: E741
     r = gcd(S, D)
     if S // r >= K or D // r >= O:
         return False
@@ -226,7 +74,7 @@ def live(form: ConvForm, role: str) -> range:
 def _live(form: ConvForm, role: str) -> list[int]:
     turned = form if role == "k" else swapped(form)
     numbers = (turned.S, turned.D, turned.P, turned.I, turned.O, turned.K)
-    S, D, P, I, O, K = map(_number, numbers)  # noqa: E741
+    S, D, P, I, O, K = map(number_of, numbers)  # noqa: E741
     found = []
     for k in range(K):
         first = max(0, -((D * k - P) // S))  # least o with S·o + D·k − P ≥ 0
@@ -244,90 +92,6 @@ def swapped(form: ConvForm) -> ConvForm:
     if form.k is None:
         raise ValueError(f"{form.relation.name} has no kernel wire")
     return replace(form, o=form.k, k=form.o, S=form.D, D=form.S, O=form.K, K=form.O)
-
-
-def eliminate(piece: Piece, name: str, sizes: Sizes) -> Piece | None:
-    """Σ over a wire that an equation fixes: the piece without it, its range kept as bounds.
-
-    With c·w = L: L ≡ 0 mod c, 0 ≤ L ≤ c·(|w| − 1), and w replaced by L/c elsewhere. With c·w ≡ L
-    mod m alone, and w running through all m/g classes, g = gcd(c, m): L ≡ 0 mod g. None where
-    neither holds, or a coefficient has no known sign.
-    """
-    choices = [e for e in piece.equations if e.modulus is None and name in e.form.coefficients]
-    choices.sort(key=lambda e: not _is_unit(e.form.coefficients[name]))
-    if not choices:
-        return _eliminate_class(piece, name, sizes)
-    chosen = choices[0]
-    c = chosen.form.coefficients[name]
-    if nonnegative(c):
-        scale, value = c, -chosen.form.without(name)
-    elif nonnegative(-c):
-        scale, value = plain(-c), chosen.form.without(name)
-    else:
-        return None
-
-    def change(form: Linear) -> Linear:
-        own = form.coefficients.get(name)
-        return form if own is None else form.without(name) * scale + value * own
-
-    equations = [Equation(value, scale)] if not _is_unit(scale) else []
-    for e in piece.equations:
-        if e is chosen:
-            continue
-        modulus = e.modulus
-        if modulus is not None and name in e.form.coefficients:
-            modulus = expand(modulus * scale)
-        equations.append(Equation(change(e.form), modulus))
-    bounds = [change(b) for b in piece.bounds]
-    bounds += [value, (-value).plus(expand(scale * (sizes[name] - 1)))]
-    return tidy(Piece(tuple(equations), tuple(bounds)), sizes)
-
-
-def _eliminate_class(piece: Piece, name: str, sizes: Sizes) -> Piece | None:
-    """The sum over a wire that stands in congruences only and meets each class of one once."""
-    if any(name in bound.coefficients for bound in piece.bounds):
-        return None
-    mine = [e for e in piece.equations if name in e.form.coefficients]
-    for own in mine:
-        made = _by_class(piece, own, [e for e in mine if e is not own], name, sizes)
-        if made is not None:
-            return made
-    return None
-
-
-def _by_class(
-    piece: Piece, own: Equation, others: Sequence[Equation], name: str, sizes: Sizes
-) -> Piece | None:
-    """The wire taken from one congruence, w ≡ L mod |w|, and put into others of which |w| times its
-    coefficient is a multiple of the modulus: a circle within a circle."""
-    if own.modulus is None:
-        return None
-    c, m, extent = own.form.coefficients[name], own.modulus, sizes[name]
-    if isinstance(c, int) and abs(c) == 1:
-        common: Dim = 1
-    elif isinstance(c, int) and isinstance(m, int):
-        common = gcd(c, m)
-    else:
-        return None
-    if not nonnegative(expand(extent * common - m)) or not nonnegative(expand(m - extent * common)):
-        return None
-    if others and not _is_unit(c):
-        return None
-    value = own.form.without(name) * (-1 if _is_unit(c) and equal(c, 1) else 1)
-    put = []
-    for e in others:
-        factor = e.form.coefficients[name]
-        whole = equal(factor * m, e.modulus or 0) or equal(m, e.modulus or 0)
-        if not whole and not _divides(e.modulus, factor * m):
-            return None
-        put.append(Equation(e.form.put(name, value), e.modulus))
-    kept = [e for e in piece.equations if name not in e.form.coefficients]
-    left = Equation(own.form.without(name), common)
-    return tidy(Piece((*kept, *put, left), piece.bounds), sizes)
-
-
-def _divides(modulus: Dim | None, number: Dim) -> bool:
-    return isinstance(modulus, int) and isinstance(number, int) and number % modulus == 0
 
 
 MOST_PIECES = 64
@@ -356,8 +120,8 @@ def summed(piece: Piece, name: str, sizes: Sizes) -> tuple[Piece, ...] | None:
     alone = [b for b in piece.bounds if b.wires == (name,)]
     values = [
         n
-        for n in range(_number(sizes[name]))
-        if all(_number(b.coefficients[name]) * n + _number(b.constant) >= 0 for b in alone)
+        for n in range(number_of(sizes[name]))
+        if all(number_of(b.coefficients[name]) * n + number_of(b.constant) >= 0 for b in alone)
     ]
     if len(values) > MOST_PIECES:
         return None
@@ -368,9 +132,9 @@ def summed(piece: Piece, name: str, sizes: Sizes) -> tuple[Piece, ...] | None:
 
 def _unrolled(piece: Piece, circle: Equation, sizes: Sizes) -> tuple[Piece, ...] | None:
     """A congruence as equations, one for each multiple of its modulus in reach."""
-    free = {w: _number(sizes[w]) for w in circle.form.wires}
-    low, high = _reach(circle.form, free)
-    m = _number(circle.modulus or 1)
+    free = {w: number_of(sizes[w]) for w in circle.form.wires}
+    low, high = reach_of(circle.form, free)
+    m = number_of(circle.modulus or 1)
     turns = range(-(-low // m), high // m + 1)
     if len(turns) > MOST_PIECES:
         return None
@@ -378,10 +142,6 @@ def _unrolled(piece: Piece, circle: Equation, sizes: Sizes) -> tuple[Piece, ...]
     return tuple(
         Piece((*others, Equation(circle.form.plus(-m * turn))), piece.bounds) for turn in turns
     )
-
-
-def _is_unit(value: Dim) -> bool:
-    return isinstance(value, int) and abs(value) == 1
 
 
 def marginal(relation: Relation, name: str, sizes: Sizes) -> Relation | None:
@@ -481,4 +241,4 @@ def step(name: str, wire: str, new: str, *, start: Dim = 0, stride: Dim = 1) -> 
 def volume(sizes: Sizes, wires: Sequence[str]) -> int | None:
     """The number of entries over some wires; None where a size is not known."""
     numbers = [sizes[w] for w in wires]
-    return prod(_number(n) for n in numbers) if all(isinstance(n, int) for n in numbers) else None
+    return prod(number_of(n) for n in numbers) if all(isinstance(n, int) for n in numbers) else None

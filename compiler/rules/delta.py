@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from diagrammar.ir.algebra import fixes, is_empty, is_indicator
+from diagrammar.ir.algebra import fixes, is_indicator
+from diagrammar.ir.points import is_empty
 from diagrammar.ir.relation import ConvForm, Relation, conv_form, delta, tidy
 from diagrammar.ir.scalar import equal, text
 from diagrammar.rewrite.rule import Edit, Match, Miss, Place, rule

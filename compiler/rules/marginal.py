@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from diagrammar.ir.algebra import fixes, is_empty, is_known, marginal
+from diagrammar.ir.algebra import fixes, marginal
 from diagrammar.ir.index_map import index_map
+from diagrammar.ir.points import is_empty, is_known
 from diagrammar.ir.relation import Relation, holds_always
 from diagrammar.rewrite.rule import Edit, Match, Miss, Place, rule
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 
-from diagrammar.ir.algebra import is_empty
 from diagrammar.ir.diagram import Axes, Diagram, Network, Operand, Tensor
+from diagrammar.ir.points import is_empty
 from diagrammar.ir.relation import Linear, Piece, Relation, Sizes, holds_always
 
 
