@@ -17,6 +17,7 @@ from threading import RLock
 from typing import Any, ClassVar
 
 from diagrammar.backends.torch.chunks import helpers, loops
+from diagrammar.backends.torch.constants import Constants
 from diagrammar.backends.torch.helpers import HELPERS, with_uses
 from diagrammar.backends.torch.layout import Layout, Line, break_line, format_lines
 from diagrammar.backends.torch.lower import lower
@@ -30,7 +31,7 @@ from diagrammar.backends.torch.names import (
     one_line,
     words,
 )
-from diagrammar.backends.torch.operations import Constants, Writer
+from diagrammar.backends.torch.operations import Writer
 from diagrammar.ir import scalar
 from diagrammar.program import Dim, Parameter, Program, SizeBinding, SizeLimit
 

@@ -5,13 +5,14 @@ Which expressions share a line, and what the variables are called, is decided in
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod
 
 import sympy
 
 from diagrammar import program as ops
+from diagrammar.backends.torch.constants import Constants
 from diagrammar.backends.torch.einsum import write_einsum, write_masked
 from diagrammar.backends.torch.expression import ATOM, PRODUCT, SUM, Code, call
 from diagrammar.backends.torch.indicator import write_indicator
@@ -22,23 +23,6 @@ from diagrammar.ir import scalar
 from diagrammar.program import Dim, Step
 
 _DTYPES = ("float16", "bfloat16", "float32", "float64", "complex32", "complex64", "complex128")
-
-
-class Constants:
-    """Module-level constants: equal definitions share a name, which none of the module's functions
-    has."""
-
-    def __init__(self, functions: Iterable[str] = ()) -> None:
-        self.names: dict[str, str] = {}
-        self.functions = set(functions)
-
-    def name(self, definition: str, hint: str, taken: set[str]) -> str:
-        """The constant's name; clear of the names of a function that reads it."""
-        if self.names.get(definition, hint) in taken or definition not in self.names:
-            used = {*self.names.values(), *self.functions, *taken}
-            tried = (hint, *(f"{hint}_{n}" for n in range(2, 10_000)))
-            self.names[definition] = next(name for name in tried if name not in used)
-        return self.names[definition]
 
 
 @dataclass

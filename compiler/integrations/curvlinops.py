@@ -20,7 +20,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
@@ -50,10 +49,11 @@ offers(*LIBRARY, NAMES)
 import curvlinops  # noqa: E402
 from torch import Tensor, eye, nn, stack, unflatten  # noqa: E402
 
+from diagrammar.integrations.curvlinops_layers import TRANSPOSED, SplitLayer  # noqa: E402
 from diagrammar.integrations.hooks import check_unchanged  # noqa: E402
-from diagrammar.layers import Conv, Linear  # noqa: E402
+from diagrammar.layers import Linear  # noqa: E402
 from diagrammar.layers.modules import arguments  # noqa: E402
-from diagrammar.layers.shared import parts_of, shared_layer  # noqa: E402
+from diagrammar.layers.shared import parts_of  # noqa: E402
 from diagrammar.networks.anchor import anchored, new_anchor  # noqa: E402
 
 __all__ = [
@@ -63,78 +63,8 @@ __all__ = [
     "replaced",
 ]
 
-TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 MODULES = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, *TRANSPOSED)
 GROUPS = ("exact", "average_rows")
-BUDGET = "1024GiB"
-"""All programs fit it; with a budget, they let go of each value as soon as nothing reads it."""
-
-
-@dataclass(frozen=True)
-class Layer:
-    """A module as its operations see it: `groups` of the factors, that of the weight, and names and
-    positions of its parts; no parts where it is one layer with W [c_out, d]."""
-
-    conv: Conv
-    groups: int
-    weight_groups: int
-    transposed: bool
-    parts: tuple[tuple[str, dict[str, int]], ...]
-
-    @staticmethod
-    def of(name: str, module: nn.Module, params: dict[str, int], groups: str, at: int) -> Layer:
-        """The layer of a module whose parts' parameters stand from position `at` on.
-
-        Raises TypeError for a module that computes something else, NotImplementedError for one
-        whose weight is made from other parameters.
-        """
-        made_from = sorted(params.keys() - {"weight", "bias"})
-        if made_from:
-            raise NotImplementedError(
-                f"layer {name!r} is pruned or parametrised: its weight is made from "
-                f"{', '.join(made_from)}, which KFAC is not by. Make it plain, by "
-                "torch.nn.utils.prune.remove or parametrize.remove_parametrizations, or take "
-                "dg.curvature, which is by the weight that is made"
-            )
-        transposed = isinstance(module, TRANSPOSED)
-        count: int = getattr(module, "groups", 1)
-        factors = count if groups == "exact" else 1
-        try:
-            conv = shared_layer(module, factors, memory=BUDGET)
-        except TypeError as error:
-            raise TypeError(f"layer {name!r}: {error}") from None
-        parts = []
-        if factors > 1 or transposed:
-            for n in range(factors):
-                places = {p: at + n * len(params) + m for m, p in enumerate(params)}
-                parts.append((f"{name}[{n}]", places))
-        return Layer(conv, factors, count, transposed, tuple(parts))
-
-    def rows_of(self, x: Tensor) -> Tensor:
-        """An input with the channels that the factors have: averaged over groups that they do not
-        tell apart."""
-        if self.groups == self.weight_groups:
-            return x
-        return unflatten(x, 1, (self.weight_groups, -1)).mean(1)
-
-    def split(self, parameter: str, tensor: Tensor) -> list[Tensor]:
-        """The parts' tensors of a parameter-shaped one, with further axes at its end."""
-        if parameter == "bias":
-            return list(unflatten(tensor, 0, (self.groups, -1)).unbind())
-        by_group = unflatten(tensor, 0, (self.weight_groups, -1))
-        if self.transposed:
-            by_group = by_group.transpose(1, 2)
-        return list(by_group.unbind() if self.groups > 1 else [by_group.flatten(0, 1)])
-
-    def joined(self, parameter: str, parts: list[Tensor]) -> Tensor:
-        """What `split` took apart."""
-        if parameter == "bias":
-            return stack(parts).flatten(0, 1)
-        by_group = unflatten(stack(parts).flatten(0, 1), 0, (self.weight_groups, -1))
-        if self.transposed:
-            by_group = by_group.transpose(1, 2)
-        return by_group.flatten(0, 1)
-
 
 Mixed: Any = object
 """Stands for the operator of curvlinops, which has no types, that `_Backend` comes before."""
@@ -157,7 +87,7 @@ class _Backend(Mixed):
                 "class from curvlinops"
             )
         self._groups = _checked(groups)
-        self._layers: dict[str, Layer] | None = None
+        self._layers: dict[str, SplitLayer] | None = None
         super().__init__(*args, **kwargs)
 
     # -- parts -------------------------------------------------------------------------------------
@@ -177,12 +107,12 @@ class _Backend(Mixed):
     def _mapping(self, modules: dict[str, dict[str, int]]) -> None:
         self._modules = modules
 
-    def _layer(self, name: str) -> Layer:
+    def _layer(self, name: str) -> SplitLayer:
         if self._layers is None:
             made, at = {}, len(self._params)
             for module_name, params in self._modules.items():
                 module = self._model_func.get_submodule(module_name)
-                layer = Layer.of(module_name, module, params, self._groups, at)
+                layer = SplitLayer.of(module_name, module, params, self._groups, at)
                 at += len(layer.parts) * len(params)
                 made[module_name] = layer
             self._layers = made
@@ -421,7 +351,7 @@ def _outputs(model: nn.Module, name: str) -> int:
     return arguments(module)[1].channels or 0
 
 
-def _rotated_bias(layer: Layer, g: Tensor, Q_B: Tensor) -> Tensor:
+def _rotated_bias(layer: SplitLayer, g: Tensor, Q_B: Tensor) -> Tensor:
     """The bias' diagonal in the eigenbasis, Σ (Q_Bᵀ Σ_o s)²: [g, c_out/g]."""
     if isinstance(layer.conv, Linear):
         sums = g.reshape(len(g), -1, g.shape[-1]).sum(1)

@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from diagrammar import program as ops
-from diagrammar.backends.numpy import bind, evaluate, integer
+from diagrammar.backends.binding import bind, integer
+from diagrammar.backends.numpy import evaluate
 from diagrammar.backends.torch.emit import emit_module, load
 from diagrammar.backends.torch.helpers import HELPERS
 from diagrammar.ir import scalar
