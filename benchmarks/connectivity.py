@@ -33,7 +33,7 @@ from benchmarks.results import Sheet
 from benchmarks.timing import geometric_mean
 from diagrammar.ir.diagram import Diagram, Network, Operand
 from diagrammar.ir.relation import Relation
-from diagrammar.rewrite.engine import Pipeline
+from diagrammar.rules.passes import Pipeline
 from diagrammar.transform.parallel_wires import parallel
 from diagrammar.transform.unit_wires import without_units
 from diagrammar.transform.values import resolve_values

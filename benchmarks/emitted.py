@@ -24,8 +24,10 @@ from benchmarks.progress import tracked
 from diagrammar.grammar.errors import DiagramError
 from diagrammar.ir.diagram import Diagram
 from diagrammar.ir.scalar import Dim, substitute
-from diagrammar.library import drawn, names
-from diagrammar.transform.values import names_of, resolve_values
+from diagrammar.ir.symbols import names_of
+from diagrammar.language.shipped import drawn
+from diagrammar.library import names
+from diagrammar.transform.values import resolve_values
 
 BATCH, VECTORS, OTHER = 8, 2, 3
 """Sizes that a layer does not fix: examples, vectors of an example, and any other."""

@@ -27,7 +27,7 @@ from benchmarks.results import Sheet
 from benchmarks.timing import Clock, geometric_mean, shown
 from diagrammar import factorised
 from diagrammar.cost.cost import Machine
-from diagrammar.lowerings.tree import Leaf, Native, Read, Tree, children
+from diagrammar.ir.tree import Leaf, Native, Read, Tree, children
 from diagrammar.plan.planner import plan
 from diagrammar.search.moves import Options
 

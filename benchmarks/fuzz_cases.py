@@ -27,9 +27,9 @@ from diagrammar.backends.torch.emit import emit_module
 from diagrammar.grammar.parser import decode
 from diagrammar.ir.diagram import Diagram
 from diagrammar.ir.sizes import base
+from diagrammar.ir.symbols import names_of
 from diagrammar.library import names as shipped_names
-from diagrammar.rewrite.engine import fixed
-from diagrammar.transform.values import names_of
+from diagrammar.rules.passes import fixed
 from tests.grammar.fuzz import mutated, seeds
 from tests.language.programs import program
 from tests.work import counted

@@ -25,7 +25,7 @@ from benchmarks import results
 from benchmarks.results import Sheet
 from diagrammar.ir.diagram import Diagram
 from diagrammar.library import names
-from diagrammar.rewrite.engine import Pipeline
+from diagrammar.rules.passes import Pipeline
 
 LIMIT = 0.050
 """Seconds that one operation may take."""

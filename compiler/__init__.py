@@ -16,17 +16,19 @@ from typing import TYPE_CHECKING, Any
 if __name__ != "diagrammar":
     raise ImportError("import 'diagrammar', not the folder that holds it")
 
+from diagrammar import verbs as verbs  # gives values what they do
+
 if TYPE_CHECKING:
     from diagrammar import layers as layers
     from diagrammar.grammar.errors import DiagramError as DiagramError
     from diagrammar.ir.diagram import Diagram as Diagram
+    from diagrammar.language.shipped import shipped as shipped
     from diagrammar.language.spec import Spec as Spec
     from diagrammar.language.spec import load as load
     from diagrammar.language.spec import parse as parse
-    from diagrammar.library import shipped as shipped
     from diagrammar.networks.curvature import curvature as curvature
     from diagrammar.networks.result import Curvature as Curvature
-    from diagrammar.rewrite.engine import Pipeline as Pipeline
+    from diagrammar.rules.passes import Pipeline as Pipeline
     from diagrammar.runtime.function import Function as Function
 
 __version__ = "0.1.0"
@@ -36,12 +38,12 @@ _PLACES = {
     "Diagram": "diagrammar.ir.diagram",
     "DiagramError": "diagrammar.grammar.errors",
     "Function": "diagrammar.runtime.function",
-    "Pipeline": "diagrammar.rewrite.engine",
+    "Pipeline": "diagrammar.rules.passes",
     "Spec": "diagrammar.language.spec",
     "curvature": "diagrammar.networks.curvature",
     "load": "diagrammar.language.spec",
     "parse": "diagrammar.language.spec",
-    "shipped": "diagrammar.library",
+    "shipped": "diagrammar.language.shipped",
 }
 
 __all__ = [*_PLACES, "__version__", "layers"]

@@ -11,6 +11,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from diagrammar.grammar.errors import DiagramError, Problem, near
+from diagrammar.language.shipped import shipped
+from diagrammar.language.spec import parse
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -58,15 +60,11 @@ def kernel(form: str, *factors: Tensor) -> Tensor:
 @lru_cache(maxsize=256)
 def compiled(form: str, values: tuple[tuple[str, Any], ...]) -> Function:
     """The function of x and the factors at some hyper-parameters and options."""
-    from diagrammar.library import shipped
-
     return shipped(f"conv2d_{_known(form)}")["Y"].compile(**dict(values))
 
 
 @lru_cache(maxsize=8)
 def _rebuilding(form: str) -> Function:
-    from diagrammar.language.spec import parse
-
     factors = FORMS[form].split(" = ")[1].split(" * ")
     declared = "".join(f"tensor {factor}\n" for factor in factors)
     return parse(f"{declared}{FORMS[form]}\n")["W"].compile()

@@ -16,13 +16,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from diagrammar.backends.numpy import evaluate
 from diagrammar.grammar.errors import DiagramError
 from diagrammar.ir.diagram import Declared, Diagram, product
 from diagrammar.ir.matrices import drawn
 from diagrammar.ir.relation import Relation
 from diagrammar.ir.sizes import base
-from diagrammar.plan.planner import bindings, dense, symbols_of
-from diagrammar.transform.values import names_of, resolve_values
+from diagrammar.ir.symbols import names_of, readings, symbols_of
+from diagrammar.plan.planner import dense
+from diagrammar.transform.values import resolve_values
 
 if TYPE_CHECKING:
     import sympy
@@ -224,8 +226,6 @@ def _traces(
 
 
 def _oracle(diagram: Diagram, operands: Mapping[str, Array]) -> Array:
-    from diagrammar.backends.numpy import evaluate
-
     return evaluate(dense(diagram.name, [diagram], diagram.operands), operands)[0]
 
 
@@ -268,7 +268,7 @@ def unbound(diagram: Diagram, values: Mapping[str, Any]) -> tuple[str, ...]:
     if problems:
         raise DiagramError(problems)
     fixed = diagram.substitute(symbols)
-    bound = {binding.name for binding in bindings([fixed], fixed.operands)}
+    bound = {reading.name for reading in readings([fixed], fixed.operands)}
     loose = (str(symbol) for symbol in symbols_of([fixed], fixed.operands))
     return tuple(sorted(name for name in loose if name not in bound))
 

@@ -17,10 +17,11 @@ from diagrammar.grammar import syntax
 from diagrammar.grammar.parser import parse
 from diagrammar.grammar.source import Source
 from diagrammar.ir.diagram import Diagram
-from diagrammar.library import drawn, names
-from diagrammar.plan.planner import symbols_of
+from diagrammar.ir.symbols import names_of, symbols_of
+from diagrammar.language.shipped import drawn
+from diagrammar.library import names
 from diagrammar.replacing import write
-from diagrammar.transform.values import names_of, resolve_values
+from diagrammar.transform.values import resolve_values
 
 HERE = Path(__file__).parent
 DENSE: dict[str, Any] = {

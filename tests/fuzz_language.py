@@ -40,8 +40,8 @@ from benchmarks.results import Sheet
 from diagrammar.cli.check import check_source
 from diagrammar.grammar.source import Source
 from diagrammar.ir.diagram import Diagram
+from diagrammar.ir.symbols import names_of
 from diagrammar.language.spec import read
-from diagrammar.transform.values import names_of
 from tests.grammar.fuzz import mutated, seeds
 from tests.language.programs import program
 from tests.work import counted

@@ -28,9 +28,9 @@ from benchmarks.results import Sheet
 from diagrammar.ir.diagram import Diagram, Network
 from diagrammar.ir.matrices import drawn
 from diagrammar.ir.relation import Relation
-from diagrammar.rewrite.engine import Pipeline
 from diagrammar.rewrite.rule import Rule, apply
 from diagrammar.rules import RULES
+from diagrammar.rules.passes import Pipeline
 from tests.rule_cases import ANY, BODIES, CHAINS, Case, cases
 
 Array = np.ndarray[Any, np.dtype[np.int64]]

@@ -1,13 +1,19 @@
-"""Who may import whom, grammar, compiler and backends, and what importing leaves unloaded."""
+"""Who may import whom, grammar, compiler and backends, and what importing leaves unloaded.
+
+All imports are read, also those inside functions and those for types only.
+"""
 
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
+import networkx
 import pytest
 
 from tests.hanging import HANG
@@ -35,20 +41,47 @@ def modules() -> dict[str, Path]:
 MODULES = modules()
 
 
-def imports(path: Path) -> Iterator[str]:
+class Import(NamedTuple):
+    """A module that is imported: where, and whether in a function or for types only."""
+
+    name: str
+    line: int
+    inside: bool = False
+    types: bool = False
+
+
+def imports(text: str) -> Iterator[Import]:
     """Every module that a file imports, anywhere in it: `from a import b` may be a.b."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path.name}, line {node.lineno}: a relative import"
-            names = (f"{node.module}.{alias.name}" for alias in node.names)
-            yield from (name if name in MODULES else str(node.module) for name in names)
+    yield from _below(ast.parse(text), inside=False, types=False)
+
+
+def _below(node: ast.AST, *, inside: bool, types: bool) -> Iterator[Import]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Import):
+            yield from (Import(a.name, child.lineno, inside, types) for a in child.names)
+        elif isinstance(child, ast.ImportFrom):
+            assert child.level == 0, f"line {child.lineno}: a relative import"
+            for name in (f"{child.module}.{alias.name}" for alias in child.names):
+                found = name if name in MODULES else str(child.module)
+                yield Import(found, child.lineno, inside, types)
+        elif isinstance(child, ast.If):
+            only = "TYPE_CHECKING" in ast.unparse(child.test)
+            for part in child.body:
+                yield from _below(ast.Module([part], []), inside=inside, types=types or only)
+            for part in child.orelse:
+                yield from _below(ast.Module([part], []), inside=inside, types=types)
+        else:
+            function = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+            yield from _below(child, inside=inside or function, types=types)
+
+
+def read(path: Path) -> tuple[Import, ...]:
+    return tuple(imports(path.read_text(encoding="utf-8")))
 
 
 def own(path: Path) -> set[str]:
     """What a file imports of diagrammar."""
-    return {name for name in imports(path) if name.split(".")[0] == "diagrammar"}
+    return {i.name for i in read(path) if i.name.split(".")[0] == "diagrammar"}
 
 
 def within(name: str, *packages: str) -> bool:
@@ -58,7 +91,126 @@ def within(name: str, *packages: str) -> bool:
 def test_the_walk_finds_modules_and_imports():
     assert {"diagrammar", "diagrammar.rewrite.rule", "diagrammar.grammar.parser"} <= MODULES.keys()
     assert "diagrammar.ir.relation" in own(MODULES["diagrammar.rewrite.rule"])
-    assert "diagrammar.draw.steps" in own(MODULES["diagrammar.rewrite.engine"])  # inside a function
+    assert "diagrammar.draw.steps" in own(MODULES["diagrammar.verbs"])  # inside a function
+
+
+def test_the_walk_tells_where_an_import_stands():
+    text = """
+import a
+if TYPE_CHECKING:
+    import b
+else:
+    import c
+def f():
+    import d
+    if x:
+        from diagrammar import verbs
+class C:
+    def g(self):
+        try:
+            import e
+        except ImportError:
+            pass
+"""
+    assert list(imports(text)) == [
+        Import("a", 2),
+        Import("b", 4, types=True),
+        Import("c", 6),
+        Import("d", 8, inside=True),
+        Import("diagrammar.verbs", 10, inside=True),
+        Import("e", 14, inside=True),
+    ]
+
+
+# -- the order ------------------------------------------------------------------------------------
+
+ORDER = (
+    *("services", "replacing", "grammar", "ir", "transform", "rewrite", "rules", "library"),
+    *("language", "program", "lowerings", "cost", "search", "plan", "backends", "runtime"),
+    *("verify", "factorised", "draw", "notebook", "layers", "networks", "integrations", "verbs"),
+    *("__init__", "cli", "__main__"),
+)
+"""Folders, and modules that stand in none: each imports only those before it, and itself."""
+UPWARDS_FOR_TYPES = {
+    ("diagrammar.ir.diagram", "diagrammar.rewrite.engine"),  # what verbs return
+    ("diagrammar.ir.diagram", "diagrammar.runtime.function"),
+    ("diagrammar.language.spec", "diagrammar.runtime.function"),
+    ("diagrammar.runtime.traced", "diagrammar.layers.operations"),  # whose functions it makes, too
+}
+INSIDE_FUNCTIONS = {
+    ("diagrammar.runtime.function", "diagrammar.runtime.traced"),  # imports torch
+    ("diagrammar.layers.operations", "diagrammar.runtime.traced"),
+}
+"""Beside those of `verbs`, which imports services when they are asked for, and the command line."""
+
+Arrow = tuple[str, Import]
+
+
+def place(name: str) -> str:
+    """The folder of a module, or the module itself where it stands in none."""
+    return name.split(".")[1] if "." in name else "__init__"
+
+
+def arrows() -> list[Arrow]:
+    """All imports of ours by ours."""
+    return [
+        (module, found)
+        for module, path in MODULES.items()
+        for found in read(path)
+        if found.name in MODULES and found.name != module
+    ]
+
+
+ARROWS = arrows()
+
+
+def upwards(found: list[Arrow]) -> set[tuple[str, str]]:
+    """Imports of what comes later in the order."""
+    at = {name: n for n, name in enumerate(ORDER)}
+    return {(m, i.name) for m, i in found if at[place(i.name)] > at[place(m)]}
+
+
+def circles(found: list[Arrow]) -> list[set[str]]:
+    """Modules that import each other, directly or by others; types need no import at run time."""
+    graph = networkx.DiGraph((m, i.name) for m, i in found if not i.types)
+    return [group for group in networkx.strongly_connected_components(graph) if len(group) > 1]
+
+
+def test_the_order_names_all_folders_and_modules_without_one():
+    assert {place(name) for name in MODULES} == set(ORDER)
+
+
+def test_the_order_stands_in_contributing():
+    page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    table = page.partition("## Where things are")[2].partition("\n## ")[0]
+    rows = [line for line in table.replace("\\", "").splitlines() if line.startswith("| ")]
+    firsts = [row.split("|")[1] for row in rows[1:]]
+    named = [n for first in firsts for n in re.findall(r"(\w+)(?:/|\.py)(?!\w)", first)]
+    assert tuple(named) == ORDER
+
+
+def test_no_arrow_leads_up():
+    assert upwards([a for a in ARROWS if not a[1].types]) == set()
+    assert upwards([a for a in ARROWS if a[1].types]) == UPWARDS_FOR_TYPES
+
+
+def test_there_is_no_circle():
+    assert circles(ARROWS) == []
+
+
+def test_imports_inside_functions_are_for_verbs_and_the_command_line():
+    inside = {(m, i.name) for m, i in ARROWS if i.inside}
+    doors = ("diagrammar.verbs", "diagrammar.cli", "diagrammar.__main__")
+    assert {a for a in inside if not within(a[0], *doors)} == INSIDE_FUNCTIONS
+
+
+def test_an_arrow_up_and_a_circle_are_seen():
+    up = ("diagrammar.ir.diagram", Import("diagrammar.draw.svg", 1, inside=True))
+    assert upwards([*ARROWS, up]) >= {("diagrammar.ir.diagram", "diagrammar.draw.svg")}
+    assert {"diagrammar.ir.diagram", "diagrammar.draw.svg"} <= set().union(*circles([*ARROWS, up]))
+
+
+# -- who may import whom, more closely -------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", [n for n in MODULES if within(n, "diagrammar.grammar")])
@@ -72,15 +224,8 @@ def test_backends_see_only_a_program(name: str):
     assert [n for n in own(MODULES[name]) if not within(n, *allowed)] == []
 
 
-NO_BACKENDS = (
-    *("diagrammar.rules", "diagrammar.rewrite", "diagrammar.ir", "diagrammar.transform"),
-    *("diagrammar.language", "diagrammar.program", "diagrammar.cost", "diagrammar.lowerings"),
-    *("diagrammar.search", "diagrammar.plan", "diagrammar.draw"),
-)
-
-
-@pytest.mark.parametrize("name", [n for n in MODULES if within(n, *NO_BACKENDS)])
-def test_diagrams_rules_and_plans_know_nothing_of_backends(name: str):
+@pytest.mark.parametrize("name", [n for n in MODULES if within(n, "diagrammar.draw")])
+def test_pictures_know_nothing_of_backends(name: str):
     assert [n for n in own(MODULES[name]) if within(n, "diagrammar.backends")] == []
 
 
@@ -97,15 +242,6 @@ def test_a_program_knows_nothing_else(name: str):
     assert [n for n in own(MODULES[name]) if not within(n, *PROGRAM, "diagrammar.ir.scalar")] == []
 
 
-@pytest.mark.parametrize(
-    "name", [n for n in MODULES if not within(n, "diagrammar.cli", "diagrammar.__main__")]
-)
-def test_the_library_knows_nothing_of_the_command_line(name: str):
-    assert [
-        n for n in own(MODULES[name]) if within(n, "diagrammar.cli", "diagrammar.__main__")
-    ] == []
-
-
 @pytest.mark.parametrize("name", [n for n in MODULES if not within(n, "diagrammar.integrations")])
 def test_nobody_needs_an_integration(name: str):
     assert [n for n in own(MODULES[name]) if within(n, "diagrammar.integrations")] == []
@@ -115,7 +251,7 @@ def test_nobody_imports_a_folder_by_its_bare_name():
     everywhere = [
         p for folder in (*FOLDERS, "tests", "benchmarks") for p in (ROOT / folder).rglob("*.py")
     ]
-    bare = {p.name: n for p in everywhere for n in imports(p) if n.split(".")[0] in FOLDERS}
+    bare = {p.name: i for p in everywhere for i in read(p) if i.name.split(".")[0] in FOLDERS}
     assert bare == {}
 
 
@@ -177,15 +313,33 @@ def test_no_module_loads_torch():
     assert "torch" not in loaded(lazily + f"for n in {names!r}: importlib.import_module(n)")
 
 
-def test_importing_loads_one_module_of_ours_and_none_of_others():
+def test_importing_loads_the_verbs_and_nothing_of_others():
     """Beside a few of Python's own; benchmarks.overhead says how long that takes."""
     code = "import sys\nbefore = {*sys.modules}\nimport diagrammar\nprint(*{*sys.modules} - before)"
     done = python(code)
     names = done.stdout.split()
     assert "diagrammar" in names, done.stderr
     assert {name.split(".")[0] for name in names} - sys.stdlib_module_names == {"diagrammar"}
-    assert [name for name in names if within(name, "diagrammar")] == ["diagrammar"]
+    ours = {name for name in names if within(name, "diagrammar")}
+    assert ours == {"diagrammar", "diagrammar.services", "diagrammar.verbs"}
     assert len(names) < 60
+
+
+PARSE = """
+import sys, diagrammar as dg
+dg.parse("tensor A[i, k]\\nC[i] = A[i, k]")
+print(*(name for name in sys.modules if name.split(".")[0] == "diagrammar"))
+"""
+
+
+def test_parsing_loads_no_service():
+    """Nothing that rewrites, plans, computes or draws; a fifth of all modules."""
+    done = python(PARSE)
+    assert done.returncode == 0, done.stderr
+    ours = done.stdout.split()
+    front = {"services", "verbs", "__init__", "grammar", "ir", "transform", "library", "language"}
+    assert {place(name) for name in ours} == front
+    assert len(ours) <= len(MODULES) / 5
 
 
 WORK = """

@@ -107,7 +107,7 @@ def mixed(call, x, w, bias):
 
 
 def _known(diagram, sizes):
-    from diagrammar.transform.values import names_of
+    from diagrammar.ir.symbols import names_of
 
     known = names_of(diagram)
     return {name: n for name, n in sizes.items() if name in known}

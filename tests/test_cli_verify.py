@@ -13,7 +13,8 @@ import diagrammar as dg
 from diagrammar import verify
 from diagrammar.__main__ import main
 from diagrammar.ir.diagram import Diagram
-from diagrammar.rewrite.engine import Pipeline, Simplified, Step, Trace
+from diagrammar.rewrite.engine import Simplified, Step, Trace
+from diagrammar.rules.passes import Pipeline
 from diagrammar.runtime import function
 
 PATCHES = """\

@@ -11,7 +11,7 @@ import torch
 import diagrammar as dg
 from diagrammar.ir.algebra import compose, step
 from diagrammar.ir.relation import conv, conv_form
-from diagrammar.rewrite.engine import Pipeline
+from diagrammar.rules.passes import Pipeline
 from tests.oracle import at, close, operands, value
 
 STACK = """

@@ -10,9 +10,9 @@ import pytest
 
 import diagrammar as dg
 from diagrammar.ir.autocorrelation import gram_form, mirror, unpaired
-from diagrammar.rewrite.engine import Pipeline
 from diagrammar.rewrite.rule import apply
 from diagrammar.rules import RULES
+from diagrammar.rules.passes import Pipeline
 from tests.oracle import at, operands, value
 
 EXPAND = "A[c, k, c', k'] = X[n, c, i] * P[i, o, k] * X[n, c', i'] * P[i', o, k']"

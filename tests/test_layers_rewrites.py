@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 import diagrammar as dg
-from diagrammar.rewrite.engine import Pipeline
-from diagrammar.transform.values import names_of
+from diagrammar.ir.symbols import names_of
+from diagrammar.rules.passes import Pipeline
 from tests.oracle import at, close, operands, value
 
 DEFINITIONS = [(file, name) for file in ("conv2d", "conv2d_unequal") for name in dg.shipped(file)]

@@ -9,7 +9,7 @@ from torch.nn import functional
 
 import diagrammar as dg
 from diagrammar.ir.relation import Relation
-from diagrammar.rewrite.engine import Pipeline
+from diagrammar.rules.passes import Pipeline
 from tests.oracle import at, close, operands, value
 
 BOUNDARIES = ("circular", "reflect", "replicate")

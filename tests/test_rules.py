@@ -13,8 +13,9 @@ import diagrammar as dg
 import diagrammar.rules
 from diagrammar.ir.diagram import Diagram
 from diagrammar.ir.scalar import Dim
+from diagrammar.ir.symbols import names_of
 from diagrammar.rewrite.rule import RULES, Rule, apply
-from diagrammar.transform.values import names_of, resolve_values
+from diagrammar.transform.values import resolve_values
 from tests.oracle import at, close, operands, value
 from tests.rule_sweep import Tally, sweep
 

@@ -12,8 +12,9 @@ from diagrammar.cli.inputs import Misuse, chosen, load, settings, shapes
 from diagrammar.cli.output import complain, note, write_output
 from diagrammar.grammar.errors import DiagramError, Problem, near
 from diagrammar.ir.sizes import Contradiction, solve
-from diagrammar.language.wording import reworded
-from diagrammar.transform.values import at_rank, names_of, shape_facts, value_facts
+from diagrammar.ir.symbols import names_of
+from diagrammar.transform.values import at_rank, shape_facts, value_facts
+from diagrammar.transform.wording import reworded
 from diagrammar.verify import unbound
 
 if TYPE_CHECKING:

@@ -168,11 +168,3 @@ class Machine:
 
 
 DEFAULT = Machine()
-
-HINTS = {"b": 16, "n": 16, "g": 1, "o": 28, "i": 28, "k": 3, "c": 64}
-"""Typical sizes for wires of unknown size, by the first letter of their name; for cost only."""
-
-
-def hint(name: str) -> int:
-    """A typical size for a wire, to compare plans of a shape-generic program."""
-    return HINTS.get(name[0].lower(), 32)

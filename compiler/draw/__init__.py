@@ -1,13 +1,13 @@
 """Drawing diagrams and derivations: one layout, and what is made of it.
 
-    render(diagram, "svg"), render(diagram.simplify().trace, "html"), …
-
-Nothing heavy is imported until something is drawn.
+render(diagram, "svg"), render(diagram.simplify().trace, "html"), …
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+
+from diagrammar.draw import formats
 
 if TYPE_CHECKING:
     from diagrammar.ir.diagram import Diagram
@@ -29,8 +29,6 @@ def render(
     its plan and its source. Raises ValueError for an unknown format, TypeError for an option that
     the format does not have.
     """
-    from diagrammar.draw import formats
-
     if format not in FORMATS:
         raise ValueError(f"no format '{format}'; there are {', '.join(FORMATS)}")
     draw = getattr(formats, format)

@@ -20,6 +20,7 @@ import sympy
 from diagrammar.grammar.errors import Place, Problem
 from diagrammar.ir.relation import Relation, Sizes
 from diagrammar.ir.scalar import Dim, equal, is_finite, is_number, substitute
+from diagrammar.services import verb
 
 if TYPE_CHECKING:
     from diagrammar.rewrite.engine import Simplified
@@ -337,9 +338,7 @@ class Diagram:
                         assert not loose, f"{where}: {tensor.name} speaks of {sorted(loose)}"
 
     def __str__(self) -> str:
-        from diagrammar.ir.text import diagram_text
-
-        return diagram_text(self)
+        return verb(Diagram.__str__)(self)
 
     def __repr__(self) -> str:
         axes = ", ".join(a[0] if len(a) == 1 else f"({' '.join(a)})" for a in self.axes)
@@ -348,14 +347,10 @@ class Diagram:
     def to_networkx(self) -> networkx.MultiGraph:
         """A graph of tensors and wires for other programs: names, kinds and sizes as plain
         attributes, and the places of the picture. `graph` is the structure itself."""
-        from diagrammar.draw.graph import graph
-
-        return graph(self)
+        return verb(Diagram.to_networkx)(self)
 
     def _repr_svg_(self) -> str:
-        from diagrammar.draw import render
-
-        return render(self, "svg")
+        return verb(Diagram._repr_svg_)(self)
 
     def simplify(self, /, **values: Any) -> Simplified:
         """Rewrite by the standard pipeline, at the given sizes and parameters (defaults for the
@@ -364,9 +359,7 @@ class Diagram:
         Returns the simplified diagram and the trace of every step. Raises DiagramError for an
         unknown name or a value that does not fit.
         """
-        from diagrammar.rewrite.engine import simplify
-
-        return simplify(self, values)
+        return verb(Diagram.simplify)(self, **values)
 
     def why_not(self, rule: str, /, **values: Any) -> tuple[str, ...]:
         """Why a rule does not apply to this diagram at the given sizes and parameters.
@@ -375,13 +368,9 @@ class Diagram:
         applies everywhere. `simplify(…).trace.why_not(rule)` says it of what is left after
         simplification. Raises DiagramError for an unknown rule or name.
         """
-        from diagrammar.rewrite.engine import fixed, why_not
-
-        return why_not(fixed(self, values), rule)
+        return verb(Diagram.why_not)(self, rule, **values)
 
     def compile(self, /, **values: Any) -> Function:
         """A Python function of the operands; sizes, parameters and options by name (see
         `Function`)."""
-        from diagrammar.runtime.function import compile_diagrams
-
-        return compile_diagrams((self,), values)
+        return verb(Diagram.compile)(self, **values)

@@ -78,3 +78,11 @@ def _decimal(value: Any) -> Any:
     if not digits.is_finite() or abs(digits.adjusted()) > 400:
         return None
     return sympy.Rational(str(digits))
+
+
+def unfit_probability(keep: Any) -> str:
+    """What is wrong with a probability to keep an entry, if it is a number."""
+    number = sympy.sympify(keep)
+    if not number.is_number or 0 < number <= 1:
+        return ""
+    return "a probability to keep an entry is above 0 and at most 1"

@@ -27,10 +27,11 @@ from diagrammar.ir.diagram import (
 )
 from diagrammar.ir.scalar import Dim, FloorDiv, equal, parameter, plain, substitute
 from diagrammar.ir.sizes import SizeTable, base, independent, own_symbols
+from diagrammar.ir.symbols import names_of, scalar_sizes
 from diagrammar.language.evaluate import Broken, mistake, scalar, shown, whole
 from diagrammar.language.imports import Used
 from diagrammar.language.scope import Scope, groups
-from diagrammar.transform.values import integral, names_of, scalar_sizes
+from diagrammar.transform.values import integral
 
 Lookup = Callable[[syntax.Name | syntax.SizeOf], Dim]
 

@@ -19,6 +19,7 @@ from diagrammar.grammar.parser import decode, read_source
 from diagrammar.ir.diagram import Declared, Diagram, Operand, Tensor
 from diagrammar.ir.scalar import Dim, parameter
 from diagrammar.language.scope import Scope, mask_names
+from diagrammar.library import names as library
 
 if TYPE_CHECKING:
     from diagrammar.grammar.source import Source
@@ -57,8 +58,6 @@ def find(path: str, source: Source, instead: Mapping[str, Source]) -> tuple[str,
     except (OSError, ValueError) as error:
         reason = (getattr(error, "strerror", None) or str(error)).lower()
         raise Unreadable(f"cannot read '{path}': {reason}") from None
-    from diagrammar.library import names as library
-
     names += [f"{name}.tn" for name in library()]
     way = near(path, names) or "files are looked for beside this one, then among the shipped ones"
     raise Unreadable(f"no file '{path}'", way)

@@ -20,8 +20,10 @@ from diagrammar.grammar.comments import documentation
 from diagrammar.grammar.errors import near
 from diagrammar.grammar.source import Span
 from diagrammar.ir.diagram import Declared, Diagram, Network, Operand
+from diagrammar.ir.numbers import unfit_probability
 from diagrammar.ir.scalar import Dim
 from diagrammar.ir.sizes import base
+from diagrammar.language.derivatives import known_diagram
 from diagrammar.language.evaluate import Attempts, Demand, divides, mistake, no_demand, scalar
 from diagrammar.language.gathered import Gathered
 from diagrammar.language.scope import Scope, mask_name
@@ -34,8 +36,6 @@ Lookup = Callable[[syntax.Name | syntax.SizeOf], Dim]
 
 def sampled(builder: Builder, node: syntax.Sample) -> Diagram:
     """The diagram of a `sample`: a mask at the wire in every term that has it."""
-    from diagrammar.language.derivatives import known_diagram
-
     attempts = Attempts()
     of = attempts(known_diagram, builder, node.of, node.of_span)
     places = attempts(_places, builder.scope, node, of) if of is not None else None
@@ -214,7 +214,7 @@ def probability(
         message = "a probability is made of numbers and parameters, not of sizes"
         raise mistake(scope.source, value.span, message, "", "for example 'keep=1/4'")
     found = scalar(value, lookup, scope.source, demand)
-    problem = unfit(found)
+    problem = unfit_probability(found)
     if problem:
         raise mistake(scope.source, value.span, problem, f"is {found}", "for example 'keep=1/4'")
     return found
@@ -229,14 +229,6 @@ def _sizes(value: syntax.Value) -> bool:
         case syntax.Binary():
             return _sizes(value.left) or _sizes(value.right)
     return False
-
-
-def unfit(keep: Any) -> str:
-    """What is wrong with a probability to keep an entry, if it is a number."""
-    number = sympy.sympify(keep)
-    if not number.is_number or 0 < number <= 1:
-        return ""
-    return "a probability to keep an entry is above 0 and at most 1"
 
 
 def twice(operands: Iterable[Declared], terms: Iterable[Network]) -> str:

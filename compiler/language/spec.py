@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from diagrammar.grammar import syntax
 from diagrammar.grammar.errors import DiagramError, Place, Problem, near
@@ -22,8 +22,12 @@ from diagrammar.language.packs import SHOWN, has_packs, unpacked
 from diagrammar.language.scope import groups, scope_of
 from diagrammar.language.slips import slips
 from diagrammar.language.unused import unused
-from diagrammar.runtime.function import Function, compile_diagrams
+from diagrammar.library import names
+from diagrammar.services import verb
 from diagrammar.transform.values import checked_rank
+
+if TYPE_CHECKING:
+    from diagrammar.runtime.function import Function
 
 
 class Spec(Mapping[str, Diagram]):
@@ -239,12 +243,10 @@ class Spec(Mapping[str, Diagram]):
         `spec.compile("dW", "dX", k1=3)` returns a function of all their operands that returns a
         tuple.
         """
-        return compile_diagrams(tuple(self[name] for name in names or tuple(self)), values)
+        return verb(Spec.compile)(self, *names, **values)
 
     def _repr_html_(self) -> str:
-        from diagrammar.draw.tables import spec_table
-
-        return spec_table(self)
+        return verb(Spec._repr_html_)(self)
 
     def __repr__(self) -> str:
         return f"<Spec {self.source.name}: {', '.join(self)}>"
@@ -371,8 +373,6 @@ def load(path: str | Path, *, rank: int | None = None) -> Spec:
     try:
         source = read_source(Path(path))
     except FileNotFoundError as error:
-        from diagrammar.library import names
-
         if Path(path).stem in names():
             error.add_note(f'a file of this name is shipped: dg.shipped("{Path(path).stem}")')
         raise

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from diagrammar.grammar.errors import DiagramError
 from diagrammar.ir.diagram import Declared, Diagram, Network, Operand, Tensor
+from diagrammar.ir.symbols import names_of
+from diagrammar.language.shipped import on_layer
 from diagrammar.layers.given import check_alike, explained
-from diagrammar.library import on_layer
 from diagrammar.runtime.latest import Latest
 from diagrammar.runtime.tracing import is_tracing
-from diagrammar.transform.values import names_of
 
 if TYPE_CHECKING:
     import torch

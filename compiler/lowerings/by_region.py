@@ -16,7 +16,7 @@ from diagrammar import program as ops
 from diagrammar.ir.autocorrelation import GramForm, gram_form
 from diagrammar.ir.diagram import Network, Operand, product
 from diagrammar.ir.relation import Relation
-from diagrammar.lowerings.tree import Correlated, Leaf
+from diagrammar.ir.tree import Correlated, Leaf
 from diagrammar.lowerings.window_rows import span
 from diagrammar.program.writer import Value
 

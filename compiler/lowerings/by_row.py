@@ -10,8 +10,8 @@ from diagrammar.ir.autocorrelation import gram_form
 from diagrammar.ir.diagram import product
 from diagrammar.ir.relation import Relation
 from diagrammar.ir.scalar import Dim, expand
+from diagrammar.ir.tree import Paired
 from diagrammar.lowerings.contract import copied
-from diagrammar.lowerings.tree import Paired
 from diagrammar.lowerings.window_rows import Segment, blocks
 from diagrammar.program.writer import Value
 

@@ -10,9 +10,9 @@ from diagrammar import program as ops
 from diagrammar.ir.diagram import product
 from diagrammar.ir.relation import ConvForm
 from diagrammar.ir.scalar import Dim, equal, expand
-from diagrammar.lowerings.tree import Native
+from diagrammar.ir.tree import Native
+from diagrammar.lowerings.native_roles import Layout, extra, layout, output_padding
 from diagrammar.program.writer import Value, Writer
-from diagrammar.search import native
 
 if TYPE_CHECKING:
     from diagrammar.lowerings.lower import Lowering
@@ -23,7 +23,7 @@ def native_call(lowering: Lowering, tree: Native) -> Value:
     left, right = lowering.value(tree.left), lowering.value(tree.right)
     forms = [lowering.form(at) for at in tree.relations]
     spatial = {w for f in forms for w in (f.i, f.o, f.k) if w is not None}
-    roles = native.layout(left.wires, right.wires, lowering.needed(tree), spatial)
+    roles = layout(left.wires, right.wires, lowering.needed(tree), spatial)
     write = {
         "convolution": _convolution,
         "transposed": _transposed,
@@ -40,13 +40,11 @@ def _grouped(writer: Writer, value: Value, *axes: Sequence[str]) -> int:
     return writer.group(ordered, axes, names)
 
 
-def _convolution(
-    writer: Writer, x: Value, w: Value, forms: list[ConvForm], roles: native.Layout
-) -> Value:
+def _convolution(writer: Writer, x: Value, w: Value, forms: list[ConvForm], roles: Layout) -> Value:
     i, o, k = _ends(forms)
     data = _grouped(writer, x, roles.left, [*roles.group, *roles.summed], *i)
     kernel = _grouped(writer, w, [*roles.group, *roles.right], roles.summed, *k)
-    computed = [expand(f.O + native.extra(f)) for f in forms]
+    computed = [expand(f.O + extra(f)) for f in forms]
     shape = [*_sizes(writer, roles.left, (*roles.group, *roles.right)), *computed]
     step = writer.step(
         ops.Convolution(data, kernel, *_geometry(forms), _groups(writer, roles)),
@@ -62,14 +60,12 @@ def _convolution(
     return writer.ungroup(step, wires)
 
 
-def _transposed(
-    writer: Writer, v: Value, w: Value, forms: list[ConvForm], roles: native.Layout
-) -> Value:
+def _transposed(writer: Writer, v: Value, w: Value, forms: list[ConvForm], roles: Layout) -> Value:
     i, o, k = _ends(forms)
     data = _grouped(writer, v, roles.left, [*roles.group, *roles.summed], *o)
     kernel = _grouped(writer, w, [*roles.group, *roles.summed], roles.right, *k)
     stride, padding, dilation = _geometry(forms)
-    output = tuple(native.output_padding(f) for f in forms)
+    output = tuple(output_padding(f) for f in forms)
     operation = ops.TransposedConvolution(
         data, kernel, stride, padding, output, dilation, _groups(writer, roles)
     )
@@ -81,13 +77,13 @@ def _transposed(
 
 
 def _weight_gradient(
-    writer: Writer, x: Value, v: Value, forms: list[ConvForm], roles: native.Layout
+    writer: Writer, x: Value, v: Value, forms: list[ConvForm], roles: Layout
 ) -> Value:
     i, o, k = _ends(forms)
     data = _grouped(writer, x, roles.summed, [*roles.group, *roles.left], *i)
     cotangent = _grouped(writer, v, roles.summed, [*roles.group, *roles.right], *o)
     stride, padding, dilation = _geometry(forms)
-    surplus = [bool(native.extra(f)) for f in forms]
+    surplus = [bool(extra(f)) for f in forms]
     if any(surplus):  # no windows that the call would add at the end: rows there meet nothing
         made, pairs = writer.steps[data], list(zip(surplus, forms, strict=True))
         around = tuple((f.P, f.right) if more else (0, 0) for more, f in pairs)
@@ -123,7 +119,7 @@ def _geometry(
     )
 
 
-def _groups(writer: Writer, roles: native.Layout) -> Dim:
+def _groups(writer: Writer, roles: Layout) -> Dim:
     return product(writer.sizes[w] for w in roles.group)
 
 

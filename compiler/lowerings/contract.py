@@ -10,9 +10,9 @@ import sympy
 
 from diagrammar import program as ops
 from diagrammar.ir.diagram import product
-from diagrammar.lowerings.tree import Join
+from diagrammar.ir.estimate import estimate
+from diagrammar.ir.tree import Join
 from diagrammar.program.writer import Value
-from diagrammar.search.search import estimate
 
 if TYPE_CHECKING:
     from diagrammar.lowerings.lower import Lowering

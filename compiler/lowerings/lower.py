@@ -10,15 +10,10 @@ from contextlib import contextmanager
 
 from diagrammar import program as ops
 from diagrammar.ir.diagram import Network, Operand, product
+from diagrammar.ir.estimate import estimate
 from diagrammar.ir.relation import ConvForm, Linear, Relation, conv_form
 from diagrammar.ir.scalar import Dim
-from diagrammar.lowerings.by_region import correlated
-from diagrammar.lowerings.by_row import paired
-from diagrammar.lowerings.calls import native_call
-from diagrammar.lowerings.contract import contracted, order_of, ready, scaled_early
-from diagrammar.lowerings.placing import fold, spread
-from diagrammar.lowerings.reading import picked, read
-from diagrammar.lowerings.tree import (
+from diagrammar.ir.tree import (
     Correlated,
     Dense,
     Fold,
@@ -33,8 +28,13 @@ from diagrammar.lowerings.tree import (
     Tree,
     walk,
 )
+from diagrammar.lowerings.by_region import correlated
+from diagrammar.lowerings.by_row import paired
+from diagrammar.lowerings.calls import native_call
+from diagrammar.lowerings.contract import contracted, order_of, ready, scaled_early
+from diagrammar.lowerings.placing import fold, spread
+from diagrammar.lowerings.reading import picked, read
 from diagrammar.program.writer import Value, Writer
-from diagrammar.search.search import estimate
 
 
 class Lowering:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from diagrammar import program as ops
 from diagrammar.ir.relation import ConvForm
 from diagrammar.ir.scalar import Dim, equal, expand, nonnegative
+from diagrammar.ir.tree import Fold, Spread, Tree
 from diagrammar.lowerings.reading import apart
-from diagrammar.lowerings.tree import Fold, Spread, Tree
 from diagrammar.program.writer import Value
 
 if TYPE_CHECKING:

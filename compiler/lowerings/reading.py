@@ -11,7 +11,7 @@ from diagrammar.ir.diagram import product
 from diagrammar.ir.index_map import index_map
 from diagrammar.ir.relation import ConvForm, Relation
 from diagrammar.ir.scalar import Dim, equal, expand, nonnegative
-from diagrammar.lowerings.tree import Pick, Read, Return
+from diagrammar.ir.tree import Pick, Read, Return
 from diagrammar.program.writer import Value
 
 if TYPE_CHECKING:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from diagrammar.networks.identity import difference
 from diagrammar.replacing import replacing
+from diagrammar.services import verb
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -153,10 +154,7 @@ class Curvature:
         each other that they are done. A process without examples takes part with zeros. Raises
         RuntimeError on every process that is left where one differs, fails or is gone.
         """
-        from diagrammar.networks.sharding import shards
-
-        with shards(group, True) as others:
-            return others.summed(self)
+        return verb(Curvature.all_reduced)(self, group)
 
     # -- files -------------------------------------------------------------------------------------
 

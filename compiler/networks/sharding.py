@@ -7,6 +7,7 @@ the first sum. Communication is torch.distributed's. No process returns before a
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from diagrammar.networks.identity import difference
@@ -66,8 +67,6 @@ class Shards:
 
         Raises RuntimeError on all where one differs, and for Gram matrices.
         """
-        from diagrammar import __version__
-
         if "gram" in identity["options"]["what"]:
             raise ValueError(NO_GRAMS)
         devices = sorted({p.device.type for p in model.parameters()})
@@ -78,8 +77,8 @@ class Shards:
         }
         loss = {n: v for n, v in identity["loss"].items() if n != "reduction"}  # see Reduction
         own = {
-            "version of diagrammar": __version__, **identity, "loss": loss, "devices": devices,
-            "autocast": _autocast(devices), "bases": shapes,
+            "version of diagrammar": version("diagrammar"), **identity, "loss": loss,
+            "devices": devices, "autocast": _autocast(devices), "bases": shapes,
         }  # fmt: skip
         self.processes.agree("start", own, _odd_one)
         return self._broadcast(bases)

@@ -15,8 +15,7 @@ import diagrammar.program.passes  # which registers them  # noqa: F401
 from diagrammar.cost.cost import Machine
 from diagrammar.cost.pricing import price
 from diagrammar.ir.diagram import Declared, Diagram
-from diagrammar.lowerings.meeting import DEARER
-from diagrammar.lowerings.tree import Tree
+from diagrammar.ir.tree import Tree
 from diagrammar.plan.planner import Planned, plan
 from diagrammar.plan.strategies import Recipe, pass_lists, strategies
 from diagrammar.program.liveness import peak_bytes, result_elements
@@ -24,7 +23,9 @@ from diagrammar.program.nonfinite import Reach, reach
 from diagrammar.program.owning import owned
 from diagrammar.program.passes.driver import run
 from diagrammar.program.passes.mark_nan import mark_nan
-from diagrammar.rewrite.engine import Pipeline, Simplified
+from diagrammar.rewrite.engine import Simplified
+from diagrammar.rules.passes import Pipeline
+from diagrammar.search.meeting import DEARER
 
 CLOSE = 1.05
 """Times closer than this are alike: a clock can hardly tell them apart."""

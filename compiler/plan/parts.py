@@ -14,10 +14,10 @@ from dataclasses import replace
 from diagrammar.cost.cost import Machine
 from diagrammar.cost.pricing import price
 from diagrammar.ir.diagram import Declared, Diagram, product
+from diagrammar.ir.estimate import estimate
 from diagrammar.plan.candidates import Candidate
 from diagrammar.plan.cutting import cut, in_parts, size_of, wires
 from diagrammar.program.liveness import peak_bytes
-from diagrammar.search.moves import estimate
 
 AIMS = (2**20, 2**22)
 """Entries that the steps of one part should hold: what fits into the inner caches, and into all."""

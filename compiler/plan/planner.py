@@ -13,8 +13,9 @@ from diagrammar.ir.autocorrelation import gram_form, unpaired
 from diagrammar.ir.diagram import Declared, Diagram, Network, Operand, Requirement
 from diagrammar.ir.relation import Relation
 from diagrammar.ir.scalar import Dim, equal, expand, fraction, is_number, nonnegative, text
+from diagrammar.ir.symbols import readings
+from diagrammar.ir.tree import Tree
 from diagrammar.lowerings.lower import Lowering, indicator
-from diagrammar.lowerings.tree import Tree
 from diagrammar.program.writer import Value, Writer
 from diagrammar.search.search import Options, Search
 from diagrammar.transform.unit_wires import places, without_units
@@ -237,7 +238,7 @@ def _program(
     results: Sequence[int],
     doc: str,
 ) -> ops.Program:
-    sizes = bindings(diagrams, operands)
+    sizes = tuple(ops.SizeBinding(*reading) for reading in readings(diagrams, operands))
     return ops.Program(
         name=name,
         parameters=tuple(ops.Parameter(o.name, axis_names(o.axes), o.shape()) for o in operands),
@@ -289,54 +290,6 @@ def _exact(required: Requirement) -> ops.SizeLimit:
         return ops.SizeLimit(required.value, 0, message, "unequal")
     message = required.message.format(value="none", least=0)
     return ops.SizeLimit(*fraction(required.value), message, "multiple")
-
-
-def symbols_of(diagrams: Sequence[Diagram], operands: Sequence[Declared]) -> set[sympy.Symbol]:
-    """All size symbols that are left."""
-    values: list[Dim] = [s for o in operands for s in o.sizes.values()]
-    for diagram in diagrams:
-        values += list(diagram.sizes.values())
-        values += [t.scalar for t in diagram.terms]
-    return {s for v in values if isinstance(v, sympy.Expr) for s in v.free_symbols}
-
-
-def bindings(
-    diagrams: Sequence[Diagram], operands: Sequence[Declared]
-) -> tuple[ops.SizeBinding, ...]:
-    """How each size symbol is read off the operands' shapes."""
-    wanted = symbols_of(diagrams, operands)
-    bound: list[ops.SizeBinding] = []
-    known: set[sympy.Symbol] = set()
-    progress = True
-    while progress and wanted - known:
-        progress = False
-        for operand in operands:
-            for axis, extent in enumerate(operand.shape()):
-                binding = _binding(operand.name, axis, extent, known)
-                if binding is not None:
-                    symbol, made = binding
-                    known.add(symbol)
-                    bound.append(made)
-                    progress = True
-    return tuple(bound)
-
-
-def _binding(
-    operand: str, axis: int, extent: Dim, known: set[sympy.Symbol]
-) -> tuple[sympy.Symbol, ops.SizeBinding] | None:
-    """Solve extent = n for its one unknown symbol, if it is a·symbol + c."""
-    if isinstance(extent, int):
-        return None
-    unknown = extent.free_symbols - known
-    if len(unknown) != 1:
-        return None
-    symbol = unknown.pop()
-    expanded = sympy.expand(extent)
-    slope = expanded.coeff(symbol, 1)
-    offset = sympy.expand(expanded - slope * symbol)
-    if slope == 0 or symbol in offset.free_symbols or symbol in slope.free_symbols:
-        return None
-    return symbol, ops.SizeBinding(str(symbol), operand, axis, slope, offset)
 
 
 def _checks(

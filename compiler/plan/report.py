@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from diagrammar import program as ops
 from diagrammar.cost.device import machine
 from diagrammar.cost.pricing import prices
+from diagrammar.ir.estimate import estimate
 from diagrammar.plan.candidates import CLOSE
 from diagrammar.plan.planner import Planned
 from diagrammar.program.liveness import (
@@ -19,7 +20,7 @@ from diagrammar.program.liveness import (
     show_bytes,
 )
 from diagrammar.program.nonfinite import Reach, reach
-from diagrammar.search.search import estimate
+from diagrammar.services import verb
 
 
 @dataclass(frozen=True)
@@ -92,9 +93,7 @@ class Plan:
         return f"<plan of {self.program.name}: {self.total}>"
 
     def _repr_html_(self) -> str:
-        from diagrammar.draw.tables import plan_table
-
-        return plan_table(self)
+        return verb(Plan._repr_html_)(self)
 
     def __str__(self) -> str:
         head = f"{'step':<22}{'result':<44}{'multiplications':>16}{'float32':>12}{'estimate':>12}"

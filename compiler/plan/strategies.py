@@ -12,8 +12,8 @@ from diagrammar import program as ops
 from diagrammar.cost.cost import Machine
 from diagrammar.ir.autocorrelation import gram_form
 from diagrammar.ir.diagram import Diagram, Network, Operand
+from diagrammar.ir.tree import Tree
 from diagrammar.lowerings.by_region import recognise
-from diagrammar.lowerings.tree import Tree
 from diagrammar.plan.cutting import told_of
 from diagrammar.plan.planner import Shortcut
 from diagrammar.program.passes.registry import ProgramPass, Stage, in_order

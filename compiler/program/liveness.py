@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from diagrammar import program as ops
 from diagrammar.ir.diagram import product
+from diagrammar.ir.estimate import estimate
 from diagrammar.program.scratch import scratch
 from diagrammar.program.strides import Placed, placed
-from diagrammar.search.moves import estimate
 
 UNITS = {
     "": 1,

@@ -3,7 +3,7 @@
 By the definition it reaches the entries of the result whose sum has a term with it. A program
 reaches more where it multiplies it by a zero that stands for no term: 0·NaN = NaN. There are two
 kinds. At a *border*, zeros of padding are rows of an operand, as in PyTorch's own convolutions: a
-NaN in the kernel reaches all windows that hang over the edge. In a *gap* (`lowerings.gaps`) a zero
+NaN in the kernel reaches all windows that hang over the edge. In a *gap* (`ir.gaps`) a zero
 stands where a relation leads nothing: in a window matrix, a Toeplitz matrix, between strides. A
 product with those lets one NaN reach everything, so it is kept apart: a pattern masks what it meets
 (`passes.mask_patterns`), and no other value with gaps is multiplied by an operand.
@@ -18,9 +18,9 @@ from enum import IntEnum
 from math import prod
 
 from diagrammar import program as ops
+from diagrammar.ir.estimate import estimate
+from diagrammar.ir.gaps import LARGEST, reaches, returns_everywhere
 from diagrammar.ir.scalar import Dim, nonnegative
-from diagrammar.lowerings.gaps import LARGEST, reaches, returns_everywhere
-from diagrammar.search.search import estimate
 
 
 class Reach(IntEnum):

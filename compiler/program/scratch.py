@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from math import prod
 
 from diagrammar import program as ops
+from diagrammar.ir.estimate import estimate
 from diagrammar.program.strides import Placed, reshaped
-from diagrammar.search.moves import estimate
 
 BLOCK = 16
 """Channels in a block of a library's format; fewer are filled up with zeros."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from diagrammar import program as ops
-from diagrammar.search.search import estimate
+from diagrammar.ir.estimate import estimate
 
 Numbers = tuple[int, ...]
 

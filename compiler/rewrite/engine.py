@@ -1,23 +1,20 @@
-"""Passes, pipelines and the trace: which rules are tried in what order, and what happened.
+"""Rewriting by rules until none applies, and the trace of it.
 
-A pipeline is data, a sequence of passes; a pass applies its rules until none applies. The trace is
-always on and keeps every diagram in between.
+The trace is always on and keeps every diagram in between. Which rules there are, and in which order
+they are tried, stands in `rules`.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, overload
+from typing import overload
 
-from diagrammar.grammar.errors import DiagramError, Problem, near
 from diagrammar.ir.diagram import Diagram, Tensor
-from diagrammar.language.wording import reworded
-from diagrammar.rewrite.rule import RULES, Rule, apply, labels
-from diagrammar.transform.merge import merged
-from diagrammar.transform.values import names_of, resolve_values
+from diagrammar.rewrite.rule import Rule, apply, labels
+from diagrammar.services import verb
 
 STEP_LIMIT = 10_000
 
@@ -40,17 +37,13 @@ class Step:
     parts: tuple[Step, ...] = ()
 
     def __str__(self) -> str:
-        from diagrammar.draw.steps import step_text
-
-        return step_text(self)
+        return verb(Step.__str__)(self)
 
     def __repr__(self) -> str:
         return f"<Step {self.rule.name} at {', '.join(self.at)}>"
 
     def _repr_svg_(self) -> str:
-        from diagrammar.draw import render
-
-        return render(self, "svg")
+        return verb(Step._repr_svg_)(self)
 
 
 class Trace(Sequence[Step]):
@@ -104,30 +97,23 @@ class Trace(Sequence[Step]):
 
         Raises DiagramError for an unknown rule.
         """
-        return why_not(self.end, rule)
+        return verb(Trace.why_not)(self, rule)
 
     def __str__(self) -> str:
-        from diagrammar.draw.steps import trace_text
-
-        return trace_text(self)
+        return verb(Trace.__str__)(self)
 
     def to_html(self, path: str | os.PathLike[str]) -> Path:
         """Write the report of this derivation, one file that needs no network, and return the path.
 
         Raises OSError if it cannot be written.
         """
-        from diagrammar.draw import render
-        from diagrammar.replacing import write
-
-        return write(path, render(self, "html"))
+        return verb(Trace.to_html)(self, path)
 
     def __repr__(self) -> str:
         return f"<Trace of {self.start.name}: {', '.join(s.rule.name for s in self) or 'no step'}>"
 
     def _repr_svg_(self) -> str:
-        from diagrammar.draw import render
-
-        return render(self, "svg")
+        return verb(Trace._repr_svg_)(self)
 
 
 @dataclass(frozen=True)
@@ -149,84 +135,10 @@ class Simplified:
         return f"<Simplified {self.diagram!r}, {self.trace!r}>"
 
     def _repr_svg_(self) -> str:
-        from diagrammar.draw import render
-
-        return render(self, "svg")
+        return verb(Simplified._repr_svg_)(self)
 
 
-PASSES: dict[str, Pass] = {
-    p.name: p
-    for p in (
-        Pass(
-            "delta",
-            (
-                "identity",
-                "orthogonality",
-                "delta elimination",
-                "trivial relation",
-                "empty relation",
-            ),
-        ),
-        Pass(
-            "connectivity",
-            (
-                "delta elimination",
-                "identity",
-                "orthogonality",
-                "functional dependence",
-                "repetition",
-                "composition",
-                "composed maps",
-                "common factor",
-                "dead kernel entries",
-                "pointwise",
-                "dense",
-                "dense swapped",
-                "truncated dense",
-                "digits",
-                "downsampling",
-                "summed end",
-                "counted windows",
-                "gram",
-                "sliding view",
-                "trivial relation",
-                "empty relation",
-            ),
-        ),
-        Pass("composition", ("composition", "stacked convolutions", "chained relations")),
-        Pass("parallel", ("parallel wires",)),
-    )
-}
-"""The passes that a pipeline may name. The standard one leaves out "composition", as two stacked
-convolutions are cheaper one after the other."""
-
-
-@dataclass(frozen=True)
-class Pipeline:
-    """Passes by name, run one after the other. `without` switches rules off (for ablations and
-    tests)."""
-
-    passes: tuple[str, ...] = ("delta", "connectivity", "parallel")
-    without: frozenset[str] = frozenset()
-
-    def run(self, diagram: Diagram) -> Simplified:
-        """Rewrite a diagram; its invariants are checked before and after each pass."""
-        import diagrammar.rules  # noqa: F401  # registers the rules
-
-        start = diagram
-        steps: list[Step] = []
-        diagram.verify()
-        for name in self.passes:
-            names = [r for r in PASSES[name].rules if r not in self.without]
-            diagram = _run(diagram, [RULES[r] for r in names], steps)
-            diagram.verify()
-        diagram = merged(diagram)
-        left = names_of(diagram)
-        defaults = {n: v for n, v in diagram.defaults.items() if n in left}
-        return Simplified(replace(diagram, defaults=defaults), Trace(start, steps))
-
-
-def _run(diagram: Diagram, rules: Sequence[Rule], steps: list[Step]) -> Diagram:
+def rewritten(diagram: Diagram, rules: Sequence[Rule], steps: list[Step]) -> Diagram:
     """Apply the first rule that matches, wherever it does, until none matches."""
     count = 0
     progress = True
@@ -304,44 +216,3 @@ def _follows(last: Step, step: Step) -> bool:
     dealt = {t for _, place, _ in step.rule.matches(step.before) for t in place.tensors}
     old = {t for term in last.before.terms for t in term.tensors}
     return not dealt & old
-
-
-_SUBJECTS = {
-    ("relations", 1): "relation",
-    ("relations", 2): "two relations that share a wire",
-    ("wires", 1): "term of two operands",
-    ("constants", 1): "constant of which something is declared",
-    ("constants", 2): "two declared constants that share a wire",
-}
-
-
-def why_not(diagram: Diagram, name: str) -> tuple[str, ...]:
-    """Why a rule does not apply, for each place where it was tried: "P1: stride 2 ≠ kernel 3".
-
-    Raises DiagramError for an unknown rule.
-    """
-    import diagrammar.rules  # noqa: F401  # registers the rules
-
-    rule = RULES.get(name)
-    if rule is None:
-        help = near(name, RULES) or f"there are {', '.join(RULES)}"
-        raise DiagramError([Problem(f"there is no rule '{name}'", help=help)])
-    if not any(True for term in diagram.terms for _ in rule.places(term, diagram.open)):
-        return (f"{diagram.name} has no {_SUBJECTS[rule.on, rule.arity]}",)
-    return rule.why_not(diagram)
-
-
-def fixed(diagram: Diagram, values: Mapping[str, Any]) -> Diagram:
-    """The diagram at given sizes and parameters, defaults for the rest; DiagramError for what does
-    not fit."""
-    diagram, rest = reworded(diagram, values)
-    symbols, problems = resolve_values(diagram, rest)
-    if problems:
-        raise DiagramError(problems)
-    return diagram.substitute(symbols)
-
-
-def simplify(diagram: Diagram, values: Mapping[str, Any]) -> Simplified:
-    """Rewrite a diagram by the standard pipeline, at given sizes and parameters, defaults for
-    the rest."""
-    return Pipeline().run(fixed(diagram, values))

@@ -44,6 +44,9 @@ class BoundFunction(Function):
         self._check()
         self.operands = tuple(o for o in inner.operands if o.name not in constants)
 
+    def _of_same_kind(self, diagrams: Sequence[Diagram], values: Mapping[str, Any]) -> Function:
+        return self.inner._of_same_kind(diagrams, values)
+
     def _nothing_made(self) -> dict[str, Any]:
         return {**super()._nothing_made(), "_cast": Latest(KINDS), "_ready": Latest(CALLS)}
 

@@ -11,9 +11,14 @@ from typing import Any
 
 import sympy
 
+from diagrammar.backends.numpy import evaluate
+from diagrammar.backends.torch import emit as backend
 from diagrammar.cost.cost import Machine
 from diagrammar.cost.device import machine
+from diagrammar.grammar.formatter import format_axes, format_statement
 from diagrammar.ir.diagram import Declared, Diagram, product
+from diagrammar.ir.symbols import operands_of
+from diagrammar.ir.text import axes_syntax, diagram_file
 from diagrammar.plan.candidates import Candidate, candidates, choose
 from diagrammar.plan.parts import parted
 from diagrammar.plan.planner import Planned, dense
@@ -28,15 +33,6 @@ SUMMARY = 80
 """The most letters of a definition that is the first line of a docstring."""
 USUAL = 2**29
 """Bytes that a call may always take before it runs in parts."""
-
-
-def operands_of(diagrams: Sequence[Diagram]) -> tuple[Declared, ...]:
-    """All operands, in order of first appearance."""
-    found: dict[str, Declared] = {}
-    for diagram in diagrams:
-        for operand in diagram.operands:
-            found.setdefault(operand.name, operand)
-    return tuple(found.values())
 
 
 def build(
@@ -149,8 +145,6 @@ def emitted(
 ) -> Specialised:
     """A candidate as a function."""
     planned, simplified = chosen.planned, chosen.start
-    from diagrammar.backends.torch import emit as backend
-
     source = backend.emit_module([planned.program], "", checked=checked)
     loaded = _Loading(source, name, planned.program.constants)
     return Specialised(
@@ -181,8 +175,6 @@ class _Loading:
         """The Python function itself. Loaded in a thread of its own: the constants that it holds
         are for all calls, and modes that the first call may be in, such as fake tensors, a default
         device or inference, are a thread's."""
-        from diagrammar.backends.torch import emit as backend
-
         try:
             with ThreadPoolExecutor(1) as thread:
                 return thread.submit(backend.load_one, self._source, self._name).result()
@@ -208,9 +200,6 @@ def _doc(diagrams: Sequence[Diagram], simplified: Sequence[Any]) -> str:
 
 def _summary(diagram: Diagram) -> str:
     """The definition, if it fits on a line; else its axes and operands."""
-    from diagrammar.grammar.formatter import format_axes, format_statement
-    from diagrammar.ir.text import axes_syntax, diagram_file
-
     finite = all(sympy.sympify(t.scalar).is_finite is not False for t in diagram.terms)
     if finite and not any(t.scalar is sympy.nan for t in diagram.terms):
         text = format_statement(diagram_file(diagram).statements[-1])
@@ -222,8 +211,6 @@ def _summary(diagram: Diagram) -> str:
 
 def _oracle(program: Program) -> Callable[..., Any]:
     def call(*operands: Any) -> Any:
-        from diagrammar.backends.numpy import evaluate
-
         given = dict(zip((p.name for p in program.parameters), operands, strict=True))
         results = evaluate(program, given)
         return results[0] if len(results) == 1 else results

@@ -18,6 +18,7 @@ import sympy
 
 from diagrammar.grammar.errors import DiagramError, Problem
 from diagrammar.ir.diagram import Diagram, Operand
+from diagrammar.ir.numbers import unfit_probability
 from diagrammar.ir.scalar import substitute
 from diagrammar.runtime.building import build
 from diagrammar.runtime.dtypes import has_entries, is_whole, unfit
@@ -72,10 +73,11 @@ class SampledFunction(Function):
         }
         return {**super()._nothing_made(), **own}
 
+    def _of_same_kind(self, diagrams: Sequence[Diagram], values: Mapping[str, Any]) -> Function:
+        return SampledFunction(diagrams, values, self.options)
+
     def _keep_numbers(self) -> dict[str, Any]:
         """The probabilities that are numbers; DiagramError for one that cannot be."""
-        from diagrammar.language.sample import unfit
-
         found: dict[str, Any] = {}
         problems = []
         for diagram in self.diagrams:
@@ -84,8 +86,8 @@ class SampledFunction(Function):
                 if o.keep is None or isinstance(o.keep, str):
                     continue
                 found[o.name] = substitute(o.keep, symbols)
-                if unfit(found[o.name]):
-                    message = f"{unfit(found[o.name])}: '{o.name}' has {found[o.name]}"
+                if unfit_probability(found[o.name]):
+                    message = f"{unfit_probability(found[o.name])}: '{o.name}' has {found[o.name]}"
                     problems.append(Problem(message))
         if problems:
             raise DiagramError(problems)

@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Any
 from diagrammar.grammar.errors import DiagramError, Problem
 from diagrammar.ir.diagram import Diagram
 from diagrammar.ir.matrices import contradictions
-from diagrammar.language.wording import reworded
-from diagrammar.plan.planner import bindings
+from diagrammar.ir.symbols import operands_of, readings
 from diagrammar.program.liveness import show_bytes
-from diagrammar.runtime.building import build, operands_of
+from diagrammar.runtime.building import build
 from diagrammar.runtime.dtypes import Cast, computed_in, is_whole, unfit
 from diagrammar.runtime.latest import CALLS, PLANS, Latest
 from diagrammar.runtime.measuring import measured
@@ -25,8 +24,10 @@ from diagrammar.runtime.options import Options
 from diagrammar.runtime.signatures import enough, in_order, shape_given, shown_axes, signature
 from diagrammar.runtime.specialised import Specialised
 from diagrammar.runtime.tracing import is_symbolic, tracing
+from diagrammar.services import verb
 from diagrammar.transform.at_shapes import at_shapes, rank_of
 from diagrammar.transform.values import at_rank, missing, resolve_values
+from diagrammar.transform.wording import reworded
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -271,10 +272,13 @@ class Function:
             self.diagrams, dict(zip((o.name for o in self.operands), shapes, strict=True))
         )
         if rank not in self._ranked:
-            self._ranked[rank] = compile_ranked(
-                self.diagrams, {**self.values, "rank": rank}, self.options
-            )
+            made = at_values(self.diagrams, {**self.values, "rank": rank})
+            self._ranked[rank] = self._of_same_kind(*made)
         return self._ranked[rank]
+
+    def _of_same_kind(self, diagrams: Sequence[Diagram], values: Mapping[str, Any]) -> Function:
+        """A function of other diagrams that does with operands what this one does."""
+        return Function(diagrams, values, self.options)
 
     def specialised(self) -> tuple[Specialised, ...]:
         """The functions made so far, one a combination of operand shapes."""
@@ -295,7 +299,7 @@ class Function:
             if problems:
                 raise DiagramError(problems)
             fixed = diagram.substitute(symbols)
-            bound = frozenset(b.name for b in bindings((fixed,), fixed.operands))
+            bound = frozenset(b.name for b in readings((fixed,), fixed.operands))
             problems = missing(fixed, bound)
             if problems:
                 raise DiagramError(problems)
@@ -327,32 +331,18 @@ class Function:
         return (*own, *(made for f in self._ranked.values() for made in f.made_for()))
 
     def _repr_html_(self) -> str:
-        from diagrammar.draw.tables import function_table
-
-        return function_table(self)
+        return verb(Function._repr_html_)(self)
 
     def __repr__(self) -> str:
         taken = ", ".join(f"{o.name}{shown_axes(o)}" for o in self.operands)
         return f"<Function {self.name}({taken})>"
 
 
-def compile_diagrams(diagrams: Sequence[Diagram], values: Mapping[str, Any]) -> Function:
-    """A function of some diagrams' operands; `constants` has values of some that are declared
-    constant. Raises DiagramError for unknown names and bad values."""
-    options, rest = Options.take(values)
-    constants = rest.pop("constants", None)
-    made = compile_ranked(diagrams, rest, options)
-    if not constants:
-        return made
-    from diagrammar.runtime.bound import BoundFunction
-
-    return BoundFunction(made, constants)
-
-
-def compile_ranked(
-    diagrams: Sequence[Diagram], values: Mapping[str, Any], options: Options
-) -> Function:
-    """A function of diagrams whose packs have the `rank` among the values, or an open one."""
+def at_values(
+    diagrams: Sequence[Diagram], values: Mapping[str, Any]
+) -> tuple[list[Diagram], dict[str, Any]]:
+    """The diagrams at the `rank` among the values and at those that are no numbers, and the values
+    that are left. Raises DiagramError for a name that none of them knows and for bad values."""
     rest = {n: v for n, v in values.items() if n != "rank"}
     if "rank" in values:
         diagrams = [at_rank(d, {"rank": values["rank"]})[0] for d in diagrams]
@@ -376,11 +366,7 @@ def compile_ranked(
         unknown_everywhere = [p for p in unknown_everywhere if p.message.startswith("unknown")]
     if unknown_everywhere:
         raise DiagramError(unknown_everywhere)
-    if any(o.keep is not None for d in diagrams for o in d.operands):
-        from diagrammar.runtime.draws import SampledFunction
-
-        return SampledFunction(diagrams, rest, options)
-    return Function(diagrams, rest, options)
+    return diagrams, rest
 
 
 def text_in(text: str, problems: Sequence[Problem]) -> bool:

@@ -9,6 +9,7 @@ from functools import partial
 from time import perf_counter, process_time
 from typing import Any
 
+from diagrammar.backends.torch import emit as backend
 from diagrammar.cost.store import Store
 from diagrammar.plan.candidates import best
 from diagrammar.plan.measure import MOST, PARTED, seconds
@@ -26,8 +27,6 @@ def measured(
     model's choice.
     """
     import torch
-
-    from diagrammar.backends.torch import emit as backend
 
     if special.options.backend != "torch" or torch.compiler.is_compiling():
         return special

@@ -14,6 +14,7 @@ from typing import Any
 import opt_einsum
 
 from diagrammar import program as ops
+from diagrammar.backends.numpy import evaluate
 
 MOST_MULTIPLICATIONS = 10**11
 MOST_ENTRIES = 2**28
@@ -39,8 +40,6 @@ def naive(program: ops.Program, operands: Mapping[str, Any]) -> Callable[[], Any
 
 def _array(program: ops.Program, at: int, like: Any) -> Any:
     import torch
-
-    from diagrammar.backends.numpy import evaluate
 
     step = program.steps[at]
     entries = 1

@@ -9,6 +9,7 @@ from typing import Any
 
 from diagrammar.grammar.errors import DiagramError, Problem, near
 from diagrammar.program.liveness import parse_bytes
+from diagrammar.rules import RULES
 
 DTYPES = ("float16", "bfloat16", "float32", "float64", "complex64", "complex128")
 
@@ -86,8 +87,6 @@ def _is_one(value: Any, names: Sequence[str]) -> bool:
 def _unknown_rules(without: frozenset[str]) -> list[Problem]:
     if not without:
         return []
-    from diagrammar.rules import RULES
-
     return [
         Problem(
             f"option 'without' names no rule: {name!r}",

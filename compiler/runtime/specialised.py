@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from diagrammar.backends.torch.emit import line_origins
 from diagrammar.ir.diagram import Diagram
 from diagrammar.plan.candidates import Candidate
 from diagrammar.plan.planner import Planned
@@ -17,6 +18,7 @@ from diagrammar.plan.strategies import Recipe
 from diagrammar.program import Origin, Program
 from diagrammar.rewrite.engine import Simplified, Trace
 from diagrammar.runtime.options import Options
+from diagrammar.services import verb
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -99,8 +101,6 @@ class Specialised:
         """The lines of the source, each with the tensors of `diagrams` that it deals with."""
         if not self.source:
             return ()
-        from diagrammar.backends.torch.emit import line_origins
-
         steps = line_origins(self.program, checked=self.checked)
         own, within = [step.origins for step in self.program.steps], self.program.within()
         return tuple(
@@ -116,15 +116,10 @@ class Specialised:
         """Write the report of this function, one file that needs no network, and return the path:
         the derivation of each result with what every step costs, the plan, and the source, linked
         with the pictures. Raises OSError if it cannot be written."""
-        from diagrammar.draw import render
-        from diagrammar.replacing import write
-
-        return write(path, render(self, "html"))
+        return verb(Specialised.to_html)(self, path)
 
     def _repr_html_(self) -> str:
-        from diagrammar.draw.tables import specialised_table
-
-        return specialised_table(self)
+        return verb(Specialised._repr_html_)(self)
 
     def __repr__(self) -> str:
         shapes = ", ".join(f"{p.name}={tuple(p.shape)}" for p in self.program.parameters)

@@ -12,9 +12,10 @@ import math
 import random
 from collections.abc import Iterable, Sequence
 
-from diagrammar.lowerings.meeting import GAPS
-from diagrammar.lowerings.tree import Dense
-from diagrammar.search.moves import Entry, Moves
+from diagrammar.ir.tree import Dense
+from diagrammar.search.entry import Entry
+from diagrammar.search.meeting import GAPS
+from diagrammar.search.moves import Moves
 
 
 class Greedy:

@@ -8,26 +8,23 @@ swallows two results and the relations between them.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-import sympy
-
-from diagrammar.cost.cost import DEFAULT, Machine, hint
+from diagrammar.cost.cost import DEFAULT, Machine
 from diagrammar.ir.autocorrelation import GramForm, gram_form
 from diagrammar.ir.diagram import Network, Operand
-from diagrammar.ir.index_map import IndexMap, index_map
-from diagrammar.ir.relation import ConvForm, Relation, conv_form
-from diagrammar.ir.scalar import Dim, equal
-from diagrammar.lowerings.gaps import (
+from diagrammar.ir.estimate import estimate
+from diagrammar.ir.gaps import (
     folds_everywhere,
     is_total,
     returns_everywhere,
     spreads_everywhere,
 )
-from diagrammar.lowerings.meeting import masking, meeting
-from diagrammar.lowerings.reading import reads_gaps
-from diagrammar.lowerings.tree import (
+from diagrammar.ir.index_map import IndexMap, index_map
+from diagrammar.ir.relation import ConvForm, Relation, conv_form
+from diagrammar.ir.scalar import equal
+from diagrammar.ir.tree import (
     Dense,
     Fold,
     Join,
@@ -38,32 +35,11 @@ from diagrammar.lowerings.tree import (
     Read,
     Return,
     Spread,
-    Tree,
 )
+from diagrammar.lowerings.reading import reads_gaps
 from diagrammar.search import native
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """The best tree found for a set of tensors: its cost and the wires of its result, as bits.
-
-    Two entries of one `like` (a number; 0 is like nothing) compute the same numbers, up to names of
-    wires: together they cost what one costs. `parts` are the results that it starts from, without
-    the relations that the last move reads. `gaps`: some entries have no term (`lowerings.gaps`);
-    `met`: such were multiplied by an operand."""
-
-    tensors: int
-    wires: int
-    cost: float
-    tree: Tree
-    like: int = 0
-    parts: tuple[Entry, ...] = ()
-    gaps: bool = False
-    met: bool = False
-
-    def same(self, other: Entry) -> bool:
-        """Whether the two are one computation."""
-        return self.like != 0 and self.like == other.like
+from diagrammar.search.entry import Entry
+from diagrammar.search.meeting import masking, meeting
 
 
 @dataclass(frozen=True, slots=True)
@@ -396,13 +372,3 @@ class Moves:
     def _lies_between(self, at: int, first: int, second: int) -> bool:
         """Whether a relation has wires on both sides; a kernel of size one has none to have."""
         return bool(first and second) or (self.forms[at].k is None and bool(first or second))
-
-
-def estimate(extent: Dim, names: Mapping[str, int] | None = None) -> int:
-    """A size as a number: itself if known, a typical value if symbolic (for comparing costs
-    only)."""
-    if isinstance(extent, int):
-        return extent
-    values = {s: (names or {}).get(str(s), hint(str(s))) for s in extent.free_symbols}
-    number = extent.xreplace({s: sympy.Integer(v) for s, v in values.items()}).doit()
-    return max(1, int(number))

@@ -9,17 +9,18 @@ which wires of each Π the two sides have.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from diagrammar.ir.diagram import Operand
 from diagrammar.ir.relation import ConvForm
-from diagrammar.ir.scalar import floor_div, nonnegative
+from diagrammar.ir.scalar import nonnegative
+from diagrammar.ir.tree import Native, NativeKind, Read, Spread, Tree, walk
+from diagrammar.lowerings.native_roles import extra, output_padding
 from diagrammar.lowerings.reading import reads_gaps
-from diagrammar.lowerings.tree import Native, NativeKind, Read, Spread, Tree, walk
+from diagrammar.search.entry import Entry
 
 if TYPE_CHECKING:
-    from diagrammar.search.moves import Entry, Moves
+    from diagrammar.search.moves import Moves
 
 ROLES: dict[tuple[str, str], tuple[NativeKind, bool]] = {
     ("i", "k"): ("convolution", False),
@@ -65,8 +66,6 @@ def recognise(search: Moves, a: Entry, b: Entry, between: Sequence[int]) -> Entr
     moved = search.elements(left.wires) + search.elements(right.wires) + search.elements(wires)
     efficiency = _efficiency(search, kind, left, right, needed)
     cost = a.cost + b.cost + search.machine.native(swept, moved, efficiency)
-    from diagrammar.search.moves import Entry
-
     tree = Native(kind, left.tree, right.tree, tuple(between))
     return Entry(tensors, wires, cost, tree, parts=(left, right))
 
@@ -151,39 +150,3 @@ def fits(kind: NativeKind, form: ConvForm) -> bool:
     if kind == "transposed":
         return 0 <= output_padding(form) < max(int(form.S), int(form.D))
     return nonnegative(form.P - form.right) and extra(form) >= 0
-
-
-def output_padding(form: ConvForm) -> int:
-    """What the transposed call must add to reach the input's size."""
-    reach = form.S * (form.O - 1) - 2 * form.P + form.D * (form.K - 1) + 1
-    return int(form.I - reach)
-
-
-def extra(form: ConvForm) -> int:
-    """Windows that the call computes beyond the relation's: none when O is the formula's."""
-    reach = form.I + 2 * form.P - form.D * (form.K - 1) - 1
-    return int(floor_div(reach, form.S) + 1 - form.O)
-
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """The wires of a native call by role, each in order."""
-
-    group: tuple[str, ...]
-    left: tuple[str, ...]
-    right: tuple[str, ...]
-    summed: tuple[str, ...]
-
-
-def layout(
-    left: Sequence[str], right: Sequence[str], needed: set[str], spatial: set[str]
-) -> Layout:
-    """Roles: shared and summed, shared and kept (groups), of the left only, of the right only."""
-    a = [w for w in left if w not in spatial]
-    b = [w for w in right if w not in spatial]
-    return Layout(
-        group=tuple(w for w in a if w in b and w in needed),
-        left=tuple(w for w in a if w not in b),
-        right=tuple(w for w in b if w not in a),
-        summed=tuple(w for w in a if w in b and w not in needed),
-    )

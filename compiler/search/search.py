@@ -18,12 +18,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from diagrammar.ir.diagram import Network
-from diagrammar.lowerings.meeting import DEARER
-from diagrammar.lowerings.tree import Dense
+from diagrammar.ir.tree import Dense
+from diagrammar.search.entry import Entry
 from diagrammar.search.greedy import Greedy
-from diagrammar.search.moves import Entry, Moves
+from diagrammar.search.meeting import DEARER
+from diagrammar.search.moves import Moves
 from diagrammar.search.moves import Options as Options
-from diagrammar.search.moves import estimate as estimate
 
 EXACT = 14
 """The largest network that is searched exactly."""

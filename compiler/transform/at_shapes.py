@@ -12,8 +12,7 @@ from diagrammar.grammar.words import MAX_INTEGER
 from diagrammar.ir.diagram import Diagram
 from diagrammar.ir.scalar import Dim, text
 from diagrammar.ir.sizes import Contradiction, solve
-from diagrammar.plan.planner import bindings
-from diagrammar.runtime.building import operands_of
+from diagrammar.ir.symbols import operands_of, readings
 from diagrammar.transform.values import fractions, missing, reasons, shape_facts, unmet, value_facts
 
 
@@ -49,7 +48,7 @@ def _some_open(shapes: Mapping[str, Sequence[int | None]]) -> bool:
 
 def _read_off(diagram: Diagram) -> frozenset[str]:
     """The sizes that are read off operands when a function is called."""
-    return frozenset(b.name for b in bindings((diagram,), diagram.operands))
+    return frozenset(b.name for b in readings((diagram,), diagram.operands))
 
 
 def _no_size(

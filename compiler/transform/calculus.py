@@ -19,8 +19,8 @@ from diagrammar.ir.names import fresh_wire
 from diagrammar.ir.relation import Equation, Piece, Relation, delta, flat
 from diagrammar.ir.scalar import Dim, parameter
 from diagrammar.ir.sizes import base, own_symbols
+from diagrammar.ir.symbols import names_of
 from diagrammar.transform.merge import merged
-from diagrammar.transform.values import names_of
 
 Kind = Literal["vjp", "jvp", "jacobian"]
 

@@ -13,30 +13,10 @@ from diagrammar.grammar.words import MAX_RANK
 from diagrammar.ir.diagram import Diagram
 from diagrammar.ir.numbers import exact, fits, integer, written
 from diagrammar.ir.scalar import Dim, parameter
-from diagrammar.ir.sizes import Contradiction, Known, base, solve
+from diagrammar.ir.sizes import Contradiction, Known, solve
+from diagrammar.ir.symbols import names_of
 
 Shape = Sequence[int | None]
-
-
-def names_of(diagram: Diagram) -> dict[str, list[Dim]]:
-    """What a keyword may name: parameters, and wires by their base name, each with its
-    expressions. Wires of the definition come before those that only a declaration speaks of."""
-    found: dict[str, list[Dim]] = {p: [parameter(p)] for p in diagram.parameters}
-    own = set(map(base, diagram.sizes))
-    declared = [(w, s) for o in diagram.operands for w, s in o.sizes.items() if base(w) not in own]
-    for wire, extent in [*diagram.sizes.items(), *declared]:
-        expressions = found.setdefault(base(wire), [])
-        if extent not in expressions:
-            expressions.append(extent)
-    for symbol in scalar_sizes(diagram):
-        found.setdefault(symbol.name, [symbol])
-    return found
-
-
-def scalar_sizes(diagram: Diagram) -> list[sympy.Symbol]:
-    """The sizes that scalars speak of, in order of their names."""
-    symbols = {s for term in diagram.terms for s in sympy.sympify(term.scalar).free_symbols}
-    return sorted((s for s in symbols if s.name not in diagram.parameters), key=str)
 
 
 def resolve_values(

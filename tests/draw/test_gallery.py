@@ -8,7 +8,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from diagrammar.library import drawn, names
+from diagrammar.language.shipped import drawn
+from diagrammar.library import names
 from tests.written import DOCS, writer
 
 COMMAND = "python docs/gallery.py writes the gallery anew"

@@ -15,8 +15,9 @@ from diagrammar.draw.layout import layout
 from diagrammar.draw.picture import Picture
 from diagrammar.draw.shapes import Box
 from diagrammar.ir.diagram import Declared, Diagram, Network, Operand
-from diagrammar.library import drawn, names
-from diagrammar.transform.values import names_of
+from diagrammar.ir.symbols import names_of
+from diagrammar.language.shipped import drawn
+from diagrammar.library import names
 from tests.work import counted
 
 KINDS = Path(__file__).with_name("kinds.tn")

@@ -22,7 +22,7 @@ from rich.console import Console
 import diagrammar as dg
 from diagrammar.ir.diagram import Diagram
 from diagrammar.ir.scalar import expand, nonnegative
-from diagrammar.rewrite.engine import fixed
+from diagrammar.rules.passes import fixed
 from diagrammar.transform.values import missing
 from tests import oracle
 from tests.language.programs import program

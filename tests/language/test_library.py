@@ -21,8 +21,9 @@ from diagrammar.grammar import syntax
 from diagrammar.grammar.formatter import format_statement
 from diagrammar.grammar.parser import parse
 from diagrammar.grammar.source import Source
+from diagrammar.language.shipped import drawn, on_layer
 from diagrammar.language.spec import read
-from diagrammar.library import drawn, names, on_layer
+from diagrammar.library import names
 
 MOST = 10
 """Lines of an operation."""

@@ -21,8 +21,8 @@ from benchmarks.nonfinite import Outcome, of_case, outcomes
 from benchmarks.nonfinite_sums import reached
 from benchmarks.sweep_cases import TAKES, case
 from diagrammar.grammar.errors import DiagramError
+from diagrammar.ir.gaps import reaches
 from diagrammar.layers import Conv
-from diagrammar.lowerings.gaps import reaches
 from diagrammar.program import Masked
 from diagrammar.program.nonfinite import Reach, reach
 from diagrammar.runtime.specialised import Specialised

@@ -26,7 +26,7 @@ from diagrammar.program.liveness import numbers
 from diagrammar.program.nonfinite import Reach, reach
 from diagrammar.program.passes.driver import rewritten, why_not
 from diagrammar.program.passes.registry import PASSES, ProgramPass, in_order, program_pass
-from diagrammar.rewrite.engine import Pipeline
+from diagrammar.rules.passes import Pipeline
 from tests.oracle import at
 
 Array = np.ndarray[Any, np.dtype[Any]]

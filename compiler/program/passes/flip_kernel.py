@@ -11,11 +11,11 @@ from functools import partial
 
 from diagrammar import program as ops
 from diagrammar.ir.diagram import product
+from diagrammar.ir.estimate import estimate
 from diagrammar.ir.scalar import expand, nonnegative
 from diagrammar.program.passes.registry import Draft, Replacement, Stage, program_pass
 from diagrammar.program.writer import Writer
 from diagrammar.rewrite.rule import Miss
-from diagrammar.search.search import estimate
 
 FEW = 16
 """Channels of a group below which library calls are not at their best, and the two differ."""

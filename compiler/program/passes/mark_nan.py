@@ -1,6 +1,6 @@
 """Products of values with gaps, in which a NaN or infinity stays where it belongs.
 
-Where a zero that stands for no term (`lowerings.gaps`) meets a NaN, a product has a NaN that no sum
+Where a zero that stands for no term (`ir.gaps`) meets a NaN, a product has a NaN that no sum
 has. Where no order of contractions avoids that, or only a much dearer one, three products do what
 one did. With x₀ for x without what is not finite, x̄ for marks of that, and |x| for marks of where
 x has terms:

@@ -8,11 +8,11 @@ from functools import partial
 from math import prod
 
 from diagrammar import program as ops
+from diagrammar.ir.estimate import estimate
 from diagrammar.program.nonfinite import is_given, learn
 from diagrammar.program.passes.registry import Draft, Replacement, Stage, program_pass
 from diagrammar.program.writer import Writer
 from diagrammar.rewrite.rule import Miss
-from diagrammar.search.search import estimate
 
 SMALL = 4
 """How many times its operand and result together a masked product may be, to be written out."""

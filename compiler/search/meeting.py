@@ -1,4 +1,4 @@
-"""What a contraction costs more where a side has gaps (`lowerings.gaps`).
+"""What a contraction costs more where a side has gaps (`ir.gaps`).
 
 A pattern masks what it meets, which is a little dearer than a product. Where both sides have
 operands, zeros of gaps would be multiplied by them: that is the last resort.
@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from diagrammar.lowerings.tree import Dense
+from diagrammar.ir.tree import Dense
 
 if TYPE_CHECKING:
-    from diagrammar.search.moves import Entry, Moves
+    from diagrammar.search.entry import Entry
+    from diagrammar.search.moves import Moves
 
 GAPS = 1e3
 """Seconds that a product costs in which zeros of gaps meet an operand, where that is avoided."""
