@@ -13,10 +13,19 @@ from typing import Any, Literal
 
 import sympy
 
-from diagrammar.ir.diagram import Diagram, Network, Operand, Tensor, product, split_axes
-from diagrammar.ir.names import fresh_wire
+from diagrammar.ir.diagram import (
+    Diagram,
+    Network,
+    Operand,
+    Tensor,
+    product,
+    rename_axes,
+    split_axes,
+)
+from diagrammar.ir.names import fresh_wire, suffixed
 from diagrammar.ir.relation import Relation
 from diagrammar.ir.scalar import Dim
+from diagrammar.ir.sizes import base
 
 Site = tuple[int, ...]
 """Positions of the tensors that a rule looks at."""
@@ -214,12 +223,34 @@ def apply(diagram: Diagram, number: int, edit: Edit) -> Diagram:
     """The diagram with an edit made in term `number` (and in all terms, where it renames open
     wires). An operand that the edit removes for good is no operand of the result."""
     removed = {t.name for t in map(diagram.terms[number].tensors.__getitem__, edit.remove)}
-    made = _applied(diagram, number, edit)
+    made = _told_apart(_applied(diagram, number, edit))
     left = {t.name for term in made.terms for t in term.tensors if isinstance(t, Operand)}
     lost = {o.name for o in made.operands if o.name in removed - left}
     if not lost:
         return made
     return replace(made, operands=tuple(o for o in made.operands if o.name not in lost))
+
+
+def _told_apart(diagram: Diagram) -> Diagram:
+    """The diagram with other names for factors of an operand's group where the group itself has one
+    of their names now, as its text has to have: X[(a b)] used as X[a] is X[(a_ b)]."""
+    uses = [t for term in diagram.terms for t in term.tensors if isinstance(t, Operand)]
+    operands = list(diagram.operands)
+    for at, declared in enumerate(operands):
+        names: dict[str, str] = {}
+        for use in (t for t in uses if t.name == declared.name):
+            for used, own in zip(use.axes, declared.axes, strict=True):
+                if len(used) != len(own) > 1:
+                    names |= {w: w for w in own if base(w) in map(base, used)}
+        taken = {*diagram.sizes, *(w for term in diagram.terms for w in term.sizes)}
+        for wire in names:
+            while names[wire] in taken or names[wire] in declared.sizes:
+                names[wire] = suffixed(names[wire], "_")
+        if names:
+            sizes = {names.get(w, w): s for w, s in declared.sizes.items()}
+            axes = rename_axes(declared.axes, names)
+            operands[at] = replace(declared, axes=axes, sizes=sizes)
+    return replace(diagram, operands=tuple(operands))
 
 
 def _applied(diagram: Diagram, number: int, edit: Edit) -> Diagram:

@@ -10,11 +10,13 @@ from functools import cached_property, partial
 from typing import Any
 
 import sympy
+from numpy import asarray
 
 from diagrammar.backends.numpy import evaluate
 from diagrammar.backends.torch import emit as backend
 from diagrammar.cost.cost import Machine
 from diagrammar.cost.device import machine
+from diagrammar.grammar.errors import DiagramError, Problem
 from diagrammar.grammar.formatter import format_axes, format_statement
 from diagrammar.ir.diagram import Declared, Diagram, product
 from diagrammar.ir.symbols import operands_of
@@ -209,9 +211,22 @@ def _summary(diagram: Diagram) -> str:
     return f"{diagram.name}{format_axes(axes_syntax(diagram.axes))} of {names or 'no operands'}."
 
 
+def _no_array(name: str, given: Any) -> Problem | None:
+    """A problem for what numpy makes no array of, such as a tensor of bfloat16."""
+    try:
+        asarray(given)
+    except (TypeError, RuntimeError):
+        kind = getattr(given, "dtype", type(given).__name__)
+        way = f"give an array, or convert it: {name}.float()"
+        return Problem(f"operand '{name}' is of {kind}, which numpy has no arrays of", help=way)
+    return None
+
+
 def _oracle(program: Program) -> Callable[..., Any]:
     def call(*operands: Any) -> Any:
         given = dict(zip((p.name for p in program.parameters), operands, strict=True))
+        if problems := [p for name, x in given.items() if (p := _no_array(name, x)) is not None]:
+            raise DiagramError(problems)
         results = evaluate(program, given)
         return results[0] if len(results) == 1 else results
 

@@ -210,6 +210,14 @@ def test_a_mask_on_another_device_is_refused():
         f(torch.ones(2, 3), torch.ones(3, 4), **elsewhere)
 
 
+def test_the_oracle_refuses_what_numpy_has_no_arrays_of():
+    f = PRODUCT.compile(backend="numpy")
+    with pytest.raises(
+        dg.DiagramError, match="'X' is of torch.bfloat16, which numpy has no arrays"
+    ):
+        f(torch.ones(2, 3, dtype=torch.bfloat16), torch.ones(3, 4))
+
+
 def test_meta_tensors_have_results_without_entries():
     x, w = torch.ones(2, 3, device="meta"), torch.ones(3, 4, device="meta")
     assert PRODUCT.compile()(x, w).is_meta

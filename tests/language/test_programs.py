@@ -48,6 +48,12 @@ def test_files_of_a_seed(seed: int) -> None:
         checked(dg.parse(made.text)[name], chance, generic=True)
 
 
+def test_a_factor_that_its_group_is_called_like_after_a_rewrite() -> None:
+    """Merging a wire gave T0[(b_ a)] the use T0[b_], whose text reads as T0[(b__ a)]."""
+    text = "size b := 1, a := 1\ntensor T0[(b a)]\nY[] = T0[b]^2\nV = vjp(Y, T0)"
+    round_trip(dg.parse(text)["V"].simplify().diagram)
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_texts_of_files_with_open_sizes(seed: int) -> None:
     chance = random.Random(f"open/{seed}")
