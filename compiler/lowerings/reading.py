@@ -3,7 +3,7 @@ map."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from diagrammar import program as ops
@@ -11,7 +11,7 @@ from diagrammar.ir.diagram import product
 from diagrammar.ir.index_map import index_map
 from diagrammar.ir.relation import ConvForm, Relation
 from diagrammar.ir.scalar import Dim, equal, expand, nonnegative
-from diagrammar.ir.tree import Pick, Read, Return
+from diagrammar.ir.tree import Pick, Read, Return, Spread, Tree, walk
 from diagrammar.program.writer import Value
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def read(lowering: Lowering, tree: Read) -> Value:
     value = lowering.value(child)
     padding = {f.i: reading_pad(f) for f in reversed(chain)}
     around = {w: p for w, p in padding.items() if _padded(p)}
-    gaps = any(reads_gaps(f) for f in chain)
+    gaps = any(reads_gaps(f, child, lowering.form) for f in chain)
     with lowering.about(places):
         value = lowering.writer.pad(value, around, gaps=gaps)
         for form in reversed(chain):
@@ -102,10 +102,19 @@ def _padded(pair: tuple[Dim, Dim]) -> bool:
     return not (equal(pair[0], 0) and equal(pair[1], 0))
 
 
-def reads_gaps(form: ConvForm) -> bool:
-    """Whether reading leads nowhere from some o: without a kernel either side may be the input, and
-    rows that are missing are no padding."""
-    return form.k is None and any(not nonnegative(-n) for n in reading_pad(form))
+def reads_gaps(form: ConvForm, child: Tree, form_of: Callable[[int], ConvForm]) -> bool:
+    """Whether rows that reading adds around the input are no padding, but in no sum.
+
+    Without a kernel either side may be the input. And where the value was spread to the input's
+    rows from a relation's other end, as in a product of windows of a transposed convolution, these
+    rows are summed over; those beyond are not.
+    """
+    if all(nonnegative(-n) for n in reading_pad(form)):
+        return False
+    if form.k is None:
+        return True
+    spreads = (node for node in walk(child) if isinstance(node, Spread))
+    return any(form_of(node.at).i == form.i for node in spreads)
 
 
 def reading_pad(form: ConvForm) -> tuple[Dim, Dim]:

@@ -293,7 +293,7 @@ class Moves:
         if self.options.contained and isinstance(tree, Fold):
             gaps |= not folds_everywhere(form)
         elif self.options.contained and isinstance(tree, Read):
-            gaps |= reads_gaps(form)
+            gaps |= reads_gaps(form, a.tree, self.forms.__getitem__)
         elif self.options.contained and isinstance(tree, Spread):
             gaps |= not spreads_everywhere(form, tree.along)
         return Entry(tensors, wires & needed, cost, tree, like, (a,), gaps, a.met)

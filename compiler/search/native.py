@@ -51,8 +51,8 @@ def recognise(search: Moves, a: Entry, b: Entry, between: Sequence[int]) -> Entr
         return None  # two relations that share a wire are no two dimensions
     if not all(fits(kind, form) for form in forms):
         return None
-    if kind != "transposed" and search.options.contained and any(map(reads_gaps, forms)):
-        return None  # rows that meet none are no padding (`reads_gaps`)
+    if kind != "transposed" and search.options.contained and _gaps(search, left, forms):
+        return None  # the call's padding would be rows that are in no sum
     tensors = a.tensors | b.tensors | sum(1 << at for at in between)
     inner, result = _wires(search, kind, forms)
     needed = search.needed(tensors)
@@ -68,6 +68,10 @@ def recognise(search: Moves, a: Entry, b: Entry, between: Sequence[int]) -> Entr
     cost = a.cost + b.cost + search.machine.native(swept, moved, efficiency)
     tree = Native(kind, left.tree, right.tree, tuple(between))
     return Entry(tensors, wires, cost, tree, parts=(left, right))
+
+
+def _gaps(search: Moves, left: Entry, forms: Sequence[ConvForm]) -> bool:
+    return any(reads_gaps(form, left.tree, search.forms.__getitem__) for form in forms)
 
 
 def whole(search: Moves) -> Tree | None:

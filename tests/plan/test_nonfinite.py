@@ -69,6 +69,27 @@ def test_windows_of_which_one_tap_meets_data(first: int) -> None:
     assert not [o for o in found if not o.good]
 
 
+@pytest.mark.parametrize("first", [0, 40])
+def test_rows_beyond_a_sum_are_no_padding(first: int) -> None:
+    """Of a transposed layer's factor the sum is over rows that padding has cut off."""
+    found: list[Outcome] = []
+    for number in range(first, first + 40):
+        random = Random(f"windows twice {number}")
+        drawn, dims = case(5, number, "kfac_expand"), random.choice((1, 2, 2))
+        layer = Layer(
+            kernel_size=tuple(random.choice((2, 3)) for _ in range(dims)),
+            padding=tuple(random.choice((0, 1, 1)) for _ in range(dims)),
+            groups=drawn.layer.groups,
+            transposed=True,
+        )
+        size, batch = tuple(random.randrange(2, 7) for _ in range(dims)), random.choice((1, 2, 8))
+        drawn = replace(drawn, layer=layer, size=size, batch=batch, batched=True, layout="plain")
+        if min(layer.output_size(size)) > 0:
+            found += of_case(number, drawn, random)
+    assert len(found) > 60
+    assert not [o for o in found if not o.good]
+
+
 SHIFTED = """
 size i := {size}, o := {out}
 tensor X[b, c, i]
