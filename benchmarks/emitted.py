@@ -45,6 +45,7 @@ def sizes(layer: Layer) -> dict[str, int]:
     known = {"b": BATCH, "n": VECTORS, "g": layer.groups, "h": layer.groups, "z": layer.groups}
     known |= {"ci": into, "co": out}
     pairs = {"k": layer.kernel_size, "i": layer.input_size, "o": layer.output_size}
+    pairs["i_1"] = layer.input_size  # of other examples
     pairs |= {"s": layer.stride, "p": layer.padding, "d": layer.dilation}
     for letter, pair in pairs.items():
         known |= {f"{letter}{n + 1}": size for n, size in enumerate(pair)}
