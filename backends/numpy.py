@@ -7,7 +7,6 @@ that an operation means what `diagrammar.program` says. Casts are ignored.
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -16,6 +15,7 @@ import opt_einsum
 
 from diagrammar import program as ops
 from diagrammar.backends.binding import bind, integer, scalar
+from diagrammar.backends.numpy_windows import Windows, flat, grouped, picked
 from diagrammar.program import Dim, Program, Step
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -225,8 +225,8 @@ class _Run:
     def convolution(self, op: ops.Convolution, shape: tuple[int, ...]) -> Array:
         x, weight, groups = self.values[op.x], self.values[op.weight], self.size_of(op.groups)
         geometry = self.geometry(op, shape[2:], weight.shape[2:])
-        x = _grouped(np.pad(x, geometry.padding), 1, groups)
-        weight = _grouped(weight, 0, groups)
+        x = grouped(np.pad(x, geometry.padding), 1, groups)
+        weight = grouped(weight, 0, groups)
         out = np.zeros((shape[0], groups, shape[1] // groups, *shape[2:]), self.kind)
         for k, at in geometry.entries():
             out += np.einsum("bgc...,gdc->bgd...", x[at], weight[k])
@@ -238,7 +238,7 @@ class _Run:
     def transposed(self, op: ops.TransposedConvolution, shape: tuple[int, ...]) -> Array:
         v, weight, groups = self.values[op.x], self.values[op.weight], self.size_of(op.groups)
         geometry = self.geometry(op, v.shape[2:], weight.shape[2:])
-        v, weight = _grouped(v, 1, groups), _grouped(weight, 0, groups)
+        v, weight = grouped(v, 1, groups), grouped(weight, 0, groups)
         padded = [
             n + left + right for n, (left, right) in zip(shape, geometry.padding, strict=True)
         ]
@@ -253,10 +253,10 @@ class _Run:
     def weight_gradient(self, op: ops.WeightGradient, shape: tuple[int, ...]) -> Array:
         x, v, groups = self.values[op.x], self.values[op.cotangent], self.size_of(op.groups)
         geometry = self.geometry(op, v.shape[2:], shape[2:])
-        x, v = _grouped(np.pad(x, geometry.padding), 1, groups), _grouped(v, 1, groups)
+        x, v = grouped(np.pad(x, geometry.padding), 1, groups), grouped(v, 1, groups)
         out = np.zeros((groups, shape[0] // groups, *shape[1:]), self.kind)
         for k, at in geometry.entries():
-            out[k] = np.einsum("bgcp,bgdp->gdc", _flat(x[at]), _flat(v))
+            out[k] = np.einsum("bgcp,bgdp->gdc", flat(x[at]), flat(v))
         return out.reshape(shape)
 
     def masked(self, op: ops.Masked, shape: tuple[int, ...]) -> Array:
@@ -297,7 +297,7 @@ class _Run:
         return np.asarray(x)
 
     def window_gram(self, op: ops.WindowGram, shape: tuple[int, ...]) -> Array:
-        x = _grouped(self.values[op.x], 1, op.groups)
+        x = grouped(self.values[op.x], 1, op.groups)
         out = np.zeros(shape, self.kind)
         positions = list(itertools.product(*map(range, op.kernel)))
         for k, m in itertools.product(positions, positions):
@@ -311,7 +311,7 @@ class _Run:
                 for own, d, n in zip(rows, apart, x.shape[3:], strict=True)
             ]
             near = [[i + d for i in own] for own, d in zip(rows, apart, strict=True)]
-            first, second = (_flat(_picked(x, at)) for at in (rows, near))
+            first, second = (flat(picked(x, at)) for at in (rows, near))
             block = np.einsum("bgcp,bgdp->gcd", first, second)
             at: Any = (slice(None), slice(None), *k, slice(None), *m)
             out[at] = block
@@ -322,59 +322,16 @@ class _Run:
         op: ops.Convolution | ops.TransposedConvolution | ops.WeightGradient,
         outputs: tuple[int, ...],
         entries: tuple[int, ...],
-    ) -> _Geometry:
+    ) -> Windows:
         """Where the entries of a kernel touch the padded input."""
         pads = tuple((p, p) for p in self.sizes_of(op.padding))
-        return _Geometry(
+        return Windows(
             self.sizes_of(op.stride),
             self.sizes_of(op.dilation),
             ((0, 0), (0, 0), *pads),
             outputs,
             entries,
         )
-
-
-class _Geometry:
-    """The windows of a convolution over a padded input [b, g, c, *i]."""
-
-    def __init__(
-        self,
-        stride: tuple[int, ...],
-        dilation: tuple[int, ...],
-        padding: tuple[tuple[int, int], ...],
-        outputs: tuple[int, ...],
-        sizes: tuple[int, ...],
-    ) -> None:
-        self.stride, self.dilation, self.padding = stride, dilation, padding
-        self.outputs, self.sizes = outputs, sizes
-
-    def entries(self) -> list[tuple[Any, Any]]:
-        """Each kernel entry k, and the inputs D·k + S·o that it meets, as indices into arrays."""
-        found: list[tuple[Any, Any]] = []
-        for k in itertools.product(*map(range, self.sizes)):
-            at = tuple(
-                slice(d * n, d * n + s * (o - 1) + 1, s)
-                for n, d, s, o in zip(k, self.dilation, self.stride, self.outputs, strict=True)
-            )
-            found.append(((..., *k), (..., *at)))
-        return found
-
-
-def _grouped(x: Array, axis: int, groups: int) -> Array:
-    """Axis (g c) as two axes."""
-    return x.reshape(*x.shape[:axis], groups, x.shape[axis] // groups, *x.shape[axis + 1 :])
-
-
-def _picked(x: Array, at: list[list[int]]) -> Array:
-    """The entries of the last axes with these indices along each."""
-    for axis, indices in enumerate(at, start=x.ndim - len(at)):
-        x = np.take(x, np.array(indices, int), axis)
-    return x
-
-
-def _flat(x: Array) -> Array:
-    """[b, g, c, *p] with the positions as one axis."""
-    return x.reshape(*x.shape[:3], math.prod(x.shape[3:]))
 
 
 _METHODS: dict[type, Callable[[_Run, Any, tuple[int, ...]], Array]] = {

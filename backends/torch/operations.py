@@ -13,6 +13,7 @@ import sympy
 
 from diagrammar import program as ops
 from diagrammar.backends.torch.constants import Constants
+from diagrammar.backends.torch.convolutions import dimensions, geometry, one_tap
 from diagrammar.backends.torch.einsum import write_einsum, write_masked
 from diagrammar.backends.torch.expression import ATOM, PRODUCT, SUM, Code, call
 from diagrammar.backends.torch.indicator import write_indicator
@@ -310,25 +311,25 @@ class Writer:
     def _convolution(
         self, op: ops.Convolution, step: Step, x: Code, weight: Code, *bias: Code
     ) -> Code:
-        name = f"torch.nn.functional.conv{_dimensions(op)}d"
+        name = f"torch.nn.functional.conv{dimensions(op)}d"
         values = [v.text for v in (x, weight, *bias)]
-        if not same(op.dilation, [1] * len(op.dilation)) and _one_tap(op, self._shape(op.weight)):
+        if not same(op.dilation, [1] * len(op.dilation)) and one_tap(op, self._shape(op.weight)):
             return call(self.helper("_one_tap"), *values, *self._options([], op.groups))
-        return call(name, *values, *self._options(_geometry(op), op.groups))
+        return call(name, *values, *self._options(geometry(op), op.groups))
 
     def _transposed(self, op: ops.TransposedConvolution, step: Step, x: Code, weight: Code) -> Code:
-        options = _geometry(op)
+        options = geometry(op)
         if op.backward:
             written = self._options(options, op.groups)
             size = f"size={self.scope.tuple(step.shape)}"
             return call(self.helper("_input_gradient"), x.text, weight.text, size, *written)
-        name = f"torch.nn.functional.conv_transpose{_dimensions(op)}d"
+        name = f"torch.nn.functional.conv_transpose{dimensions(op)}d"
         options.insert(2, ("output_padding", op.output_padding, 0))
         return call(name, x.text, weight.text, *self._options(options, op.groups))
 
     def _weight_gradient(self, op: ops.WeightGradient, step: Step, x: Code, v: Code) -> Code:
-        _dimensions(op)
-        options = self._options(_geometry(op), op.groups)
+        dimensions(op)
+        options = self._options(geometry(op), op.groups)
         size = f"size={self.scope.tuple(step.shape)}"
         name = self.helper("_depthwise_gradient" if op.narrow else "_weight_gradient")
         return call(name, x.text, v.text, size, *options)
@@ -359,25 +360,6 @@ def _dim(axis: int) -> tuple[str, ...]:
 
 def _axes(axes: Sequence[int]) -> str:
     return str(axes[0]) if len(axes) == 1 else f"({', '.join(map(str, axes))})"
-
-
-def _geometry(
-    op: ops.Convolution | ops.TransposedConvolution | ops.WeightGradient,
-) -> list[tuple[str, Sequence[Dim], int]]:
-    """The options of a convolution: keyword, values and default."""
-    return [("stride", op.stride, 1), ("padding", op.padding, 0), ("dilation", op.dilation, 1)]
-
-
-def _one_tap(op: ops.Convolution, weight: Sequence[Dim]) -> bool:
-    """Whether a kernel has size one, and is neither moved in steps nor over padding."""
-    taps, steps = weight[2:], op.stride
-    return same((*taps, *steps), [1] * 2 * len(steps)) and same(op.padding, [0] * len(steps))
-
-
-def _dimensions(op: ops.Convolution | ops.TransposedConvolution | ops.WeightGradient) -> int:
-    if len(op.stride) not in (1, 2, 3):
-        raise ValueError(f"torch convolves in 1, 2 or 3 dimensions, not {len(op.stride)}")
-    return len(op.stride)
 
 
 _METHODS: dict[type, Callable[..., Code]] = {

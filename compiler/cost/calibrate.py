@@ -18,6 +18,14 @@ from diagrammar.cost.cost import Machine
 BOUND = 50.0
 
 
+New = Callable[..., Any]
+"""A random tensor of some sizes on the device."""
+Time = Callable[[Callable[[], object]], float]
+"""The seconds of a call."""
+Rate = tuple[str, Callable[[Machine], float]]
+"""The name of a rate and how to measure it, given those before."""
+
+
 def calibrate(
     default: Machine, device: str = "cpu", progress: Callable[[str], None] = lambda _name: None
 ) -> Machine:
@@ -39,7 +47,7 @@ def calibrate(
     return found
 
 
-def _rates(device: str) -> Iterator[tuple[str, Callable[[Machine], float]]]:
+def _rates(device: str) -> Iterator[Rate]:
     """Each rate and how to measure it, given those before."""
     import torch
     from torch.nn import functional
@@ -74,25 +82,21 @@ def _rates(device: str) -> Iterator[tuple[str, Callable[[Machine], float]]]:
     many = new(4096, 4, 4)
     yield "matrix", lambda m: (time(lambda: many @ many) - m.launch) / 4096
     yield from _library_rates(new, time)
+    yield from _depthwise_rates(new, time)
 
 
-def _library_rates(
-    new: Callable[..., Any], time: Callable[[Callable[[], object]], float]
-) -> Iterator[tuple[str, Callable[[Machine], float]]]:
+def _gradient(x: Any, v: Any, w: Any, stride: int, pad: int, groups: int, wanted: int) -> object:
+    """A gradient of a convolution by the library: by x if 0 is wanted, by w if 1 is."""
     import torch
-    from torch.nn import functional
 
-    def gradient(x: Any, v: Any, w: Any, stride: int, pad: int, groups: int, weight: bool) -> float:
-        sizes = (
-            [stride] * 2,
-            [pad] * 2,
-            [1] * 2,
-            False,
-            [0] * 2,
-            groups,
-            (not weight, weight, False),
-        )
-        return time(lambda: torch.ops.aten.convolution_backward(v, x, w, None, *sizes))
+    sizes = [stride] * 2, [pad] * 2, [1] * 2, False, [0] * 2, groups
+    mask = wanted == 0, wanted == 1, False
+    return torch.ops.aten.convolution_backward(v, x, w, None, *sizes, mask)
+
+
+def _library_rates(new: New, time: Time) -> Iterator[Rate]:
+    """Rates of library calls whose groups have several channels."""
+    from torch.nn import functional
 
     x, w = new(4, 128, 28, 28), new(128, 128, 3, 3)
     work = x.numel() * prod(w.shape[1:])
@@ -109,22 +113,28 @@ def _library_rates(
     lines, line = new(4096, 4, 8), new(3, 4, 1)
     yield "image", lambda m: (time(lambda: functional.conv1d(lines, line)) - m.library) / 4096
     narrow = new(4, 256, 1, 1)
-    taps = new(256, 256, 3, 3)
+    taps, window = new(256, 256, 3, 3), new(4, 256, 3, 3)
     yield (
         "weight",
-        lambda _m: gradient(new(4, 256, 3, 3), narrow, taps, 1, 0, 1, weight=True) / taps.numel(),
+        lambda _m: time(lambda: _gradient(window, narrow, taps, 1, 0, 1, 1)) / taps.numel(),
     )
     half = new(4, 128, 14, 14)
     yield (
         "strided",
         lambda m: (
             (
-                gradient(x, half, w, 2, 1, 1, weight=False)
+                time(lambda: _gradient(x, half, w, 2, 1, 1, 0))
                 - m.reordered(half.numel() + w.numel() + 2 * x.numel())
             )
             / (work / 4 * m.convolution * (1 + m.outer / 128))
         ),
     )
+
+
+def _depthwise_rates(new: New, time: Time) -> Iterator[Rate]:
+    """Rates of library calls with one channel a group."""
+    from torch.nn import functional
+
     z, each = new(4, 96, 28, 28), new(96, 1, 7, 7)
     area = z.numel() * 49
     yield (
@@ -144,13 +154,13 @@ def _library_rates(
     yield (
         "depthwise_weight",
         lambda m: (
-            (gradient(z, z, three, 1, 1, 96, weight=True) - m.reordered(2 * entries))
+            (time(lambda: _gradient(z, z, three, 1, 1, 96, 1)) - m.reordered(2 * entries))
             / (9 * entries)
         ),
     )
     yield (
         "wide",
-        lambda m: gradient(z, z, each, 1, 3, 96, weight=True) / (area * m.depthwise_weight),
+        lambda m: time(lambda: _gradient(z, z, each, 1, 3, 96, 1)) / (area * m.depthwise_weight),
     )
 
 
