@@ -14,17 +14,10 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from lark import Lark, UnexpectedToken
-from lark.lexer import Lexer
-
 from diagrammar.grammar import syntax
 from diagrammar.grammar.errors import DiagramError, Problem
 from diagrammar.grammar.layout import Chunk, cut
-from diagrammar.grammar.mistakes import explain
 from diagrammar.grammar.source import Source, Span
-from diagrammar.grammar.tokens import OPERANDS, tokenise
-from diagrammar.grammar.tree import TreeBuilder
-from diagrammar.grammar.words import Mistake
 
 if TYPE_CHECKING:
     from lark import Lark, Token
@@ -111,6 +104,8 @@ def parse(source: Source) -> Parsed:
 
 def _read(reading: _Reading, chunk: Chunk) -> Problem | None:
     """Take up one statement; a problem is returned only if nothing after it should be read."""
+    from diagrammar.grammar.tokens import tokenise
+
     tokens = tokenise(reading.source.text, chunk.start, chunk.stop, MAX_TOKENS - reading.tokens)
     here = Span(chunk.start, chunk.start + 1)
     reading.tokens += len(tokens)
@@ -146,6 +141,11 @@ def _statement(tokens: list[Token], source: Source) -> syntax.AnyStatement | lis
 
 def _attempt(tokens: list[Token], source: Source) -> syntax.AnyStatement | Problem:
     """What the parser says of some tokens."""
+    from lark import UnexpectedToken
+
+    from diagrammar.grammar.mistakes import explain
+    from diagrammar.grammar.words import Mistake
+
     try:
         # lark hands any object to a lexer of one's own; its types know only of texts
         statement: object = _lark().parse(cast(Any, tokens))
@@ -159,6 +159,10 @@ def _attempt(tokens: list[Token], source: Source) -> syntax.AnyStatement | Probl
 @cache
 def _lark() -> Lark:
     """The parser, built from `diagram.lark` once."""
+    from lark import Lark
+    from lark.lexer import Lexer
+
+    from diagrammar.grammar.tree import TreeBuilder
 
     class Given(Lexer):
         """Hands on the tokens that `tokenise` has made."""
@@ -224,6 +228,8 @@ def _no_wires(at: Token) -> list[Token]:
 
 def _split(tokens: list[Token], signs: tuple[str, ...]) -> list[list[Token]]:
     """The runs of tokens between commas, or between terms, that stand in no brackets."""
+    from diagrammar.grammar.tokens import OPERANDS
+
     runs: list[list[Token]] = [[]]
     depth = 0
     for token in tokens:

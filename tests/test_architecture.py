@@ -137,7 +137,10 @@ UPWARDS_FOR_TYPES = {
     ("diagrammar.language.spec", "diagrammar.runtime.function"),
     ("diagrammar.runtime.traced", "diagrammar.layers.operations"),  # whose functions it makes, too
 }
+LARK = ("mistakes", "tokens", "tree", "words")
 INSIDE_FUNCTIONS = {
+    *(("diagrammar.grammar.parser", f"diagrammar.grammar.{name}") for name in LARK),  # import lark
+    ("diagrammar.draw", "diagrammar.draw.formats"),  # imports sympy and networkx
     ("diagrammar.runtime.function", "diagrammar.runtime.traced"),  # imports torch
     ("diagrammar.layers.operations", "diagrammar.runtime.traced"),
 }

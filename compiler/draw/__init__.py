@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from diagrammar.draw import formats
-
 if TYPE_CHECKING:
     from diagrammar.ir.diagram import Diagram
     from diagrammar.rewrite.engine import Simplified, Step, Trace
@@ -29,6 +27,8 @@ def render(
     its plan and its source. Raises ValueError for an unknown format, TypeError for an option that
     the format does not have.
     """
+    from diagrammar.draw import formats
+
     if format not in FORMATS:
         raise ValueError(f"no format '{format}'; there are {', '.join(FORMATS)}")
     draw = getattr(formats, format)
