@@ -44,7 +44,7 @@ for about in json.load(sys.stdin):
             kinds = [d if d.is_floating_point or d.is_complex else torch.float64 for d in kinds]
             shapes = [s for s, _ in about["operands"]]
             function(*(torch.ones(s, dtype=d) for s, d in zip(shapes, kinds, strict=True)))
-    except Exception as error:
+    except Exception as error:  # any is a fault of the module, and a row
         print(json.dumps([about["name"], f"{type(error).__name__}: {error}"[:200]]))
 if "diagrammar" in sys.modules:
     print(json.dumps(["all", "diagrammar was imported"]))

@@ -74,7 +74,7 @@ def _of_dtype(shape: Sequence[int], dtype: torch.dtype) -> torch.Tensor:
         shape = [min(n, 2) for n in shape]
     try:
         return torch.ones(tuple(shape), dtype=torch.int32).to(dtype)
-    except (RuntimeError, NotImplementedError):
+    except (RuntimeError, NotImplementedError):  # torch makes no ones of this dtype
         return torch.empty(tuple(shape), dtype=torch.uint8)
 
 

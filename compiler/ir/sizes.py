@@ -14,7 +14,7 @@ from typing import Any
 import sympy
 
 from diagrammar.grammar.errors import Place, Problem
-from diagrammar.ir.diagram import Diagram, Equality
+from diagrammar.ir.diagram import Axes, Declared, Diagram, Equality, rename_axes
 from diagrammar.ir.names import suffixed
 from diagrammar.ir.scalar import (
     MAX_MONOMIALS,
@@ -33,6 +33,23 @@ from diagrammar.ir.scalar import (
 def base(wire: str) -> str:
     """The name without primes; wires of one base have one size."""
     return wire.rstrip("'")
+
+
+def told_apart(declared: Declared, used: Axes, visible: Container[str]) -> Declared:
+    """The operand, `used` with some axes, with other names for factors of a group that is used as a
+    wire of the same name: X[(a b)] as X[a] is X[(a_ b)], so that the factor can be spoken of."""
+    names: dict[str, str] = {}
+    for ends, own in zip(used, declared.axes, strict=True):
+        if len(ends) != len(own) > 1:
+            for wire in (w for w in own if base(w) in map(base, ends)):
+                name = wire
+                while name in visible or name in declared.sizes:
+                    name = suffixed(name, "_")
+                names[wire] = name
+    if not names:
+        return declared
+    sizes = {names.get(w, w): s for w, s in declared.sizes.items()}
+    return replace(declared, axes=rename_axes(declared.axes, names), sizes=sizes)
 
 
 class TooLong(Exception):

@@ -21,12 +21,11 @@ from diagrammar.ir.diagram import (
     Operand,
     Requirement,
     product,
-    rename_axes,
 )
-from diagrammar.ir.names import fresh_wire, primed, suffixed
+from diagrammar.ir.names import fresh_wire, primed
 from diagrammar.ir.relation import Relation, delta
 from diagrammar.ir.scalar import Dim
-from diagrammar.ir.sizes import base
+from diagrammar.ir.sizes import base, told_apart
 from diagrammar.language.evaluate import Attempts, Broken, divides, mistake, scalar, whole
 from diagrammar.language.gathered import Gathered
 from diagrammar.language.imports import Used
@@ -217,7 +216,7 @@ class DefinitionBuilder:
     def _operand(self, node: syntax.Reference, declared: Declared) -> Network:
         self._arity(node, declared.axes, "tensor")
         operand = Operand(declared.name, groups(node.axes), declared.constant, declared.kind)
-        declared = self._told_apart(declared, operand)
+        declared = told_apart(declared, operand.axes, self.visible)
         sizes: dict[str, Dim] = {}
         for number, (used, own) in enumerate(zip(operand.axes, declared.axes, strict=True)):
             if len(used) == len(own):
@@ -240,22 +239,6 @@ class DefinitionBuilder:
         if base(own) in map(base, used):
             return self.table.new(own, avoid=self.visible)
         return self.table.of(own)
-
-    def _told_apart(self, declared: Declared, operand: Operand) -> Declared:
-        """The operand with other names for factors of a group that is used as a wire of the same
-        name: X[(a b)] as X[a] is X[(a_ b)], so that the factor can be spoken of."""
-        names: dict[str, str] = {}
-        for used, own in zip(operand.axes, declared.axes, strict=True):
-            if len(used) != len(own) > 1:
-                for wire in (w for w in own if base(w) in map(base, used)):
-                    name = wire
-                    while name in self.visible or name in declared.sizes:
-                        name = suffixed(name, "_")
-                    names[wire] = name
-        if not names:
-            return declared
-        sizes = {names.get(w, w): s for w, s in declared.sizes.items()}
-        return replace(declared, axes=rename_axes(declared.axes, names), sizes=sizes)
 
     def _delta(self, node: syntax.Reference) -> Network:
         wires = [i.name for i in indices(node.axes)]

@@ -13,19 +13,11 @@ from typing import Any, Literal
 
 import sympy
 
-from diagrammar.ir.diagram import (
-    Diagram,
-    Network,
-    Operand,
-    Tensor,
-    product,
-    rename_axes,
-    split_axes,
-)
-from diagrammar.ir.names import fresh_wire, suffixed
+from diagrammar.ir.diagram import Diagram, Network, Operand, Tensor, product, split_axes
+from diagrammar.ir.names import fresh_wire
 from diagrammar.ir.relation import Relation
 from diagrammar.ir.scalar import Dim
-from diagrammar.ir.sizes import base
+from diagrammar.ir.sizes import told_apart
 
 Site = tuple[int, ...]
 """Positions of the tensors that a rule looks at."""
@@ -232,25 +224,12 @@ def apply(diagram: Diagram, number: int, edit: Edit) -> Diagram:
 
 
 def _told_apart(diagram: Diagram) -> Diagram:
-    """The diagram with other names for factors of an operand's group where the group itself has one
-    of their names now, as its text has to have: X[(a b)] used as X[a] is X[(a_ b)]."""
-    uses = [t for term in diagram.terms for t in term.tensors if isinstance(t, Operand)]
-    operands = list(diagram.operands)
-    for at, declared in enumerate(operands):
-        names: dict[str, str] = {}
-        for use in (t for t in uses if t.name == declared.name):
-            for used, own in zip(use.axes, declared.axes, strict=True):
-                if len(used) != len(own) > 1:
-                    names |= {w: w for w in own if base(w) in map(base, used)}
-        taken = {*diagram.sizes, *(w for term in diagram.terms for w in term.sizes)}
-        for wire in names:
-            while names[wire] in taken or names[wire] in declared.sizes:
-                names[wire] = suffixed(names[wire], "_")
-        if names:
-            sizes = {names.get(w, w): s for w, s in declared.sizes.items()}
-            axes = rename_axes(declared.axes, names)
-            operands[at] = replace(declared, axes=axes, sizes=sizes)
-    return replace(diagram, operands=tuple(operands))
+    """The diagram whose operands' factors have names of their own after an edit (`told_apart`)."""
+    operands = {o.name: o for o in diagram.operands}
+    visible = {*diagram.sizes, *(w for term in diagram.terms for w in term.sizes)}
+    for use in (t for term in diagram.terms for t in term.tensors if isinstance(t, Operand)):
+        operands[use.name] = told_apart(operands[use.name], use.axes, visible)
+    return replace(diagram, operands=tuple(operands.values()))
 
 
 def _applied(diagram: Diagram, number: int, edit: Edit) -> Diagram:

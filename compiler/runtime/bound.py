@@ -127,7 +127,8 @@ class BoundFunction(Function):
         if self.options.backend != "torch":
             return self.constants
         key = None if like is None else (like.dtype, like.device)
-        if key not in self._cast:
+        values = self._cast.get(key)
+        if values is None:
             values = self._given()
             if like is not None:
                 for name, value in values.items():
@@ -138,7 +139,7 @@ class BoundFunction(Function):
                     kind = like.dtype if exact or both else value.dtype
                     values[name] = value.to(like.device, kind)
             self._cast[key] = values
-        return self._cast[key]
+        return values
 
     def _given(self) -> dict[str, Any]:
         """The constants as they were given."""
