@@ -13,7 +13,8 @@ from diagrammar.ir.estimate import estimate
 from diagrammar.program.passes.flip_kernel import FEW
 from diagrammar.program.passes.matmul_as_conv import IMAGES
 from diagrammar.program.passes.split_kernel import columns, is_wide
-from diagrammar.program.strides import Placed, placed, reshaped
+from diagrammar.program.operations.placed import Placed, reshaped
+from diagrammar.program.strides import placed
 
 Library = ops.Convolution | ops.TransposedConvolution | ops.WeightGradient
 

@@ -12,7 +12,7 @@ from math import prod
 
 from diagrammar import program as ops
 from diagrammar.ir.estimate import estimate
-from diagrammar.program.strides import Placed, reshaped
+from diagrammar.program.operations.placed import Placed, reshaped
 
 BLOCK = 16
 """Channels in a block of a library's format; fewer are filled up with zeros."""
