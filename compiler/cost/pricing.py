@@ -10,10 +10,10 @@ from diagrammar import program as ops
 from diagrammar.cost.cost import Machine
 from diagrammar.ir.diagram import product
 from diagrammar.ir.estimate import estimate
+from diagrammar.program.operations.placed import Placed, reshaped
 from diagrammar.program.passes.flip_kernel import FEW
 from diagrammar.program.passes.matmul_as_conv import IMAGES
 from diagrammar.program.passes.split_kernel import columns, is_wide
-from diagrammar.program.operations.placed import Placed, reshaped
 from diagrammar.program.strides import placed
 
 Library = ops.Convolution | ops.TransposedConvolution | ops.WeightGradient

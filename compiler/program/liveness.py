@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from diagrammar import program as ops
 from diagrammar.ir.diagram import product
 from diagrammar.ir.estimate import estimate
-from diagrammar.program.scratch import scratch
 from diagrammar.program.operations.placed import Placed
+from diagrammar.program.scratch import scratch
 from diagrammar.program.strides import placed
 
 UNITS = {
