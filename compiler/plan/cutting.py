@@ -31,24 +31,35 @@ def size_of(diagrams: Sequence[Diagram], wire: str) -> int:
 
 
 def _may_be_cut(diagrams: Sequence[Diagram], wire: str) -> bool:
-    uses: dict[str, set[tuple[int, int] | None]] = {}
+    """Whether parts along a wire, put side by side or added, are the whole."""
+    places: dict[str, set[tuple[int, int] | None]] = {}
     for diagram in diagrams:
-        is_open = wire in diagram.open
-        if not diagram.terms or (is_open and _place(diagram.axes, wire, diagram.sizes) is None):
+        if not _ends_at_operands(diagram, wire):
             return False
-        for term in diagram.terms:
-            ends = [t for t in term.tensors if wire in t.wires]
-            if any(isinstance(t, Relation) for t in ends) or not (ends or is_open):
+        for operand, sizes in _uses(diagram):
+            place = _place(operand.axes, wire, sizes)
+            if operand.wires.count(wire) != (place is not None):  # a diagonal, or inside of an axis
                 return False
-            for tensor in term.tensors:
-                if isinstance(tensor, Operand):
-                    if tensor.wires.count(wire) > 1:
-                        return False
-                    place = _place(tensor.axes, wire, term.sizes)
-                    if wire in tensor.wires and place is None:
-                        return False
-                    uses.setdefault(tensor.name, set()).add(place)
-    return all(len(places) == 1 for places in uses.values())
+            places.setdefault(operand.name, set()).add(place)
+    return all(len(one) == 1 for one in places.values())
+
+
+def _ends_at_operands(diagram: Diagram, wire: str) -> bool:
+    """Whether a wire meets no relation, and every term has it, or it leads an axis of the
+    result."""
+    is_open = wire in diagram.open
+    if not diagram.terms or (is_open and _place(diagram.axes, wire, diagram.sizes) is None):
+        return False
+    ends = [[t for t in term.tensors if wire in t.wires] for term in diagram.terms]
+    if any(isinstance(t, Relation) for tensors in ends for t in tensors):
+        return False
+    return is_open or all(ends)
+
+
+def _uses(diagram: Diagram) -> Iterator[tuple[Operand, Sizes]]:
+    """Every operand of every term, with the sizes there."""
+    for term in diagram.terms:
+        yield from ((t, term.sizes) for t in term.tensors if isinstance(t, Operand))
 
 
 def _place(axes: Sequence[Sequence[str]], wire: str, sizes: Sizes) -> tuple[int, int] | None:
@@ -75,15 +86,14 @@ def cut(
     for diagram in diagrams:
         place = _place(diagram.axes, wire, diagram.sizes) if wire in diagram.open else None
         results.append(None if place is None else (place[0], place[1] * entries))
-        for term in diagram.terms:
-            for tensor in term.tensors:
-                if isinstance(tensor, Operand) and wire in tensor.wires:
-                    found = _place(tensor.axes, wire, term.sizes)
-                    assert found is not None
-                    operands[tensor.name] = found[0], found[1] * entries
+        for operand, sizes in _uses(diagram):
+            if wire in operand.wires:
+                led = _place(operand.axes, wire, sizes)
+                assert led is not None
+                operands[operand.name] = led[0], led[1] * entries
     turns = size_of(diagrams, wire) // entries
-    made = ops.Cut(wire, turns, operands, tuple(results))
-    return made, tuple(_part(d, wire, entries, made) for d in diagrams)
+    one = ops.Cut(wire, turns, operands, tuple(results))
+    return one, tuple(_part(d, wire, entries, one) for d in diagrams)
 
 
 def _part(diagram: Diagram, wire: str, entries: int, cut: ops.Cut) -> Diagram:
@@ -103,18 +113,16 @@ def _part(diagram: Diagram, wire: str, entries: int, cut: ops.Cut) -> Diagram:
 def _cut(operand: Declared, diagram: Diagram, wire: str, entries: int, axis: int) -> Declared:
     """An operand with fewer entries of a wire. The declaration has other names for it than a term,
     which may read one axis as several, or as fewer."""
-    for term in diagram.terms:
-        for tensor in term.tensors:
-            if isinstance(tensor, Operand) and tensor.name == operand.name:
-                own = tensor.axes[axis]
-                if wire not in own:
-                    continue
-                sizes = {**operand.sizes, **{w: term.sizes[w] for w in own}, wire: entries}
-                axes = (*operand.axes[:axis], own, *operand.axes[axis + 1 :])
-                if len(own) == len(operand.axes[axis]):
-                    axes, name = operand.axes, operand.axes[axis][own.index(wire)]
-                    sizes = {**operand.sizes, name: entries}
-                return replace(operand, axes=axes, sizes=sizes)
+    for use, known in _uses(diagram):
+        if use.name != operand.name or wire not in use.axes[axis]:
+            continue
+        own, declared = use.axes[axis], operand.axes[axis]
+        if len(own) == len(declared):
+            name = declared[own.index(wire)]
+            return replace(operand, sizes={**operand.sizes, name: entries})
+        axes = (*operand.axes[:axis], own, *operand.axes[axis + 1 :])
+        sizes = {**operand.sizes, **{w: known[w] for w in own}, wire: entries}
+        return replace(operand, axes=axes, sizes=sizes)
     return operand
 
 
@@ -143,15 +151,15 @@ def _uncast(planned: Planned) -> Planned:
     """Parts that are added stay in the dtype that they are accumulated in, since one of them may
     overflow where their sum does not; the sum is cast."""
     steps, results = planned.program.steps, list(planned.program.results)
-    gone = set()
+    casts = set()
     for number, result in enumerate(results):
-        made = steps[result].operation
-        if isinstance(made, ops.Cast) and planned.program.adds(number):
-            gone.add(result)
-            results[number] = made.x
-    kept = [n for n in range(len(steps)) if n not in gone]
-    value = {n: at for at, n in enumerate(kept)}
-    left = (replace(steps[n], operation=ops.reread(steps[n].operation, value)) for n in kept)
+        last = steps[result].operation
+        if isinstance(last, ops.Cast) and planned.program.adds(number):
+            casts.add(result)
+            results[number] = last.x
+    others = [n for n in range(len(steps)) if n not in casts]
+    value = {n: at for at, n in enumerate(others)}
+    left = (replace(steps[n], operation=ops.reread(steps[n].operation, value)) for n in others)
     program = replace(planned.program, steps=tuple(left), results=tuple(value[n] for n in results))
     return replace(planned, program=program)
 

@@ -10,6 +10,7 @@ from diagrammar.cost.device import machine
 from diagrammar.cost.pricing import prices
 from diagrammar.ir.estimate import estimate
 from diagrammar.plan.candidates import CLOSE
+from diagrammar.plan.cutting import told_of
 from diagrammar.plan.planner import Planned
 from diagrammar.program.liveness import (
     elements,
@@ -24,7 +25,7 @@ from diagrammar.services import verb
 
 
 @dataclass(frozen=True)
-class Row:
+class PlanRow:
     """One step: what it is, its axes and shape, its multiplications, the entries that it writes,
     and the seconds that the cost model gives it."""
 
@@ -51,7 +52,7 @@ class Plan:
         own = owners(self.program)
         seconds = prices(self.program, machine())
         self.rows = tuple(
-            Row(
+            PlanRow(
                 type(step.operation).__name__,
                 step.axes,
                 tuple(estimate(s) for s in step.shape),
@@ -109,8 +110,8 @@ class Plan:
 
     def _parts(self) -> list[str]:
         """What is said of a program in parts: the steps are those of one."""
-        told = ", ".join(f"{cut.turns} parts along {cut.wire}" for cut in self.program.cuts)
-        return [f"these steps for each part: {told}"] if told else []
+        cuts = self.program.cuts
+        return [f"these steps for each part: {told_of(cuts)}"] if cuts else []
 
     def _alternatives(self) -> list[str]:
         """The candidates with estimate, measured time and peak; the chosen one is marked."""
@@ -136,22 +137,29 @@ class Plan:
         """The chosen candidate beside the fastest of the others, by the clock or by estimates."""
         timed = {name: s for name, _, s, _ in self.candidates if s is not None}
         times = timed or {name: cost for name, cost, _, _ in self.candidates}
-        peaks = {name: peak for name, _, _, peak in self.candidates}
-        results = result_elements(self.program)
-        own, chosen = times[self.chosen], f"'{self.chosen}'"
-        other = min((n for n in times if n != self.chosen), key=lambda n: times[n], default="")
-        if other and times[other] < own:
-            held, most = (peaks[n] - results for n in (self.chosen, other))
-            if own > CLOSE * times[other] or 2 * held > most:
-                return f"{chosen} has the least estimate of those that fit the memory budget"
-            little, much = (show_bytes(4 * peaks[n]) for n in (self.chosen, other))
-            return f"{chosen} takes {little} where '{other}', as fast within 5 %, takes {much}"
-        ratio = f"{times[other] / own:.2f}" if other and own else ""
+        rivals = [name for name in times if name != self.chosen]
+        rival = min(rivals, key=lambda name: times[name], default="")
+        own, ratio = times[self.chosen], ""
+        if rival and times[rival] < own:
+            return self._why_not_the_fastest(rival, alike=own <= CLOSE * times[rival])
+        if rival and own:
+            ratio = f"{times[rival] / own:.2f}"
         if timed:
-            said = f"{chosen} was the fastest of {len(timed)} that were timed"
-            return said + (f", {ratio} times as fast as '{other}'" if ratio else "")
-        said = f"{chosen} has the least estimate"
-        return said + (f"; '{other}' is said to take {ratio} times as long" if ratio else "")
+            said = f"'{self.chosen}' was the fastest of {len(timed)} that were timed"
+            return said + (f", {ratio} times as fast as '{rival}'" if ratio else "")
+        said = f"'{self.chosen}' has the least estimate"
+        return said + (f"; '{rival}' is said to take {ratio} times as long" if ratio else "")
+
+    def _why_not_the_fastest(self, fastest: str, *, alike: bool) -> str:
+        """Why a candidate was chosen although another takes less time: for its memory. `alike`:
+        whether a clock could hardly tell their times apart."""
+        results = result_elements(self.program)
+        peaks = {name: peak for name, _, _, peak in self.candidates}
+        held, most = (peaks[n] - results for n in (self.chosen, fastest))
+        if not alike or 2 * held > most:
+            return f"'{self.chosen}' has the least estimate of those that fit the memory budget"
+        little, much = (show_bytes(4 * peaks[n]) for n in (self.chosen, fastest))
+        return f"'{self.chosen}' takes {little} where '{fastest}', as fast within 5 %, takes {much}"
 
 
 REACHES = {

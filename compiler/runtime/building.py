@@ -18,23 +18,18 @@ from diagrammar.cost.cost import Machine
 from diagrammar.cost.device import machine
 from diagrammar.grammar.errors import DiagramError, Problem
 from diagrammar.grammar.formatter import format_axes, format_statement
-from diagrammar.ir.diagram import Declared, Diagram, product
+from diagrammar.ir.diagram import Diagram
 from diagrammar.ir.symbols import operands_of
 from diagrammar.ir.text import axes_syntax, diagram_file
-from diagrammar.plan.candidates import Candidate, candidates, choose
-from diagrammar.plan.parts import parted
+from diagrammar.plan.candidates import Candidate, candidates
+from diagrammar.plan.memory import Choice, Memory, chosen, chosen_for_open_sizes
 from diagrammar.plan.planner import Planned, dense
-from diagrammar.plan.slicing import MOST, sliced
 from diagrammar.program import Program
-from diagrammar.program.liveness import peak_bytes
 from diagrammar.runtime.options import CONTAINED, Options
 from diagrammar.runtime.specialised import Specialised
-from diagrammar.search.search import EXACT
 
 SUMMARY = 80
 """The most letters of a definition that is the first line of a docstring."""
-USUAL = 2**29
-"""Bytes that a call may always take before it runs in parts."""
 
 
 def build(
@@ -52,35 +47,31 @@ def build(
     With a budget the cheapest program that keeps it, in parts where that is needed; `least` of the
     result is positive where none does.
     """
-    operands = operands_of(diagrams)
+    memory = Memory(options.memory, itemsize)
     if options.backend == "numpy":
-        program = dense(name, diagrams, operands)
+        program = dense(name, diagrams, operands_of(diagrams))
         call = _oracle(program)
         return Specialised(call, "", Planned(program, ()), (), tuple(diagrams), options)
+    choice = _planned(name, diagrams, options, memory, device, checked=checked)
+    function = emitted(name, choice.candidate, choice.candidates, options, checked=checked)
+    return replace(function, least=choice.least, memory=memory)
+
+
+def _planned(
+    name: str,
+    diagrams: Sequence[Diagram],
+    options: Options,
+    memory: Memory,
+    device: str,
+    *,
+    checked: bool,
+) -> Choice:
+    """The candidates for some diagrams on a kind of device, and the one that is taken."""
     rates = machine(device)
     making = partial(_candidates, name, options, rates)
-    found = making(diagrams) if checked else _with_parts(making(diagrams), operands, rates)
     if checked:
-        chosen = choose(found, None)
-        if options.memory is not None:
-            said = "the sizes are open, so no budget is kept"
-            chosen = _with_fact(chosen, "Memory", said)
-        return emitted(name, chosen, found, options, checked=checked)
-    budget = options.memory if options.memory is not None else _usual(diagrams, found, itemsize)
-    fitting = [c for c in found if _peak(c, itemsize) <= budget]
-    least = 0
-    if not fitting and (options.memory is not None or _is_small(diagrams)):
-        most = MOST if options.memory is not None else 1
-        parts = sliced(diagrams, making, rates, budget, itemsize, most=most)
-        fitting, least = ([parts.candidate] if parts.candidate else []), parts.least
-        found = [*fitting, *found]
-    if options.memory is not None:
-        fitting = [freeing(c) for c in fitting]
-    if not fitting and options.memory is None:
-        fitting = list(found)
-    chosen = choose(fitting, None) if fitting else min(found, key=lambda c: c.peak)
-    made = emitted(name, chosen, found, options, checked=checked)
-    return replace(made, least=0 if fitting else least, itemsize=itemsize)
+        return chosen_for_open_sizes(memory, making(diagrams))
+    return chosen(memory, diagrams, making, rates)
 
 
 def _candidates(
@@ -99,54 +90,16 @@ def _candidates(
     )
 
 
-def _with_parts(
-    found: Sequence[Candidate], operands: Sequence[Declared], rates: Machine
-) -> list[Candidate]:
-    """Candidates, and some of them in parts."""
-    return sorted([*found, *parted(found, operands, rates)], key=lambda c: c.cost)
-
-
-def _is_small(diagrams: Sequence[Diagram]) -> bool:
-    """Whether planning anew for several parts takes no time to speak of."""
-    return all(len(t.tensors) <= EXACT for d in diagrams for t in d.terms)
-
-
-def _peak(candidate: Candidate, itemsize: int) -> int:
-    """The bytes at the peak, which candidates know for float32."""
-    return 4 * candidate.peak if itemsize == 4 else peak_bytes(candidate.planned.program, itemsize)
-
-
-def _with_fact(candidate: Candidate, name: str, fact: str) -> Candidate:
-    program = candidate.planned.program
-    program = replace(program, facts={**program.facts, name: fact})
-    return replace(candidate, planned=replace(candidate.planned, program=program))
-
-
-def _usual(diagrams: Sequence[Diagram], found: Sequence[Candidate], itemsize: int) -> int:
-    """The bytes that a call without a budget may take before it runs in parts: half a GiB, and
-    twice the operands and results."""
-    program = found[0].planned.program
-    given = sum(int(product(p.shape)) for p in program.parameters)
-    made = sum(int(product(d.shape())) for d in diagrams)
-    return max(USUAL, 2 * itemsize * (given + made))
-
-
-def freeing(candidate: Candidate) -> Candidate:
-    """The candidate with values let go as soon as nothing reads them."""
-    program = replace(candidate.planned.program, frees=True)
-    return replace(candidate, planned=replace(candidate.planned, program=program))
-
-
 def emitted(
     name: str,
-    chosen: Candidate,
-    found: Sequence[Candidate],
+    candidate: Candidate,
+    candidates: Sequence[Candidate],
     options: Options,
     *,
     checked: bool = False,
 ) -> Specialised:
     """A candidate as a function."""
-    planned, simplified = chosen.planned, chosen.start
+    planned, simplified = candidate.planned, candidate.start
     source = backend.emit_module([planned.program], "", checked=checked)
     loaded = _Loading(source, name, planned.program.constants)
     return Specialised(
@@ -157,8 +110,8 @@ def emitted(
         tuple(s.diagram for s in simplified),
         options,
         checked,
-        tuple(found),
-        chosen.recipe,
+        tuple(candidates),
+        candidate.recipe,
     )
 
 

@@ -11,10 +11,10 @@ from typing import Any
 
 from diagrammar.backends.torch import emit as backend
 from diagrammar.cost.store import Store
-from diagrammar.plan.candidates import best
+from diagrammar.plan.candidates import Candidate, best
 from diagrammar.plan.measure import MOST, PARTED, seconds
-from diagrammar.program.liveness import peak_bytes
-from diagrammar.runtime.building import emitted, freeing
+from diagrammar.plan.memory import Memory
+from diagrammar.runtime.building import emitted
 from diagrammar.runtime.specialised import Specialised
 
 
@@ -32,19 +32,8 @@ def measured(
         return special
     if any(x.device.type == "meta" for x in operands):
         return special
-    itemsize = max((x.element_size() for x in operands), default=4)
-    itemsize = max(itemsize, special.itemsize if special.options.memory is not None else 0)
-    budget = special.options.memory
-    fitting = [
-        c
-        for c in special.candidates
-        if budget is None or peak_bytes(c.planned.program, itemsize) <= budget
-    ]
-    if budget is not None:
-        fitting = [freeing(c) for c in fitting]
-    whole = [c for c in fitting if not c.planned.program.cuts]
-    parts = [c for c in fitting if c.planned.program.cuts][:PARTED]
-    few = [c for n, c in enumerate(whole) if n < MOST or c.recipe.is_one_call] + parts
+    memory = _memory(special, operands)
+    few = _few(memory.keeping(special.candidates))
     if len(few) < 2:
         return special
     name = special.program.name
@@ -55,24 +44,45 @@ def measured(
         "device": _device(operands[0]) if operands else "cpu",
         "operands": [(tuple(x.shape), str(x.dtype)) for x in operands],
     }
-
-    most = max(peak_bytes(c.planned.program, itemsize) for c in few)
-    heap = 0 if budget is not None or any(x.is_cuda for x in operands) else most
-
-    def calls() -> list[Callable[[], Any]]:
-        made = [torch.ones(tuple(x.shape), dtype=x.dtype, device=x.device) for x in operands]
-        functions = [backend.load_one(source, name) for source in sources]
-        wait = torch.cuda.synchronize if any(x.is_cuda for x in operands) else None
-        return [partial(_timed_call, f, made, wait) for f in functions]
-
+    on_cpu = not any(x.is_cuda for x in operands)
+    heap = max(map(memory.peak, few)) if on_cpu and memory.budget is None else 0
     # with one thread, seconds of the processor: what else runs on the machine counts for less
-    alone = torch.get_num_threads() == 1 and not any(x.is_cuda for x in operands)
-    clock = process_time if alone else perf_counter
+    clock = process_time if on_cpu and torch.get_num_threads() == 1 else perf_counter
+    calls = partial(_calls, sources, name, operands)
     taken = seconds(sources, facts, calls, store or Store(), clock, heap)
-    chosen = few[best(taken, few)]
     times = {c.name: s for c, s in zip(few, taken, strict=True)}
-    made = emitted(name, chosen, special.candidates, special.options, checked=special.checked)
-    return replace(made, seconds=times, itemsize=special.itemsize)
+    fastest = few[best(taken, few)]
+    made = emitted(name, fastest, special.candidates, special.options, checked=special.checked)
+    return replace(made, seconds=times, memory=special.memory)
+
+
+def _memory(special: Specialised, operands: Sequence[Any]) -> Memory:
+    """The memory that a call with these operands may take: their entries may be larger than those
+    that the budget was kept for."""
+    itemsize = max((x.element_size() for x in operands), default=4)
+    memory = special.memory
+    if memory.budget is not None:
+        itemsize = max(itemsize, memory.itemsize)
+    return replace(memory, itemsize=itemsize)
+
+
+def _few(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """The candidates that are timed: the cheapest, those that are PyTorch's own call, and a few in
+    parts."""
+    whole = [c for c in candidates if not c.recipe.cuts]
+    parts = [c for c in candidates if c.recipe.cuts]
+    called = [c for n, c in enumerate(whole) if n < MOST or c.recipe.is_one_call]
+    return called + parts[:PARTED]
+
+
+def _calls(sources: Sequence[str], name: str, operands: Sequence[Any]) -> list[Callable[[], Any]]:
+    """A call of each emitted module, with operands like these whose entries are one."""
+    import torch
+
+    ones = [torch.ones(tuple(x.shape), dtype=x.dtype, device=x.device) for x in operands]
+    wait = torch.cuda.synchronize if any(x.is_cuda for x in operands) else None
+    functions = [backend.load_one(source, name) for source in sources]
+    return [partial(_timed_call, f, ones, wait) for f in functions]
 
 
 def _device(operand: Any) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from diagrammar.backends.torch.emit import line_origins
 from diagrammar.ir.diagram import Diagram
 from diagrammar.plan.candidates import Candidate
+from diagrammar.plan.memory import Memory
 from diagrammar.plan.planner import Planned
 from diagrammar.plan.report import Plan
 from diagrammar.plan.strategies import Recipe
@@ -40,7 +41,7 @@ class Specialised:
     the traces of its diagrams.
 
     `least` is zero, or the bytes that any program would need where the budget is too small for
-    all; `itemsize` the bytes of an entry that the budget was kept for.
+    all; `memory` the budget, and the bytes of an entry that it is for.
     """
 
     call: Callable[..., Any]
@@ -54,7 +55,7 @@ class Specialised:
     recipe: Recipe | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
     least: int = 0
-    itemsize: int = 4
+    memory: Memory = field(default_factory=Memory)
 
     def __call__(self, *operands: Tensor) -> Any:
         """The result, or a tuple of results."""

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 import diagrammar as dg
 from diagrammar.backends.numpy import evaluate
 from diagrammar.backends.torch import emit as backend
-from diagrammar.plan import parts
+from diagrammar.plan import memory
 from diagrammar.plan.candidates import Candidate, best
 from diagrammar.plan.report import Plan
 from diagrammar.program.liveness import peak_bytes
@@ -32,14 +32,14 @@ def test_parts_have_the_value_of_the_whole(name: str, v: dict[str, int], batch: 
     v |= {"b": batch}
     values = {n: v[n] for n in ("g", "k", "s", "p", "d")} | ({"i": v["i"]} if name == "dX" else {})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(parts, "AIMS", (0, 1))
-        patch.setattr(parts, "WORSE", float("inf"))
+        patch.setattr(memory, "AIMS", (0, 1))
+        patch.setattr(memory, "WORSE", float("inf"))
         f = dg.parse(TEXT)[name].compile(**values)
         known = {o.name: shape(v, SHAPES[o.name]) for o in f.operands}
         found = f.specialise(**known).candidates
     whole = {c.name: c for c in found if not c.planned.program.cuts}
     cut = [c for c in found if c.planned.program.cuts]
-    assert cut or all(c.held <= 0 for c in [*whole.values()][: parts.TRIED])
+    assert cut or all(c.held <= 0 for c in [*whole.values()][: memory.FASTEST])
     random = np.random.default_rng(0)
     operands: dict[str, Any] = {n: random.standard_normal(s) for n, s in known.items()}
     for candidate in cut:
@@ -126,8 +126,8 @@ def called(candidate: Candidate) -> Any:
 def in_parts(f: Any, **operands: torch.Tensor) -> list[Candidate]:
     """The candidates in parts, also of small operands."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(parts, "AIMS", (0, 1))
-        patch.setattr(parts, "WORSE", float("inf"))
+        patch.setattr(memory, "AIMS", (0, 1))
+        patch.setattr(memory, "WORSE", float("inf"))
         found = f.specialise(**{n: tuple(x.shape) for n, x in operands.items()}).candidates
     cut = [c for c in found if c.planned.program.cuts]
     assert cut
@@ -281,7 +281,7 @@ def test_parts_of_a_permuted_result_keep_a_budget() -> None:
 def test_a_wire_of_no_operand_is_not_cut() -> None:
     f = dg.parse("size e = 2\ntensor X[i]\nY[(e i)] = X[i]^3")["Y"].compile()
     found = f.specialise(X=(2**24,)).candidates
-    assert max(c.held for c in found) > max(parts.AIMS)
+    assert max(c.held for c in found) > max(memory.AIMS)
     assert not any(c.planned.program.cuts for c in found)
 
 
