@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from diagrammar.backends.torch.layout import WIDTH, break_line
-from diagrammar.backends.torch.names import Scope, safe_identifier
+from diagrammar.backends.torch.names import Names, safe_identifier
 from diagrammar.program import Cast, Cut, Program
 
 LINE = WIDTH - 4
@@ -14,7 +14,7 @@ SHORT = 40
 """Characters of the names of operands up to which their pieces are called like them."""
 
 
-def loops(program: Program, scope: Scope, inner: str) -> list[str]:
+def loops(program: Program, scope: Names, inner: str) -> list[str]:
     """The body of the function that calls `inner`, the one of a part: a loop for each cut."""
     scope.taken.add(inner)
     if _is_joined(program):
@@ -25,29 +25,37 @@ def loops(program: Program, scope: Scope, inner: str) -> list[str]:
     parts = [scope.fresh("part" if single else f"{name}_part") for name in names]
     counters = [scope.fresh(safe_identifier(cut.wire)) for cut in program.cuts]
     lines = [f"{' = '.join(totals)} = None"]
-    indent = ""
-    for cut, counter in zip(program.cuts, counters, strict=True):
-        lines.append(f"{indent}for {counter} in range({cut.turns}):")
-        indent += "    "
-    body = [f"{', '.join(parts)} = {inner}({_given(program, scope, counters)})"]
-    body.append(f"if {totals[0]} is None:")
-    for at, (total, part) in enumerate(zip(totals, parts, strict=True)):
-        shape = scope.tuple(program.result_shape(at))
-        made = f"_total({part}, {shape})" if program.adds(at) else f"{part}.new_empty({shape})"
-        body.append(f"    {total} = {made}")
-    for at, (total, part) in enumerate(zip(totals, parts, strict=True)):
-        place = f"{total}{_narrowed(program.cuts, counters, at)}"
-        if place == total:
-            body.append(f"{total} += {part}")
-        else:
-            body.append(f"{place}.{'add_' if program.adds(at) else 'copy_'}({part})")
-    body.append(f"del {', '.join(parts)}")
-    lines += [f"{indent}{line}" for line in body]
+    for depth, (cut, counter) in enumerate(zip(program.cuts, counters, strict=True)):
+        lines.append(f"{'    ' * depth}for {counter} in range({cut.turns}):")
+    indent = "    " * len(program.cuts)
+    call = f"{inner}({_operands(program, scope, counters)})"
+    lines.append(f"{indent}{', '.join(parts)} = {call}")
+    lines.append(f"{indent}if {totals[0]} is None:")
+    for result, (total, part) in enumerate(zip(totals, parts, strict=True)):
+        shape = scope.tuple(program.result_shape(result))
+        adds = program.adds(result)
+        empty = f"_total({part}, {shape})" if adds else f"{part}.new_empty({shape})"
+        lines.append(f"{indent}    {total} = {empty}")
+    for result, (total, part) in enumerate(zip(totals, parts, strict=True)):
+        lines.append(f"{indent}{_put(program, counters, result, total, part)}")
+    lines.append(f"{indent}del {', '.join(parts)}")
+    lines.append(f"return {', '.join(_returned(program, scope, totals))}")
+    return [broken for line in lines for broken in break_line(f"    {line}")]
+
+
+def _put(program: Program, counters: Sequence[str], result: int, total: str, part: str) -> str:
+    """Add or copy a part to the place in its result that the counters say."""
+    place = f"{total}{_narrowed(program.cuts, counters, result)}"
+    if place == total:
+        return f"{total} += {part}"
+    return f"{place}.{'add_' if program.adds(result) else 'copy_'}({part})"
+
+
+def _returned(program: Program, scope: Names, totals: Sequence[str]) -> list[str]:
+    """The results, those that were summed rounded to the dtype of the first operand."""
     like = scope.parameters[0]
     rounded = f"{{}}.to({like}.dtype)" if _is_cast(program) else f"_rounded({{}}, {like})"
-    totals = [rounded.format(t) if program.adds(at) else t for at, t in enumerate(totals)]
-    lines.append(f"return {', '.join(totals)}")
-    return [broken for line in lines for broken in break_line(f"    {line}")]
+    return [rounded.format(t) if program.adds(at) else t for at, t in enumerate(totals)]
 
 
 def _is_joined(program: Program) -> bool:
@@ -57,7 +65,7 @@ def _is_joined(program: Program) -> bool:
     return single and bool(program.cuts[0].operands)
 
 
-def _joined(program: Program, scope: Scope, inner: str) -> list[str]:
+def _joined(program: Program, scope: Names, inner: str) -> list[str]:
     """The body for one result whose parts stand side by side."""
     (cut,) = program.cuts
     (place,) = cut.results
@@ -100,7 +108,7 @@ def _is_cast(program: Program) -> bool:
     return any(isinstance(step.operation, Cast) for step in program.steps)
 
 
-def _given(program: Program, scope: Scope, counters: Sequence[str]) -> str:
+def _operands(program: Program, scope: Names, counters: Sequence[str]) -> str:
     """The operands of one part."""
     written = []
     for p in program.parameters:

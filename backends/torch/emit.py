@@ -19,10 +19,10 @@ from typing import Any, ClassVar
 from diagrammar.backends.torch.chunks import helpers, loops
 from diagrammar.backends.torch.constants import Constants
 from diagrammar.backends.torch.helpers import HELPERS, with_uses
-from diagrammar.backends.torch.layout import Layout, Line, break_line, format_lines
+from diagrammar.backends.torch.layout import BodyLayout, Line, break_line, format_lines
 from diagrammar.backends.torch.lower import lower
 from diagrammar.backends.torch.names import (
-    Scope,
+    Names,
     atom,
     docstring,
     function_name,
@@ -31,7 +31,7 @@ from diagrammar.backends.torch.names import (
     one_line,
     words,
 )
-from diagrammar.backends.torch.operations import Writer
+from diagrammar.backends.torch.operations import ExpressionWriter
 from diagrammar.ir import scalar
 from diagrammar.program import Dim, Parameter, Program, SizeBinding, SizeLimit
 
@@ -59,12 +59,12 @@ def emit_function(
     operation, a size is not bound, or a name is no identifier.
     """
     program = replace(program, name=function_name(program.name))
-    scope, constants = Scope(program), constants or Constants([program.name])
+    scope, constants = Names(program), constants or Constants([program.name])
     if program.cuts:
         return _in_parts(program, scope, constants)
     lowered = lower(program)
-    writer = Writer(lowered.steps, scope, constants)
-    done = Layout(program, lowered, writer, scope).body()
+    writer = ExpressionWriter(lowered.steps, scope, constants)
+    done = BodyLayout(program, lowered, writer, scope).body()
     lines = [*_head(program, scope, writer, done, checked=checked), *done]
     head = _signature(program, scope)
     body = format_lines(lines)
@@ -75,7 +75,7 @@ def emit_function(
     return FunctionSource(program.name, text, with_uses(writer.helpers), used, origins)
 
 
-def _in_parts(program: Program, scope: Scope, constants: Constants) -> FunctionSource:
+def _in_parts(program: Program, scope: Names, constants: Constants) -> FunctionSource:
     """The function of one part, and the one that calls it."""
     name = program.part.name
     while name in constants.functions or name in scope.taken:
@@ -92,7 +92,7 @@ def _in_parts(program: Program, scope: Scope, constants: Constants) -> FunctionS
     return replace(part, name=program.name, text=whole, helpers=named, origins=origins)
 
 
-def _signature(program: Program, scope: Scope) -> list[str]:
+def _signature(program: Program, scope: Names) -> list[str]:
     """The lines up to the body."""
     signature = ", ".join(f"{name}: Tensor" for name in scope.parameters)
     count = len(program.results)
@@ -188,7 +188,7 @@ def load_one(source: str, name: str) -> Callable[..., Any]:
     return function
 
 
-def _documentation(program: Program, scope: Scope) -> list[str]:
+def _documentation(program: Program, scope: Names) -> list[str]:
     """What the function computes, its operands and its results with their axes and sizes."""
     lines = [program.doc.strip() or f"{program.name}.", ""]
     if program.parameters:
@@ -209,7 +209,7 @@ def _documentation(program: Program, scope: Scope) -> list[str]:
     return lines
 
 
-def _layout(axes: Sequence[str], shape: Sequence[Dim], scope: Scope) -> str:
+def _layout(axes: Sequence[str], shape: Sequence[Dim], scope: Names) -> str:
     """`[b, i] of size 8 × 3`; axes alone where no size is known."""
     names = f"[{', '.join(map(one_line, axes))}]"
     if not any(isinstance(size, int) for size in shape):
@@ -218,7 +218,7 @@ def _layout(axes: Sequence[str], shape: Sequence[Dim], scope: Scope) -> str:
 
 
 def _head(
-    program: Program, scope: Scope, writer: Writer, body: Sequence[Line], *, checked: bool
+    program: Program, scope: Names, writer: ExpressionWriter, body: Sequence[Line], *, checked: bool
 ) -> list[Line]:
     """The lines that bind and check sizes: those that are compared, or that the body reads."""
     lines: list[Line] = []
@@ -243,7 +243,7 @@ def _head(
     return [*lines, *_bindings(program, scope, read), *checks]
 
 
-def _broken(limit: SizeLimit, scope: Scope) -> str:
+def _broken(limit: SizeLimit, scope: Names) -> str:
     """The condition under which a limit does not hold."""
     value, least = scope.size(limit.value), scope.size(limit.least)
     if limit.rule == "multiple":
@@ -258,7 +258,7 @@ def _expected(program: Program, p: Parameter) -> list[Dim | None]:
     return [stated.get(n, None if n in bound else size) for n, size in enumerate(p.shape)]
 
 
-def _bindings(program: Program, scope: Scope, read: set[str]) -> list[Line]:
+def _bindings(program: Program, scope: Names, read: set[str]) -> list[Line]:
     """`b, n, i1, i2 = X.shape` where it names several sizes; quotients one a line. Of these, the
     ones that are read; `read` has the words of what follows."""
     parts: list[Line] = []
@@ -287,7 +287,7 @@ def _bindings(program: Program, scope: Scope, read: set[str]) -> list[Line]:
     return lines + parts
 
 
-def _quotient(size: SizeBinding, scope: Scope) -> str:
+def _quotient(size: SizeBinding, scope: Names) -> str:
     """A size that is a part of an axis."""
     extent = f"{scope.operands[size.operand]}.shape[{size.axis}]"
     if not scalar.equal(size.offset, 0):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import sympy
 
-from diagrammar.backends.torch.names import Scope, atom, safe_identifier
+from diagrammar.backends.torch.names import Names, atom, safe_identifier
 from diagrammar.program import Dim, Indicator, LinearCondition, Step
 
 
@@ -30,47 +30,52 @@ class Written:
         return f"{self.call}, dtype={like}.dtype, device={like}.device)"
 
 
-def write_indicator(op: Indicator, step: Step, scope: Scope) -> Written | bool:
-    """The indicator's expression; True for all ones, False for all zeros."""
-    pieces = [_reduced(piece) for piece in op.pieces]
-    known = [piece for piece in pieces if piece is not None]
-    if not known or known == [[]]:
-        return bool(known)
-    if len(known) == 1 and _is_identity(known[0]):
+def write_indicator(op: Indicator, step: Step, scope: Names) -> Written | bool:
+    """Write the indicator's expression; True stands for all ones, False for all zeros."""
+    pieces = [piece for piece in map(_reduced, op.pieces) if piece is not None]
+    if not pieces or pieces == [[]]:
+        return bool(pieces)
+    if len(pieces) == 1 and _is_identity(pieces[0]):
         rows, columns = step.shape
         sizes = scope.size(rows) if rows == columns else scope.shape(step.shape)
         return Written("eye", f"torch.eye({sizes}", None)
     names = _index_names(step.axes, scope)
     if not names:
-        return _number(known, scope)
-    always = f"({names[0]} >= 0)"
-    written = [
-        " & ".join(f"({_condition(c, names, scope)})" for c in piece) or always for piece in known
-    ]
-    # pieces may share entries, which then are counts
-    counts = len(written) > 1
-    pairs = zip(known, written, strict=True)
-    holds = " + ".join(
-        (f"1 * ({w})" if len(p) > 1 else f"1 * {w}") if counts else w for p, w in pairs
-    )
-    if len(known) == 1 and len(known[0]) == 1:
-        holds = holds[1:-1]
+        return _number(pieces, scope)
+    written = [_conjunction(piece, names, scope) for piece in pieces]
+    if len(pieces) == 1:
+        (holds,) = written
+        holds = holds[1:-1] if len(pieces[0]) == 1 else holds
+    else:
+        holds = _count(pieces, written)
     call = f"_indicator({scope.tuple(step.shape)}, lambda {', '.join(names)}: {holds}"
-    return Written(_word(known, len(names)), call, "_indicator")
+    return Written(_word(pieces, len(names)), call, "_indicator")
 
 
-def _number(known: Sequence[Sequence[LinearCondition]], scope: Scope) -> Written:
-    """Of no axes: how many pieces hold, which sizes decide."""
-    holds = [" and ".join(_condition(c, (), scope) for c in piece) or "True" for piece in known]
+def _conjunction(piece: Sequence[LinearCondition], names: Sequence[str], scope: Names) -> str:
+    """Write where all conditions of a piece hold, each in parentheses."""
+    conditions = [f"({_condition(condition, names, scope)})" for condition in piece]
+    return " & ".join(conditions) or f"({names[0]} >= 0)"
+
+
+def _count(pieces: Sequence[Sequence[LinearCondition]], written: Sequence[str]) -> str:
+    """Write how many pieces hold: entries that several pieces share are counts."""
+    terms = zip(pieces, written, strict=True)
+    return " + ".join(f"1 * ({text})" if len(piece) > 1 else f"1 * {text}" for piece, text in terms)
+
+
+def _number(pieces: Sequence[Sequence[LinearCondition]], scope: Names) -> Written:
+    """Write an indicator without axes: the number of pieces that hold, which depends on sizes."""
+    holds = [" and ".join(_condition(c, (), scope) for c in piece) or "True" for piece in pieces]
     return Written("count", f"torch.full((), float({' + '.join(f'({h})' for h in holds)})", None)
 
 
 def _reduced(piece: Sequence[LinearCondition]) -> list[LinearCondition] | None:
-    """The conditions that say something; None if one never holds."""
-    kept = []
+    """Drop the conditions that always hold; None if one never holds."""
+    open_conditions = []
     for c in piece:
         if any(a != 0 for a in c.coefficients) or not isinstance(c.constant, int):
-            kept.append(c)
+            open_conditions.append(c)
             continue
         if isinstance(c.modulus, int):
             holds = c.constant % c.modulus == 0
@@ -78,7 +83,7 @@ def _reduced(piece: Sequence[LinearCondition]) -> list[LinearCondition] | None:
             holds = c.constant == 0 or (c.nonnegative and c.constant > 0)
         if not holds:
             return None
-    return kept
+    return open_conditions
 
 
 def _is_identity(piece: Sequence[LinearCondition]) -> bool:
@@ -95,7 +100,7 @@ def _word(pieces: Sequence[Sequence[LinearCondition]], rank: int) -> str:
     return "mask" if all(len(sign) < 2 for sign in signs) else "window"
 
 
-def _index_names(axes: Sequence[str], scope: Scope) -> list[str]:
+def _index_names(axes: Sequence[str], scope: Names) -> list[str]:
     names: list[str] = []
     for axis in axes:
         hint = safe_identifier(axis).lower()
@@ -110,25 +115,34 @@ def _negative(value: Dim) -> bool:
     return bool(value.could_extract_minus_sign())
 
 
-def _condition(c: LinearCondition, names: Sequence[str], scope: Scope) -> str:
-    """The condition with every term on the side where it is positive."""
-    left: list[str] = []
-    right: list[str] = []
-    for a, name in zip(c.coefficients, names, strict=True):
-        if a != 0:
-            size = -a if _negative(a) else a
-            text = name if size == 1 else f"{atom(scope.size(size))} * {name}"
-            (right if _negative(a) else left).append(text)
-    for term in sympy.Add.make_args(sympy.sympify(c.constant)):
-        if term != 0:
-            negative = term.could_extract_minus_sign()
-            (right if negative else left).append(scope.size(-term if negative else term))
-    if c.modulus is not None:
+def _condition(condition: LinearCondition, names: Sequence[str], scope: Names) -> str:
+    """Write the condition with every term on the side where it is positive."""
+    left, right = _two_sides(condition, names, scope)
+    if condition.modulus is not None:
         total = " - ".join([" + ".join(left) or "0", *right])
-        return f"({total}) % {atom(scope.size(c.modulus))} == 0"
-    sign = ">=" if c.nonnegative else "=="
+        return f"({total}) % {atom(scope.size(condition.modulus))} == 0"
+    sign = ">=" if condition.nonnegative else "=="
     written = f"{' + '.join(left) or '0'} {sign} {' + '.join(right) or '0'}"
     # a condition on sizes alone is no tensor yet
-    if not names or any(a != 0 for a in c.coefficients):
+    if not names or any(a != 0 for a in condition.coefficients):
         return written
     return f"({names[0]} >= 0) & ({written})"
+
+
+def _two_sides(
+    condition: LinearCondition, names: Sequence[str], scope: Names
+) -> tuple[list[str], list[str]]:
+    """Write the terms of the condition's sum: positive ones left, negative ones negated right."""
+    left: list[str] = []
+    right: list[str] = []
+    for coefficient, name in zip(condition.coefficients, names, strict=True):
+        if coefficient != 0:
+            negative = _negative(coefficient)
+            size = -coefficient if negative else coefficient
+            text = name if size == 1 else f"{atom(scope.size(size))} * {name}"
+            (right if negative else left).append(text)
+    for term in sympy.Add.make_args(sympy.sympify(condition.constant)):
+        if term != 0:
+            negative = _negative(term)
+            (right if negative else left).append(scope.size(-term if negative else term))
+    return left, right

@@ -17,7 +17,7 @@ Range = tuple[Dim, Dim, Dim]  # start, length, step
 
 
 @dataclass(frozen=True, slots=True)
-class Index:
+class Slices:
     """Several slices of one value, one an axis or None."""
 
     x: int
@@ -83,11 +83,11 @@ def _join(first: Any, second: Any) -> Any:
             return first
         case ops.Permute(), ops.Permute():
             return ops.Permute(first.x, pick(first.order, second.order))
-        case Index(), Index():
+        case Slices(), Slices():
             pairs = list(zip(first.ranges, second.ranges, strict=True))
             if any(a and b for a, b in pairs):
                 return None
-            return Index(first.x, tuple(a or b for a, b in pairs))
+            return Slices(first.x, tuple(a or b for a, b in pairs))
         case Flips(), Flips() if not set(first.axes) & set(second.axes):
             return Flips(first.x, first.axes + second.axes)
         case ops.Sum(), ops.Sum():

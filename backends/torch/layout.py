@@ -7,16 +7,16 @@ from dataclasses import dataclass
 
 from diagrammar import program as ops
 from diagrammar.backends.torch.expression import SUM, Code
-from diagrammar.backends.torch.joining import Flips, Index
+from diagrammar.backends.torch.joining import Flips, Slices
 from diagrammar.backends.torch.lower import Lowered
-from diagrammar.backends.torch.names import Scope, one_line, safe_identifier, words
-from diagrammar.backends.torch.operations import Writer
+from diagrammar.backends.torch.names import Names, one_line, safe_identifier, words
+from diagrammar.backends.torch.operations import ExpressionWriter
 from diagrammar.program import Program, Step
 
 WIDTH = 100
 _CHAIN = 88  # a longer line is not made by joining steps
-_VIEWS = (ops.Reshape, ops.Permute, Index, ops.Window, ops.Diagonal, ops.Expand, Flips)
-_SHARING = (ops.Permute, Index, ops.Window, ops.Diagonal, ops.Expand)  # they keep what they read
+_VIEWS = (ops.Reshape, ops.Permute, Slices, ops.Window, ops.Diagonal, ops.Expand, Flips)
+_SHARING = (ops.Permute, Slices, ops.Window, ops.Diagonal, ops.Expand)  # they keep what they read
 _METHODS = (*_VIEWS, ops.Contiguous, ops.Copy, ops.Sum, ops.Cast)
 _CONTRACTIONS = (
     ops.Einsum,
@@ -40,10 +40,12 @@ class Line:
     origins: frozenset[int] = frozenset()
 
 
-class Layout:
+class BodyLayout:
     """Writes the body of one function, a step at a time."""
 
-    def __init__(self, program: Program, lowered: Lowered, writer: Writer, scope: Scope) -> None:
+    def __init__(
+        self, program: Program, lowered: Lowered, writer: ExpressionWriter, scope: Names
+    ) -> None:
         self.program, self.steps, self.results = program, lowered.steps, lowered.results
         self.origins = list(lowered.origins)  # with those of the values that stand inside
         self.writer, self.scope = writer, scope
@@ -158,28 +160,39 @@ class Layout:
         return step is not None and isinstance(step.operation, ops.Operand)
 
     def _name(self, at: int, step: Step) -> None:
-        """A hint for the value's variable: from the operands it is made of, and what was done."""
-        op = step.operation
-        inputs = op.inputs
-        sources = [v for v in inputs if self.roots[v]] or list(inputs)
-        self.roots[at] = tuple(dict.fromkeys(r for v in sources for r in self.roots[v]))
+        """Choose a hint for the value's variable: from the operands behind it and the operation."""
+        inputs = step.operation.inputs
+        sources = [value for value in inputs if self.roots[value]] or list(inputs)
+        roots = dict.fromkeys(root for value in sources for root in self.roots[value])
+        self.roots[at] = tuple(roots)
         if at in self.results and len(self.results) > 1:
-            hint = self.program.result_names[self.results.index(at)]
-            self.hints[at] = safe_identifier(hint)
-        elif isinstance(op, ops.Indicator):
-            self.roots[at], self.hints[at] = (), "ones"
-        elif isinstance(op, ops.Window):
-            others = {h for r, h in self.hints.items() if self.roots[r] != self.roots[at]}
-            name = "_".join(r.lower() for r in self.roots[at])
-            self.hints[at] = f"{name}_windows" if "windows" in others else "windows"
-        elif isinstance(op, ops.Add):
-            self.hints[at] = "total"
-        elif len(set(sources)) == 1 and len(inputs) == 2 and len(set(inputs)) == 1:
-            self.hints[at] = "gram"
-        elif len(sources) == 1 or len({self.hints[v] for v in sources}) == 1:
-            self.hints[at] = self.hints[sources[0]].lower()
+            result = self.program.result_names[self.results.index(at)]
+            self.hints[at] = safe_identifier(result)
         else:
-            self.hints[at] = _joint(self.roots[at])
+            if isinstance(step.operation, ops.Indicator):
+                self.roots[at] = ()
+            self.hints[at] = self._hint(at, step.operation, sources)
+
+    def _hint(self, at: int, op: ops.Operation, sources: Sequence[int]) -> str:
+        """Say what the value is; `sources` are the inputs that come from operands."""
+        match op:
+            case ops.Indicator():
+                return "ones"
+            case ops.Window():
+                return self._windows_of(self.roots[at])
+            case ops.Add():
+                return "total"
+        if len(op.inputs) == 2 and len(set(op.inputs)) == len(set(sources)) == 1:
+            return "gram"
+        if len(sources) == 1 or len({self.hints[value] for value in sources}) == 1:
+            return self.hints[sources[0]].lower()
+        return _joint(self.roots[at])
+
+    def _windows_of(self, roots: tuple[str, ...]) -> str:
+        """`windows`, or `x_windows` where there are windows of other operands."""
+        others = {hint for value, hint in self.hints.items() if self.roots[value] != roots}
+        name = "_".join(root.lower() for root in roots)
+        return f"{name}_windows" if "windows" in others else "windows"
 
 
 def freed(lines: Sequence[Line], parameters: Sequence[str]) -> list[Line]:

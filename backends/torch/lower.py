@@ -14,7 +14,7 @@ from typing import Any
 
 from diagrammar import program as ops
 from diagrammar.backends.torch.einsum import is_matmul
-from diagrammar.backends.torch.joining import Flips, Index, Range, joined, needed, pick
+from diagrammar.backends.torch.joining import Flips, Range, Slices, joined, needed, pick
 from diagrammar.ir import scalar
 from diagrammar.program import Dim, Program, Step
 
@@ -137,7 +137,7 @@ class _Builder:
 
     def cut(self, step: Step, ranges: Mapping[int, Range]) -> int:
         every = tuple(ranges.get(axis) for axis in range(len(step.shape)))
-        return self.add(Index(step.operation.inputs[0], every), step.shape, step.axes, step.remark)
+        return self.add(Slices(step.operation.inputs[0], every), step.shape, step.axes, step.remark)
 
     def pad(self, op: ops.Pad, step: Step) -> int:
         """Cuts alone are a view."""

@@ -69,7 +69,7 @@ def safe_identifier(text: str) -> str:
     return f"n{name}" if name[0].isdigit() else name
 
 
-class Scope:
+class Names:
     """The names of one emitted function: which are taken, and what operands and sizes are called.
 
     Operands keep their names, but for those that the body reads itself (`max_`).

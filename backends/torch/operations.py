@@ -17,9 +17,9 @@ from diagrammar.backends.torch.convolutions import dimensions, geometry, one_tap
 from diagrammar.backends.torch.einsum import write_einsum, write_masked
 from diagrammar.backends.torch.expression import ATOM, PRODUCT, SUM, Code, call
 from diagrammar.backends.torch.indicator import write_indicator
-from diagrammar.backends.torch.joining import Flips, Index, Range
+from diagrammar.backends.torch.joining import Flips, Range, Slices
 from diagrammar.backends.torch.lower import same
-from diagrammar.backends.torch.names import Scope, atom, safe_identifier
+from diagrammar.backends.torch.names import Names, atom, safe_identifier
 from diagrammar.ir import scalar
 from diagrammar.program import Dim, Step
 
@@ -27,11 +27,11 @@ _DTYPES = ("float16", "bfloat16", "float32", "float64", "complex32", "complex64"
 
 
 @dataclass
-class Writer:
+class ExpressionWriter:
     """Writes operations; remembers which helpers and constants they need."""
 
     steps: Sequence[Step | None]
-    scope: Scope
+    scope: Names
     constants: Constants
 
     def __post_init__(self) -> None:
@@ -119,7 +119,7 @@ class Writer:
                 return x.method("movedim", str(source), str(target))
         return x.method("permute", *map(str, op.order))
 
-    def _index(self, op: Index, step: Step, x: Code) -> Code:
+    def _index(self, op: Slices, step: Step, x: Code) -> Code:
         return x.indexed(self._ranges(op.ranges, self._shape(op.x)))
 
     def _ranges(self, ranges: Sequence[Range | None], shape: Sequence[Dim]) -> list[str]:
@@ -363,37 +363,37 @@ def _axes(axes: Sequence[int]) -> str:
 
 
 _METHODS: dict[type, Callable[..., Code]] = {
-    ops.Indicator: Writer._indicator,
-    ops.Reshape: Writer._reshape,
-    ops.Contiguous: Writer._contiguous,
-    ops.Copy: Writer._copy,
-    ops.Permute: Writer._permute,
-    Index: Writer._index,
-    ops.Pad: Writer._pad,
-    ops.Window: Writer._window,
-    ops.Fold: Writer._fold,
-    ops.Place: Writer._place,
-    ops.Gather: Writer._gather,
-    ops.Scatter: Writer._scatter,
-    ops.Diagonal: Writer._diagonal,
-    Flips: Writer._flips,
-    ops.Expand: Writer._expand,
-    ops.Sum: Writer._sum,
-    ops.Scale: Writer._scale,
-    ops.Cast: Writer._cast,
-    ops.Add: Writer._add,
-    ops.Concat: Writer._concat,
-    ops.Stack: Writer._stack,
-    ops.Blocks: Writer._blocks,
-    ops.Einsum: Writer._einsum,
-    ops.Masked: Writer._masked,
-    ops.Finite: Writer._finite,
-    ops.Marked: Writer._marked,
-    ops.Spoiled: Writer._spoiled,
-    ops.Gram: Writer._gram,
-    ops.WindowSums: Writer._window_sums,
-    ops.WindowGram: Writer._window_gram,
-    ops.Convolution: Writer._convolution,
-    ops.TransposedConvolution: Writer._transposed,
-    ops.WeightGradient: Writer._weight_gradient,
+    ops.Indicator: ExpressionWriter._indicator,
+    ops.Reshape: ExpressionWriter._reshape,
+    ops.Contiguous: ExpressionWriter._contiguous,
+    ops.Copy: ExpressionWriter._copy,
+    ops.Permute: ExpressionWriter._permute,
+    Slices: ExpressionWriter._index,
+    ops.Pad: ExpressionWriter._pad,
+    ops.Window: ExpressionWriter._window,
+    ops.Fold: ExpressionWriter._fold,
+    ops.Place: ExpressionWriter._place,
+    ops.Gather: ExpressionWriter._gather,
+    ops.Scatter: ExpressionWriter._scatter,
+    ops.Diagonal: ExpressionWriter._diagonal,
+    Flips: ExpressionWriter._flips,
+    ops.Expand: ExpressionWriter._expand,
+    ops.Sum: ExpressionWriter._sum,
+    ops.Scale: ExpressionWriter._scale,
+    ops.Cast: ExpressionWriter._cast,
+    ops.Add: ExpressionWriter._add,
+    ops.Concat: ExpressionWriter._concat,
+    ops.Stack: ExpressionWriter._stack,
+    ops.Blocks: ExpressionWriter._blocks,
+    ops.Einsum: ExpressionWriter._einsum,
+    ops.Masked: ExpressionWriter._masked,
+    ops.Finite: ExpressionWriter._finite,
+    ops.Marked: ExpressionWriter._marked,
+    ops.Spoiled: ExpressionWriter._spoiled,
+    ops.Gram: ExpressionWriter._gram,
+    ops.WindowSums: ExpressionWriter._window_sums,
+    ops.WindowGram: ExpressionWriter._window_gram,
+    ops.Convolution: ExpressionWriter._convolution,
+    ops.TransposedConvolution: ExpressionWriter._transposed,
+    ops.WeightGradient: ExpressionWriter._weight_gradient,
 }

@@ -185,9 +185,9 @@ def show(
 ) -> None:
     """Show a diagram, simplified: as a file of definitions, drawn, or as a report of its
     function."""
-    from diagrammar.cli.show import Wish, run
+    from diagrammar.cli.show import Showing, run
 
-    wish = Wish(format.value, steps, picture, raw, tuple(shape or ()), output)
+    wish = Showing(format.value, steps, picture, raw, tuple(shape or ()), output)
     raise typer.Exit(run(file, name, wish, values or ()))
 
 
@@ -303,9 +303,9 @@ def bench(
     ] = 2.0,
 ) -> None:
     """Time all candidate programs of a definition side by side, and the naive einsum."""
-    from diagrammar.cli.bench import Wish, run
+    from diagrammar.cli.bench import Measuring, run
 
-    wish = Wish(threads, dtype, device.value, seconds)
+    wish = Measuring(threads, dtype, device.value, seconds)
     raise typer.Exit(run(file, name, shape or (), values or (), wish))
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Wish:
+class Measuring:
     """How to measure: threads (0: as torch has it), dtype, device, seconds in all."""
 
     threads: int = 0
@@ -32,7 +32,7 @@ class Wish:
 
 
 @dataclass(frozen=True)
-class Row:
+class Contender:
     """A contender: its name, the seconds that the cost model gives it, those that it took, the
     bytes that it holds at once (None where that is not known), and what is special about it."""
 
@@ -43,7 +43,7 @@ class Row:
     remark: str = ""
 
 
-def run(file: str, name: str, shape: Sequence[str], given: Sequence[str], wish: Wish) -> int:
+def run(file: str, name: str, shape: Sequence[str], given: Sequence[str], wish: Measuring) -> int:
     """Print the table; the exit status."""
     import torch
 
@@ -66,8 +66,8 @@ def run(file: str, name: str, shape: Sequence[str], given: Sequence[str], wish: 
 
 
 def measured(
-    function: Function, special: Specialised, operands: Sequence[Any], wish: Wish
-) -> tuple[list[Row], list[str]]:
+    function: Function, special: Specialised, operands: Sequence[Any], wish: Measuring
+) -> tuple[list[Contender], list[str]]:
     """All candidates and the naive einsum, in turn, the fastest first."""
     import torch
     from rich.console import Console
@@ -96,7 +96,7 @@ def measured(
         seconds = timed(calls, clock, rounds=25, budget=wish.seconds, hopeless=10.0, close=1.0)
     size = operands[0].element_size() if operands else 4
     rows = [
-        Row(
+        Contender(
             c.name,
             c.cost,
             s,
@@ -106,7 +106,9 @@ def measured(
         for c, s in zip(special.candidates, seconds, strict=False)
     ]
     if len(seconds) > len(rows):
-        rows.append(Row("einsum of dense patterns", None, seconds[-1], None, "opt_einsum's order"))
+        rows.append(
+            Contender("einsum of dense patterns", None, seconds[-1], None, "opt_einsum's order")
+        )
     return sorted(rows, key=lambda row: row.measured), notes
 
 
@@ -123,7 +125,9 @@ def _waiting(call: Callable[[], Any]) -> None:
     torch.cuda.synchronize()
 
 
-def _print(name: str, rows: Sequence[Row], notes: list[str], threads: int, wish: Wish) -> None:
+def _print(
+    name: str, rows: Sequence[Contender], notes: list[str], threads: int, wish: Measuring
+) -> None:
     from rich.console import Console
     from rich.table import Table
 

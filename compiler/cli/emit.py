@@ -31,34 +31,49 @@ def run(
     """Write the functions of some definitions, or of all that compile; the exit status."""
     values, known = settings(given), shapes(shape)
     spec = load(file)
-    selected = [spec[name] for name in chosen(spec, names)]
-    fixed = dict(values)
-    if "rank" in values and any(diagram.family for diagram in selected):
-        rank = {"rank": values.pop("rank")}
-        selected = [at_rank(d, rank)[0] if d.family else d for d in selected]
-    problems = [*_unknown_values(selected, values), *_unknown_shapes(selected, known)]
+    selected, own = _ranked([spec[name] for name in chosen(spec, names)], values)
+    problems = [*_unknown_values(selected, own), *_unknown_shapes(selected, known)]
     if problems:
         raise DiagramError(problems)
-    programs: list[Program] = []
-    left_out: list[tuple[str, DiagramError]] = []
-    for diagram in selected:
-        try:
-            own = {n: value for n, value in values.items() if _knows(diagram, n)}
-            diagram, own = reworded(diagram, own)
-            programs.append(_program(diagram, own, known))
-        except DiagramError as problem:
-            left_out.append((diagram.name, problem))
-    if left_out and (names or not programs):
-        raise DiagramError(problem for _, error in left_out for problem in error.errors)
-    for name, error in left_out:
+    programs, failures = _programs(selected, own, known)
+    if failures and (names or not programs):
+        raise DiagramError(problem for error in failures.values() for problem in error.errors)
+    for name, error in failures.items():
         complain(_warning(name, problem) for problem in error.errors)
-    text = _module(spec, programs, fixed, known)
+    text = _module(spec, programs, values, known)
     if PurePath(output).suffix.lower() == ".tn":
         raise Misuse(f"'{output}' would be overwritten with Python", "name a .py file with -o")
     write_output(output, text, file, spec)
     if output != "-":
         note(f"wrote {output}: {', '.join(_written(programs))}")
     return 0
+
+
+def _ranked(
+    diagrams: Sequence[Diagram], values: Mapping[str, Any]
+) -> tuple[list[Diagram], dict[str, Any]]:
+    """Fix the rank of families where it is given; the diagrams, and the other values."""
+    if "rank" not in values or not any(diagram.family for diagram in diagrams):
+        return list(diagrams), dict(values)
+    rank = {"rank": values["rank"]}
+    others = {name: value for name, value in values.items() if name != "rank"}
+    return [at_rank(d, rank)[0] if d.family else d for d in diagrams], others
+
+
+def _programs(
+    diagrams: Sequence[Diagram], values: Mapping[str, Any], known: Shapes
+) -> tuple[list[Program], dict[str, DiagramError]]:
+    """Compile each definition with the values that it knows; programs, and errors by name."""
+    programs: list[Program] = []
+    failures: dict[str, DiagramError] = {}
+    for diagram in diagrams:
+        try:
+            own = {name: value for name, value in values.items() if _knows(diagram, name)}
+            diagram, own = reworded(diagram, own)
+            programs.append(_program(diagram, own, known))
+        except DiagramError as error:
+            failures[diagram.name] = error
+    return programs, failures
 
 
 def _program(diagram: Diagram, values: Mapping[str, Any], known: Shapes) -> Program:
@@ -96,27 +111,25 @@ def _all_shapes(diagram: Diagram, values: Mapping[str, Any], known: Shapes) -> S
         raise DiagramError([clash.problem]) from None
     shapes = {o.name: o.shape() for o in fixed.operands}
     loose = {n: [s for s in sizes if not isinstance(s, int)] for n, sizes in shapes.items()}
-    lacking = [name for name, sizes in loose.items() if sizes]
+    lacking = {name: sizes for name, sizes in loose.items() if sizes}
     if lacking:
-        unknown = dict.fromkeys(
-            str(symbol)
-            for name in lacking
-            for extent in loose[name]
-            for symbol in sorted(extent.free_symbols, key=str)
-        )
-        many = len(lacking) > 1
-        shown = " ".join(f"--shape {name}=…" for name in lacking)
-        sizes = ",".join(f"{name}=…" for name in unknown)
-        raise DiagramError(
-            [
-                Problem(
-                    f"'{diagram.name}' needs the shape{'s' * many} of {_listed(lacking)}",
-                    help=f"give {shown}, or the sizes that {'they' if many else 'it'} "
-                    f"lack{'s' * (not many)}: --set {sizes}",
-                )
-            ]
-        )
+        raise DiagramError([_lacks_shapes(diagram.name, lacking)])
     return {name: tuple(map(int, sizes)) for name, sizes in shapes.items()}
+
+
+def _lacks_shapes(definition: str, lacking: Mapping[str, Sequence[Any]]) -> Problem:
+    """The problem of operands without a shape; `lacking` has the unknown sizes of each."""
+    symbols = [
+        s for sizes in lacking.values() for e in sizes for s in sorted(e.free_symbols, key=str)
+    ]
+    unknown = ",".join(f"{name}=…" for name in dict.fromkeys(map(str, symbols)))
+    many = len(lacking) > 1
+    shown = " ".join(f"--shape {name}=…" for name in lacking)
+    return Problem(
+        f"'{definition}' needs the shape{'s' * many} of {_listed(tuple(lacking))}",
+        help=f"give {shown}, or the sizes that {'they' if many else 'it'} "
+        f"lack{'s' * (not many)}: --set {unknown}",
+    )
 
 
 def _planned(diagram: Diagram, make: Callable[[], Program]) -> Program:

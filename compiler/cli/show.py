@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Wish:
+class Showing:
     """How a diagram is to be shown: which steps, in what format, for what shapes, into what file
     (- is standard output)."""
 
@@ -32,18 +32,9 @@ class Wish:
     output: str = "-"
 
 
-def run(file: str, name: str, wish: Wish, given: Sequence[str]) -> int:
+def run(file: str, name: str, wish: Showing, given: Sequence[str]) -> int:
     """Show a diagram; the exit status."""
-    if wish.raw and (wish.steps or given or wish.shape):
-        other = "--steps" if wish.steps else "--set" if given else "--shape"
-        way = "leave one of them out"
-        raise Misuse(f"--raw shows the diagram as it is written, so {other} has no effect", way)
-    if wish.shape and wish.format != "html":
-        raise Misuse("--shape is for reports", "add --format html, or use diagrammar compile")
-    if wish.picture and wish.format != "text":
-        raise Misuse(f"--picture is for text, and {wish.format} is a picture", "leave it out")
-    if PurePath(wish.output).suffix.lower() == ".tn" and (wish.format != "text" or wish.picture):
-        raise Misuse(f"'{wish.output}' would be overwritten with a picture", "name another file")
+    _check(wish, given)
     values, known = settings(given), shapes(wish.shape)
     spec = load(file)
     diagram = spec[chosen(spec, [name])[0]]
@@ -65,7 +56,21 @@ def run(file: str, name: str, wish: Wish, given: Sequence[str]) -> int:
     return 0
 
 
-def _shown(wish: Wish, diagram: Diagram, derivation: Simplified | None) -> str:
+def _check(wish: Showing, given: Sequence[str]) -> None:
+    """Raise Misuse for options that contradict one another."""
+    if wish.raw and (wish.steps or given or wish.shape):
+        other = "--steps" if wish.steps else "--set" if given else "--shape"
+        way = "leave one of them out"
+        raise Misuse(f"--raw shows the diagram as it is written, so {other} has no effect", way)
+    if wish.shape and wish.format != "html":
+        raise Misuse("--shape is for reports", "add --format html, or use diagrammar compile")
+    if wish.picture and wish.format != "text":
+        raise Misuse(f"--picture is for text, and {wish.format} is a picture", "leave it out")
+    if PurePath(wish.output).suffix.lower() == ".tn" and (wish.format != "text" or wish.picture):
+        raise Misuse(f"'{wish.output}' would be overwritten with a picture", "name another file")
+
+
+def _shown(wish: Showing, diagram: Diagram, derivation: Simplified | None) -> str:
     """The diagram, or how it is derived, in the format that is wished for."""
     from diagrammar.draw import render
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from diagrammar.draw.columns import Parts
 from diagrammar.draw.labels import Caption, caption, size_label, text_width
@@ -12,8 +13,10 @@ from diagrammar.draw.routes import Routed, Stop, routes
 from diagrammar.draw.shapes import Box, hull
 from diagrammar.draw.story import Frame, TermFrame
 from diagrammar.draw.tags import tag_size
-from diagrammar.draw.wiring import Wiring, components, wiring
+from diagrammar.draw.wiring import Dot, Wiring, components, wiring
 from diagrammar.ir.diagram import Operand
+
+Entry = TypeVar("Entry")
 
 _BETWEEN = 22.0
 """Between parts of a term that nothing connects."""
@@ -98,26 +101,39 @@ def _unions(
     captions: Mapping[str, Sequence[Caption]], wirings: Sequence[Wiring | None]
 ) -> list[tuple[Collection[str], Parts]]:
     """The connected parts over all frames: their keys, and what is in them."""
-    there = [w for w in wirings if w is not None]
-    links = list(dict.fromkeys(link for w in there for link in w.links))
-    dots = {key: kind for w in reversed(there) for key, kind in w.dots.items()}
-    ends = {key: axis for w in there for key, axis in w.ends.items()}
+    shown = [each for each in wirings if each is not None]
+    links = list(dict.fromkeys(link for each in shown for link in each.links))
+    dots: dict[str, Dot] = {}
+    for each in reversed(shown):
+        dots |= each.dots
+    ends: dict[str, tuple[str, ...]] = {}
+    for each in shown:
+        ends |= each.ends
     unions: list[tuple[Collection[str], Parts]] = []
     for keys in components([*captions, *dots, *ends], links):
         inside = frozenset(keys)
-        tensors = [k for k in keys if k in captions]
+        operands, others = _by_kind([key for key in keys if key in captions], captions)
         own = tuple(link for link in links if link.a in inside)
-        if not own and not tensors:
-            continue
-        parts = Parts(
-            tuple(k for k in tensors if captions[k][0].kind in ("operand", "constant")),
-            tuple(k for k in tensors if captions[k][0].kind not in ("operand", "constant")),
-            {k: dots[k] for k in keys if k in dots},
-            {k: ends[k] for k in keys if k in ends},
-            own,
-        )
-        unions.append((inside, parts))
+        if own or operands or others:
+            parts = Parts(operands, others, _only(dots, keys), _only(ends, keys), own)
+            unions.append((inside, parts))
     return unions
+
+
+def _by_kind(
+    tensors: Sequence[str], captions: Mapping[str, Sequence[Caption]]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The keys of operands and constants, and the keys of relations."""
+    has_values = {key: captions[key][0].kind in ("operand", "constant") for key in tensors}
+    return (
+        tuple(key for key in tensors if has_values[key]),
+        tuple(key for key in tensors if not has_values[key]),
+    )
+
+
+def _only(entries: Mapping[str, Entry], keys: Sequence[str]) -> dict[str, Entry]:
+    """The entries that have one of the keys, in the order of the keys."""
+    return {key: entries[key] for key in keys if key in entries}
 
 
 def deltas(term: TermFrame) -> frozenset[str]:

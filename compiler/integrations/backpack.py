@@ -61,7 +61,7 @@ def layer_of(module: Any) -> Conv:
     return shared_layer(module)
 
 
-class FirstOrder(ModuleExtension):
+class GradientQuantity(ModuleExtension):
     """A quantity of the examples' gradients: `method` of a layer, for weight and bias apart."""
 
     def __init__(self, method: str) -> None:
@@ -142,13 +142,13 @@ def ours(extension: Extension) -> Extension:
 def _module_extension(extension: BackpropExtension) -> ModuleExtension:
     match extension:
         case extensions.BatchGrad():
-            return FirstOrder("batch_grad")
+            return GradientQuantity("batch_grad")
         case extensions.BatchL2Grad():
-            return FirstOrder("batch_l2")
+            return GradientQuantity("batch_l2")
         case extensions.SumGradSquared():
-            return FirstOrder("sum_grad_squared")
+            return GradientQuantity("sum_grad_squared")
         case extensions.Variance():
-            return FirstOrder("grad_variance")
+            return GradientQuantity("grad_variance")
         case extensions.BatchDiagGGNExact() | extensions.BatchDiagGGNMC():
             return DiagonalGGN(each=True)
         case extensions.DiagGGNExact() | extensions.DiagGGNMC():

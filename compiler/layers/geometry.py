@@ -136,39 +136,53 @@ class Geometry:
 
 
 def positions_of(given: Ints | None, count: int | None, channels: int | None) -> int:
-    """The number of positions of a linear layer's input: of an int, of their axes *t, or of a whole
-    shape [b, *t, c_in]; `count` is that of the output, where it is known.
+    """Count the positions of a linear layer's input.
 
-    Raises ValueError for sizes that do not fit, and for those that can be read in two ways.
+    `given` is their number, their axes *t, or a whole shape [b, *t, c_in]; `count` is the number of
+    the output's positions, where that is known. Raises ValueError for sizes that do not fit, and
+    for sizes that can be read in two ways.
     """
-    from torch import Size
-
     if given is None:
         return 1 if count is None else count
     several: Any = given
     if hasattr(given, "__index__") or not hasattr(several, "__iter__"):
-        plain = prod(integers("input_size", given))
-        shaped = False
-    else:
-        axes = tuple(several)
-        shaped = bool(axes) and channels in (None, axes[-1])
-        whole = prod(integers("input_size", axes[1:-1])) if shaped else None
-        if whole is not None and (whole == count or (count is None and isinstance(given, Size))):
-            return whole
-        if isinstance(given, Size) and not shaped:
-            raise ValueError(f"input_size {axes} does not end in {channels} input channels")
-        plain = prod(integers("input_size", axes))
-        shaped = shaped and whole != plain
-    if count not in (None, plain):
-        raise ValueError(
-            f"input_size {given} is not that of {count} positions; give their number or x.shape"
-        )
-    if shaped and count is None:
+        return _as_many(given, prod(integers("input_size", given)), count)
+    axes = tuple(several)
+    by_shape = _positions_of_shape(axes, channels)
+    if by_shape is not None and (by_shape == count or (count is None and _is_shape(given))):
+        return by_shape
+    if by_shape is None and _is_shape(given):
+        raise ValueError(f"input_size {axes} does not end in {channels} input channels")
+    by_axes = _as_many(given, prod(integers("input_size", axes)), count)
+    if count is None and by_shape not in (None, by_axes):
         raise ValueError(
             f"input_size {given} may be axes of positions or a whole shape; give the number of "
             "positions, or x.shape as torch has it"
         )
-    return plain
+    return by_axes
+
+
+def _is_shape(given: Any) -> bool:
+    """Whether torch made it, as the shape of a tensor."""
+    from torch import Size
+
+    return isinstance(given, Size)
+
+
+def _positions_of_shape(axes: Sequence[int], channels: int | None) -> int | None:
+    """Read axes as a shape [b, *t, c_in]: ∏t, or None where they are no such shape."""
+    if not axes or channels not in (None, axes[-1]):
+        return None
+    return prod(integers("input_size", axes[1:-1]))
+
+
+def _as_many(given: Any, positions: int, count: int | None) -> int:
+    """The number of positions. Raises ValueError where the output has another number."""
+    if count not in (None, positions):
+        raise ValueError(
+            f"input_size {given} is not that of {count} positions; give their number or x.shape"
+        )
+    return positions
 
 
 def each(name: str, value: Ints, rank: int, least: int) -> tuple[int, ...]:
@@ -186,31 +200,36 @@ def each(name: str, value: Ints, rank: int, least: int) -> tuple[int, ...]:
 def _sides(
     padding: Padding, kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int]
 ) -> list[tuple[int, int]]:
-    """Padding left and right; 'same' pads ⌊D(K−1)/2⌋ left and the rest right."""
+    """Padding left and right, one pair a dimension."""
     rank = len(kernel)
     if isinstance(padding, str):
-        if padding == "valid":
-            return [(0, 0)] * rank
-        if padding != "same":
-            raise ValueError(
-                f"padding must be a number, a tuple, 'same' or 'valid', not {padding!r}"
-            )
-        if any(s != 1 for s in stride):
-            raise ValueError(f"padding 'same' needs stride 1, not {tuple(stride)}; give numbers")
-        reach = [d * (k - 1) for d, k in zip(dilation, kernel, strict=True)]
-        return [(r // 2, r - r // 2) for r in reach]
-    given: list[Any] = [padding] * rank if isinstance(padding, int) else list(padding)
-    if len(given) == 1:
-        given *= rank
-    if len(given) != rank:
+        return _named_sides(padding, kernel, stride, dilation)
+    entries: list[Any] = [padding] * rank if isinstance(padding, int) else list(padding)
+    if len(entries) == 1:
+        entries *= rank
+    if len(entries) != rank:
         raise ValueError(
-            f"padding {padding} has {len(given)} entries for {rank} dimensions; "
+            f"padding {padding} has {len(entries)} entries for {rank} dimensions; "
             "a tuple runs over dimensions, a pair inside it is (left, right)"
         )
-    sides = [(p, p) if isinstance(p, int) else tuple(p) for p in given]
+    sides = [(p, p) if isinstance(p, int) else tuple(p) for p in entries]
     if any(len(pair) != 2 or any(int(p) != p or p < 0 for p in pair) for pair in sides):
         raise ValueError(f"padding must be numbers of at least 0 or pairs of them, not {padding}")
     return [(int(a), int(b)) for a, b in sides]
+
+
+def _named_sides(
+    padding: str, kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int]
+) -> list[tuple[int, int]]:
+    """Padding by its name: 'valid' pads nothing, 'same' ⌊D(K−1)/2⌋ left and the rest right."""
+    if padding == "valid":
+        return [(0, 0)] * len(kernel)
+    if padding != "same":
+        raise ValueError(f"padding must be a number, a tuple, 'same' or 'valid', not {padding!r}")
+    if any(s != 1 for s in stride):
+        raise ValueError(f"padding 'same' needs stride 1, not {tuple(stride)}; give numbers")
+    reach = [d * (k - 1) for d, k in zip(dilation, kernel, strict=True)]
+    return [(r // 2, r - r // 2) for r in reach]
 
 
 def _check_transposed(

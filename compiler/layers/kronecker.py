@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from diagrammar.layers.given import check_count, check_flag, check_tensor
 from diagrammar.layers.layer import Layer
-from diagrammar.layers.scales import Sizes, input_scale, output_scale, scale_of
+from diagrammar.layers.scales import Counts, input_scale, output_scale, scale_of
 from diagrammar.layers.tensors import bordered, conj, squared
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class Kronecker(Layer):
         if bias:
             column = self._run(f"a_{kind}{mean}", {"X": X})
             made = bordered(made, column, positions if kind == "expand" else 1, count)
-        sizes = Sizes(count, positions, _given(n_data, count), vectors, kind == "reduce")
+        sizes = Counts(count, positions, _given(n_data, count), vectors, kind == "reduce")
         return _times(made, input_scale(scale, kind, sizes))
 
     def _output_factor(
@@ -116,7 +116,7 @@ class Kronecker(Layer):
             groups=1 if one else None,
         )  # fmt: skip
         v, n, positions = stack.shape[0], stack.shape[1], prod(stack.shape[3:])
-        sizes = Sizes(n, positions, _given(n_data, n), v, kind == "reduce")
+        sizes = Counts(n, positions, _given(n_data, n), v, kind == "reduce")
         made = _times(made, output_scale(scale, kind, sizes))
         return made[0] if one else made
 

@@ -16,7 +16,7 @@ from math import sqrt
 
 
 @dataclass(frozen=True)
-class Sizes:
+class Counts:
     """N examples of `n_data` in the whole data set, T positions, V vectors; `reduce` or not."""
 
     n: int
@@ -36,11 +36,11 @@ class Sizes:
         return self.n / self.n_data if self.n_data else 0.0
 
 
-Number = Callable[[Sizes], float]
+Number = Callable[[Counts], float]
 
 
 @dataclass(frozen=True)
-class Scale:
+class Preset:
     """What A and B at the default scale are multiplied by; `b` None where a library has none.
 
     `reduces`: whether it has KFAC-reduce. `sums`: its B for KFAC-expand is that of KFAC-reduce.
@@ -52,28 +52,28 @@ class Scale:
     sums: bool = False
 
 
-SCALES: dict[str, Scale] = {
-    "default": Scale(lambda s: 1, lambda s: 1),
+SCALES: dict[str, Preset] = {
+    "default": Preset(lambda s: 1, lambda s: 1),
     # A = A₀/(N·T), B = G₀/N, N the data set's size
-    "curvlinops": Scale(lambda s: s.part / s.shared, lambda s: s.part * s.shared),
+    "curvlinops": Preset(lambda s: s.part / s.shared, lambda s: s.part * s.shared),
     # the same for a loss with reduction="sum": B = G₀
-    "curvlinops-sum": Scale(lambda s: s.part / s.shared, lambda s: s.n * s.shared),
-    "singd": Scale(lambda s: 1 / s.shared, lambda s: s.shared),
+    "curvlinops-sum": Preset(lambda s: s.part / s.shared, lambda s: s.n * s.shared),
+    "singd": Preset(lambda s: 1 / s.shared, lambda s: s.shared),
     # A = A₀/N, B = Σ (Σ_o s)(Σ_o s)ᴴ/N
-    "backpack": Scale(lambda s: 1, lambda s: 1, reduces=False, sums=True),
+    "backpack": Preset(lambda s: 1, lambda s: 1, reduces=False, sums=True),
     # A = √V·A₀/N, B = G₀/(N·T·√V)
-    "nngeometry": Scale(lambda s: s.part * sqrt(s.v), lambda s: s.part / sqrt(s.v), reduces=False),
+    "nngeometry": Preset(lambda s: s.part * sqrt(s.v), lambda s: s.part / sqrt(s.v), reduces=False),
     # A = A₀/(N·T³), B = G₀/(N³·T³), from gradients of the mean loss
-    "kfac-pytorch": Scale(
+    "kfac-pytorch": Preset(
         lambda s: 1 / s.t**3, lambda s: 1 / (s.n * s.t) ** 2 if s.n else 0.0, reduces=False
     ),
     # A = A₀/(N·T), B = G₀/(N·T); the block is T times their product
-    "kfac-jax": Scale(lambda s: 1 / s.t, lambda s: 1, reduces=False),
-    "einconv": Scale(lambda s: 1, None),
+    "kfac-jax": Preset(lambda s: 1 / s.t, lambda s: 1, reduces=False),
+    "einconv": Preset(lambda s: 1, None),
 }
 
 
-def scale_of(name: str, kind: str) -> Scale:
+def scale_of(name: str, kind: str) -> Preset:
     """A preset by name, for `kind` "expand" or "reduce". Raises ValueError where a library has
     none."""
     if name not in SCALES:
@@ -84,12 +84,12 @@ def scale_of(name: str, kind: str) -> Scale:
     return found
 
 
-def input_scale(name: str, kind: str, sizes: Sizes) -> float:
+def input_scale(name: str, kind: str, sizes: Counts) -> float:
     """What the input's factor at the default scale is multiplied by."""
     return scale_of(name, kind).a(sizes)
 
 
-def output_scale(name: str, kind: str, sizes: Sizes) -> float:
+def output_scale(name: str, kind: str, sizes: Counts) -> float:
     """What the output's factor at the default scale is multiplied by. Raises ValueError where a
     library has none."""
     found = scale_of(name, kind).b

@@ -25,7 +25,7 @@ from diagrammar.networks.rows import (
     SEVERAL,
     UNKNOWN,
     Ragged,
-    Rule,
+    Regular,
     Shared,
     digits,
     flat,
@@ -119,7 +119,7 @@ def is_double(x: Tensor) -> bool:
     return (x.is_floating_point() or x.is_complex()) and finfo(x.dtype).eps < 1e-10
 
 
-def fits_alone(site: Site, rule: Rule, examples: int) -> bool:
+def fits_alone(site: Site, rule: Regular, examples: int) -> bool:
     """Whether the last example's rows, by a layout, are those that it has alone."""
     if site.alone is None:
         return True

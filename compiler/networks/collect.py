@@ -15,7 +15,7 @@ from diagrammar.layers.shared import shared_layer
 from diagrammar.networks.anchor import anchored, new_anchor
 from diagrammar.networks.grams import gram
 from diagrammar.networks.selection import is_trained
-from diagrammar.networks.site import Site, Wanted, plainly
+from diagrammar.networks.site import Quantities, Site, plainly
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -36,7 +36,7 @@ class Collector:
     def __init__(
         self,
         modules: Mapping[str, nn.Module],
-        wanted: Wanted,
+        wanted: Quantities,
         bias: bool,
         every: bool,
     ) -> None:

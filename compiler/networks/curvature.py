@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from diagrammar.networks.batches import Batch, batches, leading, usable
 from diagrammar.networks.checks import MODES as CHECKS
 from diagrammar.networks.collect import QUANTITIES, Collector
 from diagrammar.networks.identity import Reduction, identity_of
-from diagrammar.networks.losses import vectors_of
+from diagrammar.networks.losses import VectorChoice, vectors_of
 from diagrammar.networks.passes import Passes
 from diagrammar.networks.result import Curvature
 from diagrammar.networks.selection import check_independent, chosen, is_compiled, unwrapped
-from diagrammar.networks.sharding import shards
-from diagrammar.networks.site import Wanted
+from diagrammar.networks.sharding import Shards, Whole, shards
+from diagrammar.networks.site import Quantities
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor, nn
@@ -45,67 +45,96 @@ def curvature(
     distributed: bool = False,
     **options: Any,
 ) -> Curvature:
-    """The curvature of a network's convolutions and linear layers, over a loader's batches (x, y).
+    """Compute curvature of a network's convolutions and linear layers, over batches (x, y).
 
-    `what`: "kfac_expand", "kfac_reduce", "ekfac", "diag_ggn", "gram", or several; "ekfac" needs
-    `basis`, an earlier result with Kronecker factors, whose eigenvectors it takes. `loss` is
-    MSELoss, CrossEntropyLoss or BCEWithLogitsLoss, with any of their options; or another module or
+    `what` is "kfac_expand", "kfac_reduce", "ekfac", "diag_ggn", "gram", or several. "ekfac" needs
+    `basis`, an earlier result with Kronecker factors, for its eigenvectors. "gram" keeps inputs and
+    vectors of all examples until the end. Results are means over examples of the Gauss–Newton
+    matrix of one example's loss, the loss of a batch of that example alone.
+
+    `loss` is MSELoss, CrossEntropyLoss or BCEWithLogitsLoss, with any options; another module or
     function (f, y) → one number, or one for each example, convex in the output, which autograd
-    differentiates twice; or a function (f, y) → vectors [n, *f.shape] whose outer products are its
-    Hessian by the output. `vectors` says which of the loss are taken: "exact", one backward pass
-    for each output entry; "mc", `samples` draws of labels; or "empirical", the gradient for the
-    labels given: with `terms="joint"` of the example's loss, with "separate" of each term of its
-    mean, with "curvlinops" as curvlinops scales it. Results are means over examples of the
-    Gauss–Newton matrix of one example's loss, the loss of a batch of that example alone, by
-    `layers` (names; by default all whose weights are trained), without those in `exclude`.
-    `skip_others` leaves out parameters in modules of other kinds, such as normalisations. `bias` is
-    joint with the weight in factors. `groups` and `options` (`plan`, `memory`, `accumulate`,
-    `nonfinite`) are those of `dg.layers.Conv`. With `distributed` (or a process `group`) each
-    process has a part of the data, and the result is that of all. "gram" keeps inputs and vectors
-    of all examples until the end.
+    differentiates twice; or a function (f, y) → vectors [n, *f.shape] whose outer products sum to
+    its Hessian by the output. `vectors` is "exact", one backward pass for each output entry; "mc",
+    `samples` draws of labels; or "empirical", gradients for the given labels: of the example's loss
+    with `terms="joint"`, of each term with "separate", scaled like curvlinops with "curvlinops".
 
-    Which rows of a layer are which example's is found by backward passes for the first batch, so
-    that frames, windows or crops may be folded into the batch, and time may come first. `check`
-    compares autograd's gradients by the layers' weights with what was seen of their calls, and one
-    example alone with its batch: in the "first" batch, in "every" one, or never ("off").
+    `layers` are names (by default all layers with trained weights), without those in `exclude`;
+    `skip_others` leaves out parameters in modules of other kinds, such as normalisations. With
+    `bias`, factors are joint for weight and bias. `groups` and `options` (`plan`, `memory`,
+    `accumulate`, `nonfinite`) are those of `dg.layers.Conv`. With `distributed` (or a `group`) each
+    process has a part of the data, and the result of all. `check` compares autograd's gradients by
+    weights with the recorded calls, and one example with its batch: "first" batch, "every", "off".
 
-    Results are by the weight that a layer uses: of one with `torch.nn.utils.parametrizations`, not
-    by what the weight is made from. Of a pruned one, diagonals and Gram matrices are by the
-    parameter, zero where it is masked. Sums are in float32 at least.
-
-    Neither parameters nor their `.grad` change. Raises ValueError for a network whose examples are
-    not independent, and for batches that are no pairs; TypeError for layers that there are no
-    operations for; NotImplementedError for a layer that is called twice, or whose weight is used
-    elsewhere, too.
+    Parameters and `.grad` do not change. Raises ValueError for examples that depend on one another
+    and for batches that are no pairs; TypeError for layers without operations; NotImplementedError
+    for a layer that is called twice, or whose weight is used elsewhere, too.
     """
-    with shards(group, distributed) as others:
-        wanted = _wanted(what)
-        if check not in CHECKS:
-            raise ValueError(f"check must be one of {', '.join(CHECKS)}, not {check!r}")
+    with shards(group, distributed) as processes:
+        quantities = _quantities(what, check)
         model = unwrapped(model)
         modules = chosen(model, layers, exclude, skip_others)
         check_independent(model)
-        reduction = Reduction(loss, terms)
-        roots = reduction.counting(vectors_of(loss, vectors, samples, generator, terms))
-        own = _bases(basis, wanted, modules, bias, groups)
-        about = {
-            "what": list(wanted), "layers": list(modules), "vectors": vectors, "samples": samples,
-            "terms": terms, "bias": bias, "groups": groups, "accumulate": options.get("accumulate"),
-        }  # fmt: skip
-        identity = identity_of(model, loss)
-        bases = others.agree(model, {"options": about, **identity}, own)
-        collector = Collector(
-            modules, Wanted(wanted, groups, options, bases), bias, every=layers is not None
-        )
-        passes, examples = Passes(model, collector, roots, check), 0
-        with differentiable(model), gradients_of(modules), collector:
-            for x, y in others.listening(batches(data, progress)):
+        choice = VectorChoice(vectors, samples, generator, terms)
+        every = layers is not None
+        request = Request(model, modules, quantities, loss, choice, bias, every, groups, options)
+        part = request.over(batches(data, progress), basis, check, processes)
+        return processes.summed(part)
+
+
+@dataclass(frozen=True)
+class Request:
+    """The quantities of some layers that are to be computed, apart from the data."""
+
+    model: nn.Module
+    modules: dict[str, nn.Module]
+    what: tuple[str, ...]
+    loss: nn.Module | Callable[[Tensor, Tensor], Tensor]
+    vectors: VectorChoice
+    bias: bool
+    every: bool  # bias also where only the weight is trained: the layers were named
+    groups: str
+    options: dict[str, Any]
+
+    def over(
+        self,
+        pairs: Iterable[Batch],
+        basis: Curvature | None,
+        check: str,
+        processes: Whole | Shards,
+    ) -> Curvature:
+        """Compute the sums over this process's batches, with hooks at the layers."""
+        kind, terms = self.vectors.kind, self.vectors.terms
+        reduction = Reduction(self.loss, terms)
+        vectors = vectors_of(self.loss, kind, self.vectors.samples, self.vectors.generator, terms)
+        roots = reduction.counting(vectors)
+        own = _bases(basis, self.what, self.modules, self.bias, self.groups)
+        identity = identity_of(self.model, self.loss)
+        bases = processes.agree(self.model, {"options": self.described(), **identity}, own)
+        wanted = Quantities(self.what, self.groups, self.options, bases)
+        collector = Collector(self.modules, wanted, self.bias, self.every)
+        passes, examples = Passes(self.model, collector, roots, check), 0
+        with differentiable(self.model), gradients_of(self.modules), collector:
+            for x, y in processes.listening(pairs):
                 if leading(x) != 0:
                     examples += passes.batch(usable(x), usable(y))
             if examples:
                 collector.check_called()
-        part = Curvature(collector.sums(), examples, about, collector.grams(), bases)
-        return others.summed(replace(part, identity=reduction.marked(identity)))
+        part = Curvature(collector.sums(), examples, self.described(), collector.grams(), bases)
+        return replace(part, identity=reduction.marked(identity))
+
+    def described(self) -> dict[str, Any]:
+        """The options that results carry, as plain data."""
+        return {
+            "what": list(self.what),
+            "layers": list(self.modules),
+            "vectors": self.vectors.kind,
+            "samples": self.vectors.samples,
+            "terms": self.vectors.terms,
+            "bias": self.bias,
+            "groups": self.groups,
+            "accumulate": self.options.get("accumulate"),
+        }
 
 
 @contextmanager
@@ -147,12 +176,15 @@ def gradients_of(modules: dict[str, nn.Module]) -> Iterator[None]:
             p.requires_grad_(False)
 
 
-def _wanted(what: str | Sequence[str]) -> tuple[str, ...]:
-    wanted = (what,) if isinstance(what, str) else tuple(what)
-    for name in wanted:
+def _quantities(what: str | Sequence[str], check: str) -> tuple[str, ...]:
+    """The quantities by name. Raises ValueError for other names, and for an unknown check."""
+    names = (what,) if isinstance(what, str) else tuple(what)
+    for name in names:
         if name not in QUANTITIES:
             raise ValueError(f"what must be among {', '.join(QUANTITIES)}, not {name!r}")
-    return wanted
+    if check not in CHECKS:
+        raise ValueError(f"check must be one of {', '.join(CHECKS)}, not {check!r}")
+    return names
 
 
 def _bases(

@@ -26,7 +26,7 @@ bits: some of their rounding errors of 0.004 one after another."""
 
 
 @dataclass(frozen=True)
-class Reading:
+class BatchReading:
     """A way to read a batch: `examples` N, `rows` of the output f for each, consecutive or
     (`strided`) N apart; and where one example's part of x is, along `axis` the slice `last`."""
 
@@ -36,7 +36,7 @@ class Reading:
     axis: int
     last: slice
 
-    def again(self, x: Any, f: Tensor) -> Reading | None:
+    def again(self, x: Any, f: Tensor) -> BatchReading | None:
         """The same reading of another batch; None where its sizes do not allow it."""
         one = (self.axis, self.strided, self.rows > 1, self.last.step is None)
         for found in readings(x, f):
@@ -57,22 +57,22 @@ class Reading:
         return f[-self.rows :]
 
 
-def readings(x: Any, f: Tensor) -> Iterator[Reading]:
+def readings(x: Any, f: Tensor) -> Iterator[BatchReading]:
     """All readings that the sizes allow, the most usual one first."""
     rows, given = len(f), leading(x)
     last = slice(-1, None)
     if given is None:
-        yield Reading(rows, 1, False, 0, last)
+        yield BatchReading(rows, 1, False, 0, last)
         return
     if given and rows % given == 0:
-        yield Reading(given, rows // given, False, 0, last)
+        yield BatchReading(given, rows // given, False, 0, last)
         if given not in (1, rows):
-            yield Reading(given, rows // given, True, 0, last)
+            yield BatchReading(given, rows // given, True, 0, last)
     for axis in axes_of_size(x, rows):
-        yield Reading(rows, 1, False, axis, last)
+        yield BatchReading(rows, 1, False, axis, last)
     if rows and given % rows == 0 and given != rows:
-        yield Reading(rows, 1, False, 0, slice(-(given // rows), None))
-        yield Reading(rows, 1, False, 0, slice(rows - 1, None, rows))
+        yield BatchReading(rows, 1, False, 0, slice(-(given // rows), None))
+        yield BatchReading(rows, 1, False, 0, slice(rows - 1, None, rows))
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Alone:
     """What came of an example that went through the network alone: its reading, or why none is
     known: `problem`, and whether it is a proof that examples are coupled."""
 
-    reading: Reading | None
+    reading: BatchReading | None
     problem: str = ""
     coupled: bool = False
 

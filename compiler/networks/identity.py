@@ -106,9 +106,9 @@ def _is_option(value: Any) -> bool:
 
 
 def described(value: Any, depth: int = DEPTH) -> Any:
-    """A value as plain data: numbers and texts as they are, tensors by digest, functions by name
-    and code, modules with all that they hold, other objects by class."""
-    from torch import Tensor, nn
+    """Describe a value as plain data: numbers and texts as they are, tensors by digest, functions
+    by name and code, modules with all that they hold, other objects by class."""
+    from torch import Tensor
 
     if value is None or isinstance(value, bool | int | str):
         return value
@@ -124,19 +124,26 @@ def described(value: Any, depth: int = DEPTH) -> Any:
         return sorted(repr(entry) for entry in value)
     if isinstance(value, Mapping):
         return {str(name): described(entry, depth - 1) for name, entry in value.items()}
-    if isinstance(value, MethodType):
-        return {**described(value.__func__, depth - 1), "of": _class(value.__self__)}
-    if isinstance(value, partial):
-        given = [described(part, depth - 1) for part in (value.args, value.keywords)]
-        return {"partial": described(value.func, depth - 1), "given": given}
-    if isinstance(value, FunctionType):
-        return _function(value, depth)
-    if isinstance(value, nn.Module):
-        return _object(value, depth) | described(
-            dict([*value.named_parameters(), *value.named_buffers(), *value.named_children()]),
-            depth - 1,
-        )
-    if callable(value) and hasattr(value, "__qualname__"):  # a class, a builtin
+    return _callable(value, depth) if callable(value) else _object(value, depth)
+
+
+def _callable(value: Any, depth: int) -> dict[str, Any]:
+    """Describe a function, a method, a partial call, a module, a class or another callable."""
+    from torch import nn
+
+    match value:
+        case MethodType():
+            return {**described(value.__func__, depth - 1), "of": _class(value.__self__)}
+        case partial():
+            arguments = [described(part, depth - 1) for part in (value.args, value.keywords)]
+            return {"partial": described(value.func, depth - 1), "given": arguments}
+        case FunctionType():
+            return _function(value, depth)
+        case nn.Module():
+            tensors = [*value.named_parameters(), *value.named_buffers()]
+            inside = described(dict([*tensors, *value.named_children()]), depth - 1)
+            return {**_object(value, depth), **inside}
+    if hasattr(value, "__qualname__"):  # a class, a builtin
         return {"function": f"{getattr(value, '__module__', '')}.{value.__qualname__}"}
     return _object(value, depth)
 

@@ -40,7 +40,7 @@ class Vectors(Protocol):
 
 
 @dataclass(frozen=True)
-class Wanted:
+class VectorChoice:
     """Which vectors of a loss: their kind, the number of draws, and how terms are put together."""
 
     kind: str
@@ -86,7 +86,7 @@ def vectors_of(
         raise TypeError(f"the loss is the class {loss.__name__}; give an instance of it")
     if not callable(loss):
         raise TypeError(f"a loss must be a torch.nn module or a function, not {loss!r}")
-    wanted = Wanted(kind, samples, generator, terms)
+    wanted = VectorChoice(kind, samples, generator, terms)
     known_loss = _known(loss)
     if known_loss is not None:
         return _Known(loss, known_loss, wanted)
@@ -131,7 +131,7 @@ def _known(loss: Any) -> Any:
 class _Known:
     """Vectors by the formulas of a loss of torch."""
 
-    def __init__(self, loss: Any, options: Any, wanted: Wanted) -> None:
+    def __init__(self, loss: Any, options: Any, wanted: VectorChoice) -> None:
         if options.reduction not in ("mean", "sum", "none"):
             raise ValueError(f"reduction must be 'mean' or 'sum', not {options.reduction!r}")
         self._loss, self._options, self._wanted = loss, options, wanted

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from diagrammar.networks.checks import Visit, check_gradients, find_rows, needs_rows
 from diagrammar.networks.collect import Collector, uncalled
-from diagrammar.networks.examples import Alone, Reading, read, readings
+from diagrammar.networks.examples import Alone, BatchReading, read, readings
 from diagrammar.networks.rows import Shared
 from diagrammar.networks.site import Site
 
@@ -23,7 +23,7 @@ class Passes:
 
     def __init__(self, model: nn.Module, collector: Collector, roots: Roots, check: str) -> None:
         self.model, self.collector, self.roots, self.check = model, collector, roots, check
-        self.reading: Reading | None = None
+        self.reading: BatchReading | None = None
         self.checked = check == "off"
 
     def batch(self, x: Any, y: Any) -> int:
@@ -50,7 +50,7 @@ class Passes:
 
     # -- whose rows are whose ----------------------------------------------------------------------
 
-    def _reading(self, x: Any, f: Tensor) -> Reading:
+    def _reading(self, x: Any, f: Tensor) -> BatchReading:
         """How the batch is read: as the one before, or as one example alone confirms."""
         from torch import random
 
@@ -86,7 +86,7 @@ class Passes:
         with no_grad(), self.collector.alone():
             return output_of(functional_call(self.model, buffers, (x,)))
 
-    def _look(self, f: Tensor, reading: Reading) -> None:
+    def _look(self, f: Tensor, reading: BatchReading) -> None:
         """Check the first batch, and find whose rows are whose where that is not known."""
         from torch import Generator, randn
 
@@ -123,7 +123,7 @@ class Passes:
             )
         return list(found[1:])
 
-    def _vectors(self, f: Tensor, y: Any, reading: Reading) -> int:
+    def _vectors(self, f: Tensor, y: Any, reading: BatchReading) -> int:
         """A backward pass for each vector, and their number."""
         shared = [s for s in self.collector.called() if isinstance(s.layout, Shared)]
         waiting, count = self.roots(f, y, reading.rows), 0
@@ -154,7 +154,7 @@ def keep_shared(site: Site, grad: Tensor) -> None:
         site.shared.append(site.batched(grad.detach()))
 
 
-def each_example(v: Tensor, reading: Reading) -> Iterator[Tensor]:
+def each_example(v: Tensor, reading: BatchReading) -> Iterator[Tensor]:
     """v with one example's rows, and zeros elsewhere."""
     from torch import zeros_like
 
@@ -189,7 +189,7 @@ def output_of(made: Any) -> Tensor:
     return made
 
 
-def ordered_labels(reading: Reading, y: Any) -> Any:
+def ordered_labels(reading: BatchReading, y: Any) -> Any:
     """The labels in the order of the output's rows."""
     from torch import Tensor
 
@@ -199,7 +199,7 @@ def ordered_labels(reading: Reading, y: Any) -> Any:
     return y
 
 
-def unconfirmed(alone: Alone, usual: Reading | None, f: Tensor) -> Reading:
+def unconfirmed(alone: Alone, usual: BatchReading | None, f: Tensor) -> BatchReading:
     """The usual reading, where one example alone could tell nothing. Raises ValueError where it
     tells that examples are coupled, or where there is no usual one."""
     if alone.coupled:

@@ -21,7 +21,7 @@ UNKNOWN, SEVERAL = -1, -2
 
 
 @dataclass(frozen=True)
-class Rule:
+class Regular:
     """Where the N examples are among a layer's rows [*lead].
 
     Along `axis` there are N·m entries: each example's m are consecutive, or `strided`, N apart.
@@ -58,17 +58,17 @@ class Rule:
         return one.view(*(-1 if a == self.axis else 1 for a in range(len(lead)))).expand(*lead)
 
 
-def rules(lead: Sequence[int], examples: int) -> Iterator[Rule]:
+def rules(lead: Sequence[int], examples: int) -> Iterator[Regular]:
     """All ways in which N examples can be laid out in rows [*lead], the most usual ones first."""
     for axis, size in enumerate(lead):
         if size % examples == 0 and size:
             m = size // examples
-            yield Rule(axis, m)
+            yield Regular(axis, m)
             if m > 1 and examples > 1:
-                yield Rule(axis, m, strided=True)
+                yield Regular(axis, m, strided=True)
 
 
-def rule_of(owners: Tensor, examples: int) -> list[Rule]:
+def rule_of(owners: Tensor, examples: int) -> list[Regular]:
     """The layouts that agree with what is known of the rows' owners [*lead]."""
     lead = tuple(owners.shape)
     seen = owners >= 0

@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING, Any
 
 from diagrammar.layers.shared import lifted_layer, parts_of
 from diagrammar.networks.grams import Part
-from diagrammar.networks.rows import Ragged, Rule, Shared, flat
+from diagrammar.networks.rows import Ragged, Regular, Shared, flat
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from diagrammar.layers.conv import Conv
 
-Layout = Rule | Ragged | Shared
+Layout = Regular | Ragged | Shared
 
 
 @dataclass(frozen=True)
-class Wanted:
+class Quantities:
     """What is computed: quantities, the groups' option, and the eigenvectors of EKFAC."""
 
     what: tuple[str, ...]
@@ -39,7 +39,7 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Call:
+class LayerCall:
     """What a layer was called with: its input, with an axis for the batch and as it was given; how
     often that was written into before; the parameters that are used."""
 
@@ -62,11 +62,11 @@ class Site:
     module: nn.Module
     layer: Conv
     bias: bool
-    wanted: Wanted
+    wanted: Quantities
     sums: dict[str, Tensor] = field(default_factory=dict)
     layout: Layout | None = None
     settled: bool = False
-    call: Call | None = None
+    call: LayerCall | None = None
     expanded: Tensor | None = None
     alone: Tensor | None = None
     calls: int = 0
@@ -84,7 +84,7 @@ class Site:
         self.norms, self.shared, self.kept = [], [], []
 
     @property
-    def seen(self) -> Call:
+    def seen(self) -> LayerCall:
         """The layer's call in this batch."""
         assert self.call is not None
         return self.call
@@ -122,9 +122,9 @@ class Site:
         layout = layout or self.layout
         dims = self.rows_of(x)
         match layout:
-            case Rule() if layout.is_plain() and not self.is_linear:
+            case Regular() if layout.is_plain() and not self.is_linear:
                 return x
-            case Rule():
+            case Regular():
                 examples = x.shape[layout.axis] // layout.m
                 made = layout.grouped(x, dims, examples)
             case Ragged():
@@ -164,7 +164,7 @@ class Site:
         """
         module: Any = self.module  # a parametrised weight is made anew at each access
         used = module.bias if self.bias else None
-        self.call = Call(self.batched(x.detach()), x, _version(x), module.weight, used)
+        self.call = LayerCall(self.batched(x.detach()), x, _version(x), module.weight, used)
         if "kfac_expand" not in self.wanted.what:
             return
         for part in parts_of(self.layer, precise(self.x)):
