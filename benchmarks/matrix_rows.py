@@ -21,7 +21,7 @@ RUNNER = ("pytest", "hypothesis", "numpy")
 PLAIN = (
     "tests/test_architecture.py",
     "tests/test_docs.py",
-    "tests/test_cli.py",
+    "tests/cli",
     "tests/test_function.py",
     "tests/networks/test_curvature.py",
     "tests/networks/test_ekfac.py",

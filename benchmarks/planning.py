@@ -25,7 +25,7 @@ from benchmarks.results import Sheet
 from benchmarks.sweep_cases import TAKES, Case
 from diagrammar.layers import Conv
 from diagrammar.runtime import building
-from tests.reference_layers import Layer
+from tests.reference_layer import Layer
 
 LIMIT = 0.030
 """Seconds that a common layer's operation may take: one and two dimensions."""

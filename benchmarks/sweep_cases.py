@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from benchmarks.memory import Arrays, patches
-from tests.reference_layers import METHODS, Layer
+from tests.reference_layer import Layer
+from tests.reference_layers import METHODS
 
 DIMS = (1, 1, 1, 2, 2, 2, 2, 2, 3, 3, 3, 4, 5)
 """How often each number of dimensions is drawn."""

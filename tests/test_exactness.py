@@ -20,7 +20,7 @@ import diagrammar as dg
 from benchmarks.sweep import layer_of
 from benchmarks.sweep_cases import Case, case
 from tests.reference import relative_error
-from tests.reference_layers import Layer, as_matrices
+from tests.reference_layer import Layer, as_matrices
 
 LAYERS = 48
 

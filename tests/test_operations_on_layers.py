@@ -19,6 +19,7 @@ from benchmarks.layers import every, layers
 from benchmarks.sweep_cases import TAKES, case
 from tests import reference_layers as reference
 from tests.reference import relative_error
+from tests.reference_layer import Layer, as_matrices
 
 ONCE_WRONG = (
     26, 69, 112, 139, 172, 339, 377, 516, 526, 693, 911, 913, 969, 1063, 1272, 1304, 1676, 2105,
@@ -85,14 +86,14 @@ def test_references_agree_with_the_sum_over_rows(number: int) -> None:
     c = case(7, number, "forward")
     x, weight = c.given["x"], c.given["weight"]
     rows = c.layer.grouped_rows(x)
-    matrix = reference.as_matrices(c.layer, weight)
+    matrix = as_matrices(c.layer, weight)
     y = torch.einsum("god,bgdp->bgop", matrix, rows).flatten(1, 2)
     expected = c.layer.forward(x, weight)
     torch.testing.assert_close(y, expected.flatten(2), rtol=1e-12, atol=1e-12)
 
 
 def test_rows_are_those_of_unfold() -> None:
-    layer = reference.Layer((3, 2), stride=(2, 1), padding=(1, 0), dilation=(1, 2))
+    layer = Layer((3, 2), stride=(2, 1), padding=(1, 0), dilation=(1, 2))
     x = draw(2, 3, 7, 6)
     expected = functional.unfold(x, (3, 2), (1, 2), (1, 0), (2, 1))
     torch.testing.assert_close(layer.rows(x).flatten(3).flatten(1, 2), expected)

@@ -11,7 +11,8 @@ import pytest
 import torch
 
 import diagrammar as dg
-from tests.fuzz_language import case, outcome
+from tests.fuzz_cases import case
+from tests.fuzz_language import outcome
 
 PACK = "tensor X[i...]\ntensor W[k...]\npattern P[i, o, k]... = conv()\n"
 PACK += "Y[o...] = X[i...] * P[i, o, k]... * W[k...]"

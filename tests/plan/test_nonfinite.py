@@ -26,7 +26,7 @@ from diagrammar.layers import Conv
 from diagrammar.program import Masked
 from diagrammar.program.nonfinite import Reach, reach
 from diagrammar.runtime.specialised import Specialised
-from tests.reference_layers import Layer
+from tests.reference_layer import Layer
 
 NAN, INF = float("nan"), float("inf")
 
