@@ -1,7 +1,7 @@
-"""From a linear program to code or numbers; a backend sees nothing but the program.
+"""Turn a linear program into code or numbers; a backend sees nothing but the program.
 
-`torch` writes source (it does not import torch, only the emitted module does), `numpy` is the dense
-oracle. Import the one that is wanted; nothing is loaded here.
+`torch` writes source: only the emitted module imports torch. `numpy` is the dense oracle. Import
+the backend that you want; this module loads neither.
 """
 
 if __name__ != "diagrammar.backends":

@@ -1,4 +1,4 @@
-"""Sizes of a program from the shapes of its operands, in exact numbers."""
+"""Compute the sizes of a program from the shapes of its operands, in exact numbers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from diagrammar.program import Dim, Program
 
 
 def bind(program: Program, shapes: Mapping[str, Sequence[int]]) -> dict[str, int]:
-    """The sizes that the operands' shapes give, by name; every stated size is checked."""
+    """Compute sizes by name from the operands' shapes, and check every stated size.
+
+    Raises ValueError for a wrong number of axes, a wrong size, or a broken limit.
+    """
     for p in program.parameters:
         if len(shapes[p.name]) != len(p.shape):
             raise ValueError(f"{p.name}: has {len(shapes[p.name])} axes, expected {len(p.shape)}")
@@ -29,15 +32,15 @@ def bind(program: Program, shapes: Mapping[str, Sequence[int]]) -> dict[str, int
         if not limit.holds(integer(limit.value, sizes), integer(limit.least, sizes)):
             raise ValueError(limit.message)
     for check in (*program.checks, *stated):
-        size_, expected = shapes[check.operand][check.axis], integer(check.expected, sizes)
-        if size_ != expected:
+        actual, expected = shapes[check.operand][check.axis], integer(check.expected, sizes)
+        if actual != expected:
             where = f"{check.operand}: axis {check.axis} ({check.wires})"
-            raise ValueError(f"{where} has size {size_}, expected {expected}")
+            raise ValueError(f"{where} has size {actual}, expected {expected}")
     return sizes
 
 
 def integer(value: Dim, sizes: Mapping[str, int]) -> int:
-    """The integer that a size expression stands for; raises ValueError where it is none."""
+    """Evaluate a size expression; raises ValueError where it is no integer."""
     number = scalar(value, sizes)
     if not number.is_Integer:
         raise ValueError(f"size {value} is {number}, not an integer")
@@ -45,7 +48,10 @@ def integer(value: Dim, sizes: Mapping[str, int]) -> int:
 
 
 def scalar(value: Dim, sizes: Mapping[str, int]) -> Any:
-    """The exact number (a sympy Rational, mostly) that a scalar expression stands for."""
+    """Evaluate a scalar expression exactly, to a sympy Rational in most cases.
+
+    Raises ValueError for a size that `sizes` lacks.
+    """
     expression = sympy.sympify(value)
     known = {s: sympy.Integer(sizes[s.name]) for s in expression.free_symbols if s.name in sizes}
     number = expression.xreplace(known).doit()

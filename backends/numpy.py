@@ -1,7 +1,7 @@
 """The dense oracle: a plain interpreter of linear programs in numpy, float64 or complex128.
 
-Nothing here is clever and nothing is fast: loops and index arithmetic wherever they make it obvious
-that an operation means what `diagrammar.program` says. Casts are ignored.
+The code is neither clever nor fast: it uses loops and index arithmetic wherever they make it
+obvious that an operation means what `diagrammar.program` says. Casts are ignored.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 
 def evaluate(program: Program, operands: Mapping[str, Array]) -> tuple[Array, ...]:
-    """The program's results for operands of the shapes that its parameters state.
+    """Compute the program's results for operands of the shapes that its parameters state.
 
     Raises ValueError where an operand is missing or disagrees with a size.
     """
@@ -41,49 +41,53 @@ def evaluate(program: Program, operands: Mapping[str, Array]) -> tuple[Array, ..
 
 
 def _in_parts(program: Program, arrays: Mapping[str, Array]) -> tuple[Array, ...]:
-    """The parts one after the other, put together."""
+    """Evaluate a program that is cut, one part after the other, and put the results together."""
     results: list[Array] = []
     for turn in itertools.product(*(range(cut.turns) for cut in program.cuts)):
-        given = dict(arrays)
-        for cut, at in zip(program.cuts, turn, strict=True):
+        pieces = dict(arrays)
+        for cut, index in zip(program.cuts, turn, strict=True):
             for name, (axis, entries) in cut.operands.items():
-                given[name] = given[name].take(range(at * entries, (at + 1) * entries), axis)
-        for number, part in enumerate(evaluate(program.part, given)):
+                pieces[name] = pieces[name].take(
+                    range(index * entries, (index + 1) * entries), axis
+                )
+        for number, part in enumerate(evaluate(program.part, pieces)):
             if len(results) == number:
                 shape = tuple(integer(n, {}) for n in program.result_shape(number))
                 results.append(np.zeros(shape, part.dtype))
             place = results[number]
-            for cut, at in zip(program.cuts, turn, strict=True):
+            for cut, index in zip(program.cuts, turn, strict=True):
                 along = cut.results[number]
                 if along is not None:
                     axis, entries = along
-                    place = place[(slice(None),) * axis + (slice(at * entries, None),)]
+                    place = place[(slice(None),) * axis + (slice(index * entries, None),)]
             place[tuple(slice(n) for n in part.shape)] += part
     return tuple(results)
 
 
 class _Run:
-    """The values computed so far, and one method an operation."""
+    """One evaluation: the values computed so far, and one method for each operation."""
 
     def __init__(self, operands: Mapping[str, Array], sizes: Mapping[str, int], kind: Any) -> None:
         self.operands, self.sizes, self.kind = operands, sizes, kind
         self.values: list[Array] = []
 
     def step(self, step: Step) -> None:
-        """Compute the next value and hold it against the shape that the step states."""
+        """Compute the next value and compare its shape with the shape that the step states."""
         shape = tuple(self.size_of(dim) for dim in step.shape)
         value = _METHODS[type(step.operation)](self, step.operation, shape)
         if value.shape != shape:
-            at = len(self.values)
-            raise ValueError(f"step {at}: {step.operation} has shape {value.shape}, not {shape}")
+            number = len(self.values)
+            raise ValueError(
+                f"step {number}: {step.operation} has shape {value.shape}, not {shape}"
+            )
         self.values.append(value)
 
     def size_of(self, value: Dim) -> int:
-        """A size in numbers."""
+        """Evaluate one size."""
         return integer(value, self.sizes)
 
     def sizes_of(self, values: Sequence[Dim]) -> tuple[int, ...]:
-        """Sizes in numbers."""
+        """Evaluate several sizes."""
         return tuple(self.size_of(value) for value in values)
 
     def operand(self, op: ops.Operand, shape: tuple[int, ...]) -> Array:
@@ -130,8 +134,8 @@ class _Run:
 
     def window(self, op: ops.Window, shape: tuple[int, ...]) -> Array:
         count, size, stride, dilation = self.sizes_of((op.count, op.size, op.stride, op.dilation))
-        at = [[stride * o + dilation * k for k in range(size)] for o in range(count)]
-        taken = self.values[op.x].take(np.array(at, int).reshape(count, size), op.axis)
+        indices = [[stride * o + dilation * k for k in range(size)] for o in range(count)]
+        taken = self.values[op.x].take(np.array(indices, int).reshape(count, size), op.axis)
         return np.moveaxis(taken, op.axis + 1, -1)
 
     def fold(self, op: ops.Fold, shape: tuple[int, ...]) -> Array:
@@ -161,12 +165,12 @@ class _Run:
         out = np.zeros(shape, self.kind)
         x = self.values[op.x]
         for index in np.ndindex(x.shape):
-            at = zip(self.sizes_of(op.start), self.sizes_of(op.step), index, strict=True)
-            out[tuple(a + s * n for a, s, n in at)] = x[index]
+            axes = zip(self.sizes_of(op.start), self.sizes_of(op.step), index, strict=True)
+            out[tuple(start + step * n for start, step, n in axes)] = x[index]
         return out
 
     def picked(self, runs: Sequence[tuple[Dim, Dim, Dim]]) -> list[int]:
-        """The positions that runs go through."""
+        """List the positions that the runs (start, length, step) go through."""
         numbers = [self.sizes_of(run) for run in runs]
         return [start + step * n for start, length, step in numbers for n in range(length)]
 
@@ -228,8 +232,8 @@ class _Run:
         x = grouped(np.pad(x, geometry.padding), 1, groups)
         weight = grouped(weight, 0, groups)
         out = np.zeros((shape[0], groups, shape[1] // groups, *shape[2:]), self.kind)
-        for k, at in geometry.entries():
-            out += np.einsum("bgc...,gdc->bgd...", x[at], weight[k])
+        for k, inputs in geometry.entries():
+            out += np.einsum("bgc...,gdc->bgd...", x[inputs], weight[k])
         out = out.reshape(shape)
         if op.bias is not None:
             out = out + self.values[op.bias].reshape(-1, *[1] * len(op.stride))
@@ -243,8 +247,8 @@ class _Run:
             n + left + right for n, (left, right) in zip(shape, geometry.padding, strict=True)
         ]
         out = np.zeros((shape[0], groups, shape[1] // groups, *padded[2:]), self.kind)
-        for k, at in geometry.entries():
-            out[at] += np.einsum("bgd...,gdc->bgc...", v, weight[k])
+        for k, inputs in geometry.entries():
+            out[inputs] += np.einsum("bgd...,gdc->bgc...", v, weight[k])
         inside = (
             slice(left, left + n) for n, (left, _) in zip(shape, geometry.padding, strict=True)
         )
@@ -255,8 +259,8 @@ class _Run:
         geometry = self.geometry(op, v.shape[2:], shape[2:])
         x, v = grouped(np.pad(x, geometry.padding), 1, groups), grouped(v, 1, groups)
         out = np.zeros((groups, shape[0] // groups, *shape[1:]), self.kind)
-        for k, at in geometry.entries():
-            out[k] = np.einsum("bgcp,bgdp->gdc", flat(x[at]), flat(v))
+        for k, inputs in geometry.entries():
+            out[k] = np.einsum("bgcp,bgdp->gdc", flat(x[inputs]), flat(v))
         return out.reshape(shape)
 
     def masked(self, op: ops.Masked, shape: tuple[int, ...]) -> Array:
@@ -264,12 +268,12 @@ class _Run:
         pattern, x = (
             np.expand_dims(
                 np.transpose(v, [term.index(n) for n in op.every if n in term]),
-                tuple(at for at, n in enumerate(op.every) if n not in term),
+                tuple(axis for axis, n in enumerate(op.every) if n not in term),
             )
             for v, term in zip((pattern, x), op.terms, strict=True)
         )
-        kept = np.where(pattern != 0, pattern * x, 0)
-        return np.asarray(kept.sum(tuple(range(len(op.out), len(op.every)))), self.kind)
+        products = np.where(pattern != 0, pattern * x, 0)
+        return np.asarray(products.sum(tuple(range(len(op.out), len(op.every)))), self.kind)
 
     def finite(self, op: ops.Finite, shape: tuple[int, ...]) -> Array:
         x = self.values[op.x]
@@ -311,10 +315,9 @@ class _Run:
                 for own, d, n in zip(rows, apart, x.shape[3:], strict=True)
             ]
             near = [[i + d for i in own] for own, d in zip(rows, apart, strict=True)]
-            first, second = (flat(picked(x, at)) for at in (rows, near))
-            block = np.einsum("bgcp,bgdp->gcd", first, second)
-            at: Any = (slice(None), slice(None), *k, slice(None), *m)
-            out[at] = block
+            first, second = (flat(picked(x, indices)) for indices in (rows, near))
+            entry: Any = (slice(None), slice(None), *k, slice(None), *m)
+            out[entry] = np.einsum("bgcp,bgdp->gcd", first, second)
         return out * float(scalar(op.scale, self.sizes))
 
     def geometry(
@@ -323,7 +326,7 @@ class _Run:
         outputs: tuple[int, ...],
         entries: tuple[int, ...],
     ) -> Windows:
-        """Where the entries of a kernel touch the padded input."""
+        """Describe where the entries of a kernel touch the padded input."""
         pads = tuple((p, p) for p in self.sizes_of(op.padding))
         return Windows(
             self.sizes_of(op.stride),

@@ -1,4 +1,4 @@
-"""Windows of arrays, for the dense oracle: which inputs meet which entries of a kernel."""
+"""Windows of arrays, for the dense oracle: the inputs that each entry of a kernel meets."""
 
 from __future__ import annotations
 
@@ -26,29 +26,30 @@ class Windows:
         self.outputs, self.sizes = outputs, sizes
 
     def entries(self) -> list[tuple[Any, Any]]:
-        """Each kernel entry k, and the inputs D·k + S·o that it meets, as indices into arrays."""
-        found: list[tuple[Any, Any]] = []
+        """List each kernel entry k with the inputs D·k + S·o that it meets, as indices into
+        arrays."""
+        pairs: list[tuple[Any, Any]] = []
         for k in itertools.product(*map(range, self.sizes)):
-            at = tuple(
+            inputs = tuple(
                 slice(d * n, d * n + s * (o - 1) + 1, s)
                 for n, d, s, o in zip(k, self.dilation, self.stride, self.outputs, strict=True)
             )
-            found.append(((..., *k), (..., *at)))
-        return found
+            pairs.append(((..., *k), (..., *inputs)))
+        return pairs
 
 
 def grouped(x: Array, axis: int, groups: int) -> Array:
-    """Axis (g c) as two axes."""
+    """Split the axis (g c) into two axes."""
     return x.reshape(*x.shape[:axis], groups, x.shape[axis] // groups, *x.shape[axis + 1 :])
 
 
-def picked(x: Array, at: list[list[int]]) -> Array:
-    """The entries of the last axes with these indices along each."""
-    for axis, indices in enumerate(at, start=x.ndim - len(at)):
+def picked(x: Array, positions: list[list[int]]) -> Array:
+    """Take the entries of the last axes that have these indices along each axis."""
+    for axis, indices in enumerate(positions, start=x.ndim - len(positions)):
         x = np.take(x, np.array(indices, int), axis)
     return x
 
 
 def flat(x: Array) -> Array:
-    """[b, g, c, *p] with the positions as one axis."""
+    """Join the positions of [b, g, c, *p] into one axis."""
     return x.reshape(*x.shape[:3], math.prod(x.shape[3:]))

@@ -1,4 +1,4 @@
-"""Programs as PyTorch source, and that source as functions."""
+"""Write programs as PyTorch source, and load that source as functions."""
 
 from diagrammar.backends.torch.emit import emit_module as emit_module
 from diagrammar.backends.torch.emit import load as load

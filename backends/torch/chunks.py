@@ -1,4 +1,4 @@
-"""Programs that run in parts: a function of one part, and loops that put the parts together."""
+"""Write programs that run in parts: a function of one part, and loops that put parts together."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from diagrammar.backends.torch.names import Names, safe_identifier
 from diagrammar.program import Cast, Cut, Program
 
 LINE = WIDTH - 4
-"""Characters of a line in a function."""
+"""The most characters of a line in a function."""
 SHORT = 40
-"""Characters of the names of operands up to which their pieces are called like them."""
+"""The most characters that the operands' names have together where pieces are named after them."""
 
 
 def loops(program: Program, scope: Names, inner: str) -> list[str]:
-    """The body of the function that calls `inner`, the one of a part: a loop for each cut."""
+    """Write the body of the function that calls `inner`, the function of one part: a loop for each
+    cut."""
     scope.taken.add(inner)
     if _is_joined(program):
         return _joined(program, scope, inner)
@@ -52,21 +53,21 @@ def _put(program: Program, counters: Sequence[str], result: int, total: str, par
 
 
 def _returned(program: Program, scope: Names, totals: Sequence[str]) -> list[str]:
-    """The results, those that were summed rounded to the dtype of the first operand."""
+    """Write the results; a sum is rounded to the dtype of the first operand."""
     like = scope.parameters[0]
     rounded = f"{{}}.to({like}.dtype)" if _is_cast(program) else f"_rounded({{}}, {like})"
     return [rounded.format(t) if program.adds(at) else t for at, t in enumerate(totals)]
 
 
 def _is_joined(program: Program) -> bool:
-    """Whether there is one result, one cut of some operand, and parts that stand side by side."""
+    """Whether there is one result, one cut of an operand, and parts that stand side by side."""
     places = [place for cut in program.cuts for place in cut.results]
     single = len(program.cuts) == len(places) == 1 and places[0] is not None
     return single and bool(program.cuts[0].operands)
 
 
 def _joined(program: Program, scope: Names, inner: str) -> list[str]:
-    """The body for one result whose parts stand side by side."""
+    """Write the body for one result whose parts stand side by side."""
     (cut,) = program.cuts
     (place,) = cut.results
     assert place is not None
@@ -77,8 +78,8 @@ def _joined(program: Program, scope: Names, inner: str) -> list[str]:
     for name in split:
         axis, entries = cut.operands[name]
         pieces.append(f"{scope.operands[name]}.split({entries}{f', {axis}' if axis else ''})")
-    given = [named.get(p.name, scope.operands[p.name]) for p in program.parameters]
-    call = f"{inner}({', '.join(given)})"
+    arguments = [named.get(p.name, scope.operands[p.name]) for p in program.parameters]
+    call = f"{inner}({', '.join(arguments)})"
     source, parts = ", ".join(pieces), scope.fresh("parts")
     lines = []
     if len(pieces) > 1:
@@ -95,7 +96,7 @@ def _joined(program: Program, scope: Names, inner: str) -> list[str]:
 
 
 def helpers(program: Program) -> tuple[str, ...]:
-    """The helpers that the loops call."""
+    """Name the helpers that the loops call."""
     if _is_joined(program):
         return ("_joined",)
     if not any(program.adds(n) for n in range(len(program.results))):
@@ -104,12 +105,12 @@ def helpers(program: Program) -> tuple[str, ...]:
 
 
 def _is_cast(program: Program) -> bool:
-    """Whether operands are cast to the dtype that they are accumulated in."""
+    """Whether operands are cast to the dtype in which sums are accumulated."""
     return any(isinstance(step.operation, Cast) for step in program.steps)
 
 
 def _operands(program: Program, scope: Names, counters: Sequence[str]) -> str:
-    """The operands of one part."""
+    """Write the operands of one part, each narrowed by the cuts that it has."""
     written = []
     for p in program.parameters:
         text = scope.operands[p.name]
@@ -121,7 +122,7 @@ def _operands(program: Program, scope: Names, counters: Sequence[str]) -> str:
 
 
 def _narrowed(cuts: Sequence[Cut], counters: Sequence[str], result: int) -> str:
-    """Where a part stands in a result."""
+    """Write where a part stands in a result."""
     text = ""
     for cut, counter in zip(cuts, counters, strict=True):
         place = cut.results[result]
@@ -131,5 +132,6 @@ def _narrowed(cuts: Sequence[Cut], counters: Sequence[str], result: int) -> str:
 
 
 def _narrow(axis: int, entries: int, counter: str) -> str:
+    """Write the `narrow` that takes one part of an axis."""
     start = counter if entries == 1 else f"{entries} * {counter}"
     return f".narrow({axis}, {start}, {entries})"

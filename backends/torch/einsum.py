@@ -1,4 +1,4 @@
-"""Contractions of two values as `@`, `*` or a two-operand `torch.einsum`, and masks."""
+"""Write contractions of two values as `@`, `*` or a two-operand `torch.einsum`, and masks."""
 
 from __future__ import annotations
 
@@ -14,13 +14,15 @@ Term = tuple[int, ...]
 def write_einsum(
     op: Einsum, values: tuple[Code, Code], names: Mapping[int, str], larger: int = 0
 ) -> Code:
-    """The contraction; `names` has the wire of each label, for its letter. The side `larger` sets
-    the order of letters that are summed."""
+    """Write the contraction. `names` has the wire of each label, for its letter; summed letters are
+    in the order of the side `larger` (0 or 1)."""
     a, b = values
     first, second = op.terms
-    for at, term in enumerate((*op.terms, op.out)):
+    for part, term in enumerate((*op.terms, op.out)):
         if len(set(term)) < len(term):
-            raise ValueError(f"a label stands twice in part {at} of einsum {op.terms} -> {op.out}")
+            raise ValueError(
+                f"a label stands twice in part {part} of einsum {op.terms} -> {op.out}"
+            )
     return (
         _product(a, first, b, second, op.out)
         or _matmul(a, first, b, second, op.out)
@@ -30,15 +32,16 @@ def write_einsum(
 
 
 def is_matmul(first: Term, second: Term, out: Term) -> bool:
-    """Whether `@` does it, sides perhaps swapped or transposed."""
+    """Whether `@` computes it, with sides perhaps swapped or transposed."""
     x = Code("x")
     return bool(_matmul(x, first, x, second, out) or _matmul(x, second, x, first, out))
 
 
 def _einsum(op: Einsum, a: Code, b: Code, names: Mapping[int, str], leading: Term) -> Code:
+    """Write a `torch.einsum`; the summed labels get letters in the order of `leading`."""
     letter = letters(names)
-    # torch sums letters in alphabetical order, capitals first: in the order in which they lie,
-    # the axes are one, and no side is copied
+    # torch sums letters in alphabetical order, capitals first; where that is the order of the
+    # axes in memory, it joins them without a copy
     summed = [label for label in leading if all(label in term for term in op.terms)]
     summed = [label for label in summed if label not in op.out]
     letter.update(zip(summed, sorted(letter[label] for label in summed), strict=True))
@@ -47,7 +50,8 @@ def _einsum(op: Einsum, a: Code, b: Code, names: Mapping[int, str], leading: Ter
 
 
 def _product(a: Code, first: Term, b: Code, second: Term, out: Term) -> Code | None:
-    """Elementwise, with broadcasting, where nothing is summed and the axes stand in order."""
+    """Multiply elementwise, with broadcasting, where nothing is summed and the axes stand in
+    order."""
     left, right = aligned(a, first, out), aligned(b, second, out)
     if left is None or right is None or set(first) | set(second) != set(out):
         return None
@@ -55,7 +59,7 @@ def _product(a: Code, first: Term, b: Code, second: Term, out: Term) -> Code | N
 
 
 def aligned(x: Code, term: Term, out: Term) -> Code | None:
-    """x with an axis of size one for each that it lacks; leading ones need not be written."""
+    """Give x an axis of size one for each axis that it lacks; leading ones need not be written."""
     if term != tuple(label for label in out if label in term):
         return None
     lacking = [label not in term for label in out]
@@ -71,13 +75,14 @@ def aligned(x: Code, term: Term, out: Term) -> Code | None:
 
 
 def _matmul(a: Code, first: Term, b: Code, second: Term, out: Term) -> Code | None:
-    """`a @ b`, sides perhaps transposed: one summed label, batch labels alike or on one side."""
+    """Write `a @ b`, sides perhaps transposed: one summed label, batch labels equal or on one
+    side."""
     summed = [label for label in first if label in second and label not in out]
     if len(summed) != 1:
         return None
     (k,) = summed
-    left = _side(a, first, k, at=-1)
-    right = _side(b, second, k, at=-2)
+    left = _side(a, first, k, axis=-1)
+    right = _side(b, second, k, axis=-2)
     if left is None or right is None:
         return None
     (x, batch_a, i), (y, batch_b, j) = left, right
@@ -93,21 +98,21 @@ def _matmul(a: Code, first: Term, b: Code, second: Term, out: Term) -> Code | No
 
 
 def _side(
-    x: Code, term: Term, k: int, *, at: int
+    x: Code, term: Term, k: int, *, axis: int
 ) -> tuple[Code, Sequence[int], Sequence[int]] | None:
-    """The operand with k at axis `at` or alone, its batch labels and the label it keeps."""
+    """The operand with label k at `axis` or alone, its batch labels, and the label that remains."""
     if len(term) == 1:
         return x, (), ()
     if k not in term[-2:]:
         return None
-    kept = term[-1] if term[-2] == k else term[-2]
-    placed = x if term[at] == k else Code(f"{x}.mT", ATOM, x.links + 1)
-    return placed, term[:-2], (kept,)
+    other = term[-1] if term[-2] == k else term[-2]
+    placed = x if term[axis] == k else Code(f"{x}.mT", ATOM, x.links + 1)
+    return placed, term[:-2], (other,)
 
 
 def write_masked(op: Masked, pattern: Code, x: Code, names: Mapping[int, str], helper: str) -> Code:
-    """The contraction, by `helper` unless all products are written; `names` has the wire of each
-    label, for its letter."""
+    """Write the contraction: with `helper`, unless all products are written out. `names` has the
+    wire of each label, for its letter."""
     first, second = op.terms
     if not op.whole:
         letter = letters(names)
@@ -115,10 +120,10 @@ def write_masked(op: Masked, pattern: Code, x: Code, names: Mapping[int, str], h
         return call(helper, f'"{parts[0]},{parts[1]}->{parts[2]}"', pattern.text, x.text)
     left, right = aligned(pattern, first, op.every), aligned(x, second, op.every)
     assert left is not None, "a pattern's axes stand in order"
-    assert right is not None, "so do those of what it masks"
-    kept = f"{left.at(PRODUCT)} * {right.at(PRODUCT)}" if op.counts else right.text
-    made = call("torch.where", f"{left.at(PRODUCT)} != 0", kept, "0")
-    gone = [str(n) for n in range(len(op.out), len(op.every))]
-    if not gone:
-        return made
-    return made.method("sum", gone[0] if len(gone) == 1 else f"({', '.join(gone)})")
+    assert right is not None, "the axes of what it masks stand in order"
+    product = f"{left.at(PRODUCT)} * {right.at(PRODUCT)}" if op.counts else right.text
+    masked = call("torch.where", f"{left.at(PRODUCT)} != 0", product, "0")
+    summed = [str(n) for n in range(len(op.out), len(op.every))]
+    if not summed:
+        return masked
+    return masked.method("sum", summed[0] if len(summed) == 1 else f"({', '.join(summed)})")

@@ -1,7 +1,7 @@
-"""Programs as readable PyTorch source, and that source as functions.
+"""Write programs as readable PyTorch source, and load that source as functions.
 
-Emission needs no torch, and the emitted source nothing else: `emit_module` writes a module that
-runs without diagrammar; `load` turns source into functions that tracebacks can quote.
+Emission needs no torch, and the emitted source needs nothing else: `emit_module` writes a module
+that runs without diagrammar; `load` turns source into functions whose lines tracebacks can quote.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ from diagrammar.program import Dim, Parameter, Program, SizeBinding, SizeLimit
 
 @dataclass(frozen=True, slots=True)
 class FunctionSource:
-    """The text of one function, and what it needs at module level: helpers, constants by name.
+    """The text of one function, and the helpers and constants (by name) that it needs.
 
-    `origins` has, for each line of the text, the steps of the program that it does.
+    `origins` has, for each line of the text, the steps of the program that the line computes.
     """
 
     name: str
@@ -53,9 +53,10 @@ class FunctionSource:
 def emit_function(
     program: Program, *, checked: bool, constants: Constants | None = None
 ) -> FunctionSource:
-    """The program as a function; if `checked`, it compares its operands' shapes with the program's.
+    """Write the program as a function; if `checked`, it compares its operands' shapes with the
+    program's.
 
-    Functions of one module share their `constants`. Raises ValueError where torch has no such
+    Functions of one module share their `constants`. Raises ValueError where torch lacks an
     operation, a size is not bound, or a name is no identifier.
     """
     program = replace(program, name=function_name(program.name))
@@ -64,8 +65,8 @@ def emit_function(
         return _in_parts(program, scope, constants)
     lowered = lower(program)
     writer = ExpressionWriter(lowered.steps, scope, constants)
-    done = BodyLayout(program, lowered, writer, scope).body()
-    lines = [*_head(program, scope, writer, done, checked=checked), *done]
+    body_lines = BodyLayout(program, lowered, writer, scope).body()
+    lines = [*_head(program, scope, writer, body_lines, checked=checked), *body_lines]
     head = _signature(program, scope)
     body = format_lines(lines)
     text = "\n".join([*head, *(line for line, _ in body)]) + "\n"
@@ -76,7 +77,7 @@ def emit_function(
 
 
 def _in_parts(program: Program, scope: Names, constants: Constants) -> FunctionSource:
-    """The function of one part, and the one that calls it."""
+    """Write the function of one part, and the function that calls it."""
     name = program.part.name
     while name in constants.functions or name in scope.taken:
         name += "_"
@@ -93,7 +94,7 @@ def _in_parts(program: Program, scope: Names, constants: Constants) -> FunctionS
 
 
 def _signature(program: Program, scope: Names) -> list[str]:
-    """The lines up to the body."""
+    """Write the lines above the body."""
     signature = ", ".join(f"{name}: Tensor" for name in scope.parameters)
     count = len(program.results)
     result = "Tensor" if count == 1 else f"tuple[{', '.join(['Tensor'] * count) or '()'}]"
@@ -104,15 +105,16 @@ def _signature(program: Program, scope: Names) -> list[str]:
 
 
 def emit_module(programs: Sequence[Program], header: str, *, checked: bool = True) -> str:
-    """A module that needs torch only: `header` as its docstring, what programs need, and they.
+    """Write a module that needs torch only: the docstring `header`, helpers, constants and
+    functions.
 
-    A function has the name of its program where Python and the module leave it free
-    (`torch_names.function_names`).
+    A function has the name of its program where Python and the module leave that name free (see
+    `names.function_names`).
     """
-    given = [program.name for program in programs]
-    if len(set(given)) < len(given):
-        raise ValueError(f"two functions of one name among {', '.join(given)}")
-    named = function_names(given)
+    wanted = [program.name for program in programs]
+    if len(set(wanted)) < len(wanted):
+        raise ValueError(f"two functions of one name among {', '.join(wanted)}")
+    named = function_names(wanted)
     names = list(named.values())
     programs = [replace(program, name=named[program.name]) for program in programs]
     constants = Constants(names)
@@ -128,7 +130,7 @@ def emit_module(programs: Sequence[Program], header: str, *, checked: bool = Tru
 
 
 def _top(header: str, names: Sequence[str], text: str) -> list[str]:
-    """What stands above the text of a module: its docstring, what the text imports, `__all__`."""
+    """Write the lines above a module's text: its docstring, the imports of the text, `__all__`."""
     code = re.sub(r'""".*?"""', "", text, flags=re.DOTALL)
     abstract = [kind for kind in ("Callable", "Iterator") if f"{kind}[" in code]
     imported = ["from torch import Tensor"]
@@ -145,14 +147,16 @@ def _top(header: str, names: Sequence[str], text: str) -> list[str]:
 
 
 def line_origins(program: Program, *, checked: bool) -> tuple[frozenset[int], ...]:
-    """For each line of `emit_module([program], "")`, the steps of the program that it does."""
+    """List, for each line of `emit_module([program], "")`, the steps of the program that it
+    computes."""
     lines = emit_module([program], "", checked=checked).splitlines()
     own = emit_function(program, checked=checked).origins
     return (frozenset[int](),) * (len(lines) - len(own)) + own
 
 
 def load(source: str, name: str) -> dict[str, Callable[..., Any]]:
-    """The functions of emitted source, by name; tracebacks and `inspect` show their lines."""
+    """Run emitted source, and return its functions by name; tracebacks and `inspect` show their
+    lines."""
     digest = hashlib.sha256(source.encode()).hexdigest()[:8]
     filename = f"<diagrammar {one_line(name)} {digest}>"
     namespace: dict[str, Any] = {"__lines__": _Lines(filename, source)}
@@ -161,10 +165,10 @@ def load(source: str, name: str) -> dict[str, Callable[..., Any]]:
 
 
 class _Lines:
-    """The lines of a module in linecache, as long as some function of such a module lives."""
+    """The lines of a module in linecache, for as long as one of its functions lives."""
 
     _uses: ClassVar[Counter[str]] = Counter()
-    _lock: ClassVar[RLock] = RLock()  # a collector may run while it is held
+    _lock: ClassVar[RLock] = RLock()  # garbage collection may call `_left` inside
 
     def __init__(self, filename: str, source: str) -> None:
         lines = source.splitlines(keepends=True)
@@ -183,13 +187,14 @@ class _Lines:
 
 
 def load_one(source: str, name: str) -> Callable[..., Any]:
-    """The function of a module that has one; `name` is what tracebacks call the module."""
+    """Load a module with one function; `name` is the module's name in tracebacks."""
     (function,) = load(source, name).values()
     return function
 
 
 def _documentation(program: Program, scope: Names) -> list[str]:
-    """What the function computes, its operands and its results with their axes and sizes."""
+    """Write the function's docstring: what it computes, operands and results with axes and
+    sizes."""
     lines = [program.doc.strip() or f"{program.name}.", ""]
     if program.parameters:
         lines.append("Args:")
@@ -197,10 +202,10 @@ def _documentation(program: Program, scope: Names) -> list[str]:
         lines += [f"    {name}: {_layout(p.axes, p.shape, scope)}" for name, p in named]
         lines.append("")
     lines.append("Returns:")
-    for at, (name, value) in enumerate(zip(program.result_names, program.results, strict=True)):
+    for number, (name, value) in enumerate(zip(program.result_names, program.results, strict=True)):
         step = program.steps[value]
-        axes = program.result_axes[at] if program.result_axes else step.axes
-        lines.append(f"    {one_line(name)}: {_layout(axes, program.result_shape(at), scope)}")
+        axes = program.result_axes[number] if program.result_axes else step.axes
+        lines.append(f"    {one_line(name)}: {_layout(axes, program.result_shape(number), scope)}")
     if program.facts:
         lines += [
             "",
@@ -210,7 +215,7 @@ def _documentation(program: Program, scope: Names) -> list[str]:
 
 
 def _layout(axes: Sequence[str], shape: Sequence[Dim], scope: Names) -> str:
-    """`[b, i] of size 8 × 3`; axes alone where no size is known."""
+    """Write `[b, i] of size 8 × 3`; axes alone where no size is known."""
     names = f"[{', '.join(map(one_line, axes))}]"
     if not any(isinstance(size, int) for size in shape):
         return names if shape else "a scalar"
@@ -220,7 +225,8 @@ def _layout(axes: Sequence[str], shape: Sequence[Dim], scope: Names) -> str:
 def _head(
     program: Program, scope: Names, writer: ExpressionWriter, body: Sequence[Line], *, checked: bool
 ) -> list[Line]:
-    """The lines that bind and check sizes: those that are compared, or that the body reads."""
+    """Write the lines that bind and check sizes: the sizes that are compared, or that the body
+    reads."""
     lines: list[Line] = []
     checks: list[Line] = []
     bound = {size.operand for size in program.sizes}
@@ -244,7 +250,7 @@ def _head(
 
 
 def _broken(limit: SizeLimit, scope: Names) -> str:
-    """The condition under which a limit does not hold."""
+    """Write the condition under which a limit does not hold."""
     value, least = scope.size(limit.value), scope.size(limit.least)
     if limit.rule == "multiple":
         return f"{atom(value)} % {atom(least)}"
@@ -252,15 +258,15 @@ def _broken(limit: SizeLimit, scope: Names) -> str:
 
 
 def _expected(program: Program, p: Parameter) -> list[Dim | None]:
-    """For each axis, the size that it must have, if it is stated."""
+    """List, for each axis, the size that it must have, or None."""
     stated = {c.axis: c.expected for c in program.checks if c.operand == p.name}
     bound = {s.axis for s in program.sizes if s.operand == p.name and _is_whole(s)}
     return [stated.get(n, None if n in bound else size) for n, size in enumerate(p.shape)]
 
 
 def _bindings(program: Program, scope: Names, read: set[str]) -> list[Line]:
-    """`b, n, i1, i2 = X.shape` where it names several sizes; quotients one a line. Of these, the
-    ones that are read; `read` has the words of what follows."""
+    """Bind the sizes that are read: `b, n, i1, i2 = X.shape` for several of an operand, quotients
+    one a line. `read` has the words of the lines that follow."""
     parts: list[Line] = []
     for size in reversed([size for size in program.sizes if not _is_whole(size)]):
         name = scope.sizes[size.name]
@@ -288,7 +294,7 @@ def _bindings(program: Program, scope: Names, read: set[str]) -> list[Line]:
 
 
 def _quotient(size: SizeBinding, scope: Names) -> str:
-    """A size that is a part of an axis."""
+    """Write a size that is a part of an axis."""
     extent = f"{scope.operands[size.operand]}.shape[{size.axis}]"
     if not scalar.equal(size.offset, 0):
         extent = f"{extent} - {atom(scope.size(size.offset))}"
@@ -299,14 +305,16 @@ def _quotient(size: SizeBinding, scope: Names) -> str:
 
 
 def _is_whole(size: SizeBinding) -> bool:
-    """Whether the size is that of an axis, as it is."""
+    """Whether the size is the whole size of an axis."""
     return scalar.equal(size.divisor, 1) and scalar.equal(size.offset, 0)
 
 
 def _quoted(text: str) -> str:
+    """Quote a text as Python does."""
     escaped = one_line(text).replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
 
 
 def _strings(texts: Sequence[str]) -> str:
+    """Write a tuple of texts."""
     return f"({', '.join(map(_quoted, texts))}{',' * (len(texts) == 1)})"

@@ -10,9 +10,9 @@ SUM, PRODUCT, ATOM = 0, 1, 2
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """An expression: its text, how tightly it binds, how many methods are chained at its end.
+    """An expression: its text, how tightly it binds, and how many methods are chained at its end.
 
-    `word` says what the value is, where the operation knows.
+    `word` names the value, where the operation knows a word.
     """
 
     text: str
@@ -25,19 +25,20 @@ class Code:
 
     @property
     def atom(self) -> str:
-        """The text, in parentheses unless a method may follow."""
+        """The text, in parentheses unless a method may follow it."""
         return self.at(ATOM)
 
     def at(self, level: int) -> str:
-        """The text, in parentheses unless it binds that tightly."""
+        """The text, in parentheses unless it binds at least as tightly as `level`."""
         return self.text if self.level >= level else f"({self.text})"
 
     def method(self, name: str, *arguments: str) -> Code:
-        """A method of the value."""
+        """Call a method of the value."""
         return Code(f"{self.atom}.{name}({', '.join(arguments)})", ATOM, self.links + 1)
 
     def indexed(self, parts: Sequence[str]) -> Code:
-        """An index of the value, one part an axis; `:` is left out where it may be."""
+        """Index the value, one part for each axis; trailing `:` are left out, leading ones become
+        `...`."""
         parts = list(parts)
         first = next((n for n, part in enumerate(parts) if part != ":"), len(parts))
         if first > 1 and parts[-1] != ":":
@@ -50,5 +51,5 @@ class Code:
 
 
 def call(function: str, *arguments: str) -> Code:
-    """A function of values."""
+    """Call a function of values."""
     return Code(f"{function}({', '.join(arguments)})")

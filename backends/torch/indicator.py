@@ -1,4 +1,4 @@
-"""Indicators as boolean expressions over index ranges."""
+"""Write indicators as boolean expressions over index ranges."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ from diagrammar.program import Dim, Indicator, LinearCondition, Step
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """An indicator's expression, as `{head}{device}{tail}`, and a word that names it."""
+    """An indicator's expression without its closing parenthesis, its helper, and a word that names
+    it."""
 
     word: str
     call: str
     helper: str | None
 
     def constant(self) -> str:
-        """The expression at module level."""
+        """Write the expression at module level."""
         return f"{self.call})"
 
     def inline(self, like: str) -> str:
-        """The expression inside a function, on the device and in the dtype of a value."""
+        """Write the expression inside a function, with the device and dtype of the value `like`."""
         if self.helper:
             return f"{self.call}, {like})"
         return f"{self.call}, dtype={like}.dtype, device={like}.device)"
@@ -87,12 +88,14 @@ def _reduced(piece: Sequence[LinearCondition]) -> list[LinearCondition] | None:
 
 
 def _is_identity(piece: Sequence[LinearCondition]) -> bool:
+    """Whether a piece is the identity matrix."""
     (c, *more) = piece
     equation = not (more or c.nonnegative or c.modulus is not None) and c.constant == 0
     return equation and c.coefficients in ((1, -1), (-1, 1))
 
 
 def _word(pieces: Sequence[Sequence[LinearCondition]], rank: int) -> str:
+    """Choose a word for an indicator of this rank: pattern, relation, mask or window."""
     conditions = [c for piece in pieces for c in piece]
     if any(not c.nonnegative and c.modulus is None for c in conditions):
         return "pattern" if rank > 2 else "relation"
@@ -101,6 +104,7 @@ def _word(pieces: Sequence[Sequence[LinearCondition]], rank: int) -> str:
 
 
 def _index_names(axes: Sequence[str], scope: Names) -> list[str]:
+    """Choose a variable for each axis."""
     names: list[str] = []
     for axis in axes:
         hint = safe_identifier(axis).lower()
@@ -123,7 +127,7 @@ def _condition(condition: LinearCondition, names: Sequence[str], scope: Names) -
         return f"({total}) % {atom(scope.size(condition.modulus))} == 0"
     sign = ">=" if condition.nonnegative else "=="
     written = f"{' + '.join(left) or '0'} {sign} {' + '.join(right) or '0'}"
-    # a condition on sizes alone is no tensor yet
+    # a condition on sizes alone is a bool: compare with an index to get a tensor
     if not names or any(a != 0 for a in condition.coefficients):
         return written
     return f"({names[0]} >= 0) & ({written})"

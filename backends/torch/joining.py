@@ -1,4 +1,4 @@
-"""Neighbouring steps of one kind as one step, and steps that nothing needs left out."""
+"""Join neighbouring steps of one kind, and leave out steps that nothing needs."""
 
 from __future__ import annotations
 
@@ -13,57 +13,58 @@ from diagrammar.ir.scalar import plain
 from diagrammar.program import Dim, Step
 
 T = TypeVar("T")
-Range = tuple[Dim, Dim, Dim]  # start, length, step
+Range = tuple[Dim, Dim, Dim]
+"""Start, length and step of a slice."""
 
 
 @dataclass(frozen=True, slots=True)
 class Slices:
-    """Several slices of one value, one an axis or None."""
+    """Slices of one value: a range for each axis, or None."""
 
     x: int
     ranges: tuple[Range | None, ...]
 
     @property
     def inputs(self) -> tuple[int, ...]:
-        """The one value it works on."""
+        """The sliced value."""
         return (self.x,)
 
 
 @dataclass(frozen=True, slots=True)
 class Flips:
-    """Reversed order along `axes`."""
+    """A value with reversed order along `axes`."""
 
     x: int
     axes: tuple[int, ...]
 
     @property
     def inputs(self) -> tuple[int, ...]:
-        """The one value it works on."""
+        """The flipped value."""
         return (self.x,)
 
 
 def pick(items: Sequence[T], order: Sequence[int]) -> tuple[T, ...]:
-    """Items in another order."""
+    """Put items into another order."""
     return tuple(items[n] for n in order)
 
 
 def needed(steps: Sequence[Step], results: Sequence[int]) -> list[Step | None]:
-    """The steps that results depend on."""
+    """Drop (as None) the steps that the results do not depend on."""
     needed = set(results)
-    for at in reversed(range(len(steps))):
-        if at in needed:
-            needed.update(steps[at].operation.inputs)
-    return [step if at in needed else None for at, step in enumerate(steps)]
+    for number in reversed(range(len(steps))):
+        if number in needed:
+            needed.update(steps[number].operation.inputs)
+    return [step if number in needed else None for number, step in enumerate(steps)]
 
 
 def joined(
     steps: list[Step | None], results: Sequence[int], origins: Sequence[set[int]]
 ) -> tuple[Step | None, ...]:
-    """Neighbours of one kind, the first of which nothing else reads, as one step, which then has
-    the origins of both."""
+    """Join neighbours of one kind where nothing else reads the first; the new step has the origins
+    of both."""
     uses = Counter(value for step in steps if step for value in step.operation.inputs)
     uses.update(results)
-    for at, step in enumerate(steps):
+    for number, step in enumerate(steps):
         if step is None or len(step.operation.inputs) != 1:
             continue
         (before,) = step.operation.inputs
@@ -71,8 +72,8 @@ def joined(
         both = first and uses[before] == 1 and _join(first.operation, step.operation)
         if first and both:
             remark = "\n".join(filter(None, (first.remark, step.remark)))
-            steps[at], steps[before] = replace(step, operation=both, remark=remark), None
-            origins[at].update(origins[before])
+            steps[number], steps[before] = replace(step, operation=both, remark=remark), None
+            origins[number].update(origins[before])
     return tuple(steps)
 
 
@@ -103,5 +104,6 @@ def _join(first: Any, second: Any) -> Any:
 
 
 def _one_sign(numbers: Sequence[Dim]) -> bool:
-    """Whether all pad or all cut, certainly: else more may be cut than there was at first."""
+    """Whether all numbers certainly pad, or all certainly cut. Otherwise a cut might take entries
+    of the first padding."""
     return all(map(scalar.nonnegative, numbers)) or all(scalar.nonnegative(-n) for n in numbers)

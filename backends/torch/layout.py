@@ -1,4 +1,4 @@
-"""From lowered steps to lines: what shares a line, what variables are called, where comments go."""
+"""Lay lowered steps out as lines: shared lines, names of variables, places of comments."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ from diagrammar.backends.torch.operations import ExpressionWriter
 from diagrammar.program import Program, Step
 
 WIDTH = 100
-_CHAIN = 88  # a longer line is not made by joining steps
+_CHAIN = 88
+"""The most characters of a line that steps are joined into."""
 _VIEWS = (ops.Reshape, ops.Permute, Slices, ops.Window, ops.Diagonal, ops.Expand, Flips)
-_SHARING = (ops.Permute, Slices, ops.Window, ops.Diagonal, ops.Expand)  # they keep what they read
+_SHARING = (ops.Permute, Slices, ops.Window, ops.Diagonal, ops.Expand)
+"""Views: their results keep the memory of their inputs."""
 _METHODS = (*_VIEWS, ops.Contiguous, ops.Copy, ops.Sum, ops.Cast)
 _CONTRACTIONS = (
     ops.Einsum,
@@ -31,8 +33,8 @@ _CONTRACTIONS = (
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A statement, the comment behind it, the remarks above it, and the steps of the program that
-    it does."""
+    """A statement, the comment behind it, the remarks above it, and the program's steps that it
+    computes."""
 
     code: str
     comment: str = ""
@@ -41,33 +43,33 @@ class Line:
 
 
 class BodyLayout:
-    """Writes the body of one function, a step at a time."""
+    """Writes the body of one function, one step at a time."""
 
     def __init__(
         self, program: Program, lowered: Lowered, writer: ExpressionWriter, scope: Names
     ) -> None:
         self.program, self.steps, self.results = program, lowered.steps, lowered.results
-        self.origins = list(lowered.origins)  # with those of the values that stand inside
+        self.origins = list(lowered.origins)  # later with the origins of values written inside
         self.writer, self.scope = writer, scope
         self.lines: list[Line] = []
         self.codes: dict[int, Code] = {}
         self.hints: dict[int, str] = {}
         self.roots: dict[int, tuple[str, ...]] = {}
-        self.holder: dict[str, int] = {}  # which value a variable holds
+        self.holder: dict[str, int] = {}  # the value of each variable
         self.assigned: set[int] = set()
         self.remarks: list[str] = []
         self.uses: dict[int, int] = {}
         self.last: dict[int, int] = {}
-        for at, step in enumerate(self.steps):
+        for number, step in enumerate(self.steps):
             for value in step.operation.inputs if step else ():
                 self.uses[value] = self.uses.get(value, 0) + 1
-                self.last[value] = at
+                self.last[value] = number
         for value in self.results:
             self.uses[value] = self.uses.get(value, 0) + 1
             self.last[value] = len(self.steps)
 
     def body(self) -> list[Line]:
-        """The lines from the first step to the return."""
+        """Write the lines from the first step to the return."""
         for at, step in enumerate(self.steps):
             if step is None:
                 continue
@@ -75,7 +77,7 @@ class BodyLayout:
                 self._operand(at, step.operation)
                 continue
             self._name(at, step)
-            if not isinstance(step.operation, ops.Indicator):  # its operand only says what dtype
+            if not isinstance(step.operation, ops.Indicator):  # its operand only gives the dtype
                 self.origins[at] |= self._inside(step.operation.inputs)
             code = self.writer.write(step, [self.codes[value] for value in step.operation.inputs])
             self.hints[at] = code.word or self.hints[at]
@@ -90,10 +92,13 @@ class BodyLayout:
         return freed(self.lines, self.scope.parameters) if self.program.frees else self.lines
 
     def _inside(self, values: Iterable[int]) -> frozenset[int]:
-        """What is done where these values are written: nothing for those that a variable holds."""
+        """The steps that are computed where these values are written: none for a value in a
+        variable."""
         return frozenset().union(*(self.origins[v] for v in values if v not in self.assigned))
 
     def _operand(self, at: int, op: ops.Operand) -> None:
+        """Note the variable of an operand. Raises ValueError for an operand that is no
+        parameter."""
         if op.name not in self.scope.operands:
             raise ValueError(f"{self.program.name}: {op.name!r} is not among its parameters")
         name = self.scope.operands[op.name]
@@ -102,7 +107,7 @@ class BodyLayout:
         self.holder.setdefault(name, at)
 
     def _assign(self, at: int, step: Step, code: Code) -> Code:
-        """A line that puts the value into a variable."""
+        """Write a line that puts the value into a variable."""
         name = self.scope.fresh(self.hints[at] or "value", lambda name: self._is_free(name, at))
         self.holder[name] = at
         remarks = tuple(self.remarks)
@@ -114,16 +119,18 @@ class BodyLayout:
         return Code(name)
 
     def _is_free(self, name: str, at: int) -> bool:
-        """Whether the variable holds a value that no step after this one reads."""
+        """Whether the variable holds a value that no step after number `at` reads."""
         return name in self.holder and self.last[self.holder[name]] <= at
 
     def _comment(self, value: int) -> str:
+        """Write the axes of a value."""
         step = self.steps[value]
         assert step is not None
         return one_line(" ".join(step.axes)) or "a scalar"
 
     def _joins_next(self, at: int, step: Step, code: Code) -> bool:
-        """Whether the next step, and nothing else, reads the value and may hold its expression."""
+        """Whether the next step, and nothing else, reads the value and may contain its
+        expression."""
         if self.uses[at] != 1:
             return False
         if (at,) == self.results:
@@ -133,7 +140,7 @@ class BodyLayout:
         if self.program.frees and not isinstance(step.operation, _SHARING):
             inputs = step.operation.inputs
             if any(v in self.assigned and self.last[v] == at for v in inputs):
-                return False  # what it read is let go before the next step
+                return False  # its input is freed before the next step
         if isinstance(step.operation, ops.Indicator):
             return self._joins_later(at, step.operation, code)
         if following is None or self.last[at] != following:
@@ -143,7 +150,7 @@ class BodyLayout:
         return _may_join(step.operation, reader.operation, code) and not reader.remark
 
     def _joins_later(self, at: int, op: ops.Indicator, code: Code) -> bool:
-        """Whether a constant stands in the contraction that reads it, some lines on."""
+        """Whether a constant is written inside the contraction that reads it, some lines below."""
         if self.last[at] == len(self.steps):
             return False  # a result
         reader = self.steps[self.last[at]]
@@ -151,7 +158,7 @@ class BodyLayout:
             return False
         if not isinstance(reader.operation, ops.Einsum | ops.Masked):
             return False
-        if op.like is not None:  # its dtype is read there
+        if op.like is not None:  # the contraction reads the dtype of `like`
             self.last[op.like] = max(self.last[op.like], self.last[at])
         return True
 
@@ -160,7 +167,7 @@ class BodyLayout:
         return step is not None and isinstance(step.operation, ops.Operand)
 
     def _name(self, at: int, step: Step) -> None:
-        """Choose a hint for the value's variable: from the operands behind it and the operation."""
+        """Choose a hint for the value's variable, from the operands behind it and the operation."""
         inputs = step.operation.inputs
         sources = [value for value in inputs if self.roots[value]] or list(inputs)
         roots = dict.fromkeys(root for value in sources for root in self.roots[value])
@@ -174,7 +181,8 @@ class BodyLayout:
             self.hints[at] = self._hint(at, step.operation, sources)
 
     def _hint(self, at: int, op: ops.Operation, sources: Sequence[int]) -> str:
-        """Say what the value is; `sources` are the inputs that come from operands."""
+        """Choose the hint for a value that is no named result; `sources` are the inputs that come
+        from operands."""
         match op:
             case ops.Indicator():
                 return "ones"
@@ -196,28 +204,30 @@ class BodyLayout:
 
 
 def freed(lines: Sequence[Line], parameters: Sequence[str]) -> list[Line]:
-    """The lines, with a `del` behind the last line that reads what a variable holds."""
+    """Put a `del` behind the last line that reads a variable."""
     assigned = [line.code.split(" = ", 1)[0] if " = " in line.code else "" for line in lines]
     read = [words(line.code.split(" = ", 1)[-1]) for line in lines]
-    found: list[Line] = []
+    result: list[Line] = []
     held: dict[str, None] = {}
-    for at, line in enumerate(lines):
-        found.append(line)
-        gone = [
+    for number, line in enumerate(lines):
+        result.append(line)
+        over = [
             name
             for name in held
-            if name in read[at] and name != assigned[at] and _is_over(name, assigned, read, at + 1)
+            if name in read[number]
+            and name != assigned[number]
+            and _is_over(name, assigned, read, number + 1)
         ]
-        if assigned[at].isidentifier() and assigned[at] not in parameters:
-            held[assigned[at]] = None
-        held = {name: None for name in held if name not in gone}
-        if gone and at + 1 < len(lines):
-            found.append(Line(f"del {', '.join(gone)}", origins=line.origins))
-    return found
+        if assigned[number].isidentifier() and assigned[number] not in parameters:
+            held[assigned[number]] = None
+        held = {name: None for name in held if name not in over}
+        if over and number + 1 < len(lines):
+            result.append(Line(f"del {', '.join(over)}", origins=line.origins))
+    return result
 
 
 def _is_over(name: str, assigned: Sequence[str], read: Sequence[set[str]], start: int) -> bool:
-    """Whether no line from `start` on reads what a variable holds."""
+    """Whether no line from `start` on reads the variable's value."""
     for later in range(start, len(assigned)):
         if name in read[later]:
             return False
@@ -227,6 +237,7 @@ def _is_over(name: str, assigned: Sequence[str], read: Sequence[set[str]], start
 
 
 def _joint(roots: Sequence[str]) -> str:
+    """Join the names of operands; `product` where that is too long."""
     names = [root.lower() for root in roots]
     joint = ("" if all(len(name) == 1 for name in names) else "_").join(names)
     return joint if len(joint) <= 12 else "product"
@@ -253,11 +264,11 @@ def _may_join(first: ops.Operation, second: ops.Operation, code: Code) -> bool:
 
 
 Text = tuple[str, frozenset[int]]
-"""A line of text, and the steps of the program that it does."""
+"""A line of text, and the program's steps that it computes."""
 
 
 def format_lines(lines: Iterable[Line], indent: str = "    ") -> list[Text]:
-    """Text lines: remarks above, comments behind and aligned, long statements broken."""
+    """Write text lines: remarks above, comments behind and aligned, long statements broken."""
     lines = list(lines)
     short = [len(line.code) for line in lines if line.comment and len(line.code) <= 60]
     column = max(short, default=0)
@@ -276,7 +287,7 @@ def format_lines(lines: Iterable[Line], indent: str = "    ") -> list[Text]:
 
 
 def break_line(code: str) -> list[str]:
-    """A statement, on several lines if it is too long: broken inside its longest brackets."""
+    """Break a statement that is longer than `WIDTH`, inside its longest brackets."""
     if len(code) <= WIDTH:
         return [code]
     groups = _groups(code)
@@ -296,24 +307,24 @@ def break_line(code: str) -> list[str]:
 
 
 def _groups(code: str) -> list[tuple[int, int]]:
-    """Where the outermost brackets open and close."""
-    found: list[tuple[int, int]] = []
-    opened: list[int] = []
+    """Find where the outermost brackets open and close."""
+    groups: list[tuple[int, int]] = []
+    starts: list[int] = []
 
     def visit(at: int, char: str) -> None:
         if char in "([{":
-            opened.append(at)
+            starts.append(at)
         elif char in ")]}":
-            start = opened.pop()
-            if not opened:
-                found.append((start, at))
+            start = starts.pop()
+            if not starts:
+                groups.append((start, at))
 
     _outside_strings(code, visit)
-    return found
+    return groups
 
 
 def _arguments(inner: str) -> list[str]:
-    """The parts between commas outside of brackets and strings."""
+    """Split at the commas outside of brackets and strings."""
     cuts: list[int] = []
     depth = 0
 
@@ -330,6 +341,7 @@ def _arguments(inner: str) -> list[str]:
 
 
 def _outside_strings(code: str, visit: Callable[[int, str], None]) -> None:
+    """Visit each character, with its position, that stands in no string."""
     inside = ""
     skip = False
     for at, char in enumerate(code):

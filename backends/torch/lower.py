@@ -1,7 +1,8 @@
-"""A program in the operations that emitted torch code has: everything else is rewritten, no-ops go.
+"""Rewrite a program into the operations that emitted torch code has, and drop steps that do
+nothing.
 
-Cuts become indices, an einsum of one value a sum, a disjoint fold and a dilation pads and reshapes.
-What text an operation becomes is not decided here.
+Cuts become indices, an einsum of one value a sum, a disjoint fold and a dilation become pads and
+reshapes. The text of an operation is decided in `operations`.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from diagrammar.program import Dim, Program, Step
 
 @dataclass(frozen=True, slots=True)
 class Lowered:
-    """Steps (None where a step was joined with a later one), the values that are returned, and the
-    steps of the program that each step does."""
+    """Steps (None for a step that was joined with a later one), the values to return, and the
+    program's steps that each step computes."""
 
     steps: tuple[Step | None, ...]
     results: tuple[int, ...]
@@ -30,12 +31,13 @@ class Lowered:
 
 
 def lower(program: Program) -> Lowered:
-    """The program's steps in torch's operations; raises ValueError where torch has none."""
+    """Rewrite the program's steps into torch's operations; raises ValueError where torch has
+    none."""
     builder = _Builder()
     value: dict[int, int] = {}
     origins: list[set[int]] = []
     for at, step in enumerate(program.steps):
-        if program.frees:  # a copy that is kept for a later step takes memory
+        if program.frees:  # sharing a reshape would keep a copy in memory until a later step
             builder.reshaped.clear()
         operation = ops.reread(step.operation, value)
         value[at] = builder.put(replace(step, operation=operation))
@@ -47,7 +49,7 @@ def lower(program: Program) -> Lowered:
 
 
 class _Builder:
-    """Appends steps, in simpler ones where it can."""
+    """Appends steps, as simpler ones where that is possible."""
 
     def __init__(self) -> None:
         self.steps: list[Step] = []
@@ -57,11 +59,12 @@ class _Builder:
     def add(
         self, operation: Any, shape: Sequence[Dim], axes: Sequence[str], remark: str = ""
     ) -> int:
+        """Append one step; the number of its value."""
         self.steps.append(Step(operation, tuple(shape), tuple(axes), remark))
         return len(self.steps) - 1
 
     def put(self, step: Step) -> int:
-        """Append what the step becomes; the number of its value."""
+        """Append the steps that compute `step`; the number of its value."""
         op = step.operation
         if len(op.inputs) == 1 and self.is_nothing(op, step):
             return op.inputs[0]
@@ -69,8 +72,8 @@ class _Builder:
             case ops.Operand() if op.name in self.operands:
                 return self.operands[op.name]
             case ops.Operand():
-                at = self.add(op, step.shape, step.axes, step.remark)
-                return self.operands.setdefault(op.name, at)
+                number = self.add(op, step.shape, step.axes, step.remark)
+                return self.operands.setdefault(op.name, number)
             case ops.Slice():
                 return self.cut(step, {op.axis: (op.start, op.length, op.step)})
             case ops.Flip():
@@ -81,8 +84,8 @@ class _Builder:
                 return self.dilate(op, step)
             case ops.Window() if scalar.equal(op.size, 1):
                 shape, axes = step.shape[:-1], step.axes[:-1]
-                kept = ops.Slice(op.x, op.axis, 0, op.count, op.stride)
-                x = self.put(Step(kept, shape, axes, step.remark))
+                firsts = ops.Slice(op.x, op.axis, 0, op.count, op.stride)
+                x = self.put(Step(firsts, shape, axes, step.remark))
                 return self.reshape(x, step.shape, step.axes)
             case ops.Fold() if _disjoint(op, self.shape(op.x)):
                 return self.disjoint_fold(op, step)
@@ -99,7 +102,7 @@ class _Builder:
                 return self.add(op, step.shape, step.axes, step.remark)
 
     def is_nothing(self, op: ops.Operation, step: Step) -> bool:
-        """Whether the result is the input."""
+        """Whether the result equals the input."""
         match op:
             case ops.Reshape() | ops.Expand() | ops.Slice():
                 return same(step.shape, self.shape(op.x))
@@ -119,28 +122,33 @@ class _Builder:
                 return False
 
     def shape(self, value: int) -> tuple[Dim, ...]:
+        """The shape of a value."""
         return self.steps[value].shape
 
     def axes(self, value: int) -> tuple[str, ...]:
+        """The names of a value's axes."""
         return self.steps[value].axes
 
     def permute(self, x: int, order: Sequence[int]) -> int:
+        """Append a permutation."""
         shape, axes = self.shape(x), self.axes(x)
         step = Step(ops.Permute(x, tuple(order)), pick(shape, order), pick(axes, order))
         return self.put(step)
 
     def reshape(self, x: int, shape: Sequence[Dim], axes: Sequence[str]) -> int:
+        """Append a reshape, unless the same one is there."""
         step = Step(ops.Reshape(x), tuple(shape), tuple(axes))
         if step not in self.reshaped:
             self.reshaped[step] = self.put(step)
         return self.reshaped[step]
 
     def cut(self, step: Step, ranges: Mapping[int, Range]) -> int:
+        """Append slices, by axis."""
         every = tuple(ranges.get(axis) for axis in range(len(step.shape)))
         return self.add(Slices(step.operation.inputs[0], every), step.shape, step.axes, step.remark)
 
     def pad(self, op: ops.Pad, step: Step) -> int:
-        """Cuts alone are a view."""
+        """Append a padding; where it only cuts, an index, which is a view."""
         if not all(scalar.nonnegative(-p) for pair in op.padding for p in pair):
             return self.add(op, step.shape, step.axes, step.remark)
         cuts: dict[int, Range] = {
@@ -151,7 +159,7 @@ class _Builder:
         return self.cut(step, cuts)
 
     def dilate(self, op: ops.Dilate, step: Step) -> int:
-        """step − 1 zeros behind each entry, and those behind the last cut off."""
+        """Put step − 1 zeros behind each entry, and cut off the zeros behind the last one."""
         x, at = op.x, op.axis
         shape, axes = list(self.shape(x)), list(self.axes(x))
         name = axes[at]
@@ -165,7 +173,7 @@ class _Builder:
         return self.cut(last, {at: (0, step.shape[at], 1)})
 
     def disjoint_fold(self, op: ops.Fold, step: Step) -> int:
-        """Windows that do not meet: each padded to the stride, one by one, then cropped."""
+        """Fold windows that do not meet: pad each to the stride, join them, and crop."""
         order = [n for n in range(len(self.shape(op.x))) if n not in (op.windows, op.entries)]
         x = self.permute(op.x, (*order, op.windows, op.entries))
         *rest, o, k = self.shape(x)
@@ -183,16 +191,17 @@ class _Builder:
         return self.put(replace(step, operation=ops.Pad(x, crop)))
 
     def einsum(self, op: ops.Einsum, step: Step) -> int:
-        """One value: a sum and a permutation. Two: as it is, unless the letters do not suffice."""
+        """Append a contraction: of one value as a sum and a permutation, of two in one step where
+        the letters suffice."""
         if len(op.values) == 1:
             (term,) = op.terms
-            kept = [label for label in term if label in op.out]
-            gone = tuple(axis for axis, label in enumerate(term) if label not in op.out)
-            stay = [axis for axis in range(len(term)) if axis not in gone]
+            stay_labels = [label for label in term if label in op.out]
+            summed = tuple(axis for axis, label in enumerate(term) if label not in op.out)
+            stay = [axis for axis in range(len(term)) if axis not in summed]
             x = op.values[0]
             shape, axes = pick(self.shape(x), stay), pick(self.axes(x), stay)
-            x = self.put(Step(ops.Sum(x, gone), shape, axes))
-            order = tuple(kept.index(label) for label in op.out)
+            x = self.put(Step(ops.Sum(x, summed), shape, axes))
+            order = tuple(stay_labels.index(label) for label in op.out)
             return self.put(replace(step, operation=ops.Permute(x, order)))
         if len(op.values) != 2:
             raise ValueError(f"the torch backend contracts two values a step, not {len(op.values)}")
@@ -207,24 +216,26 @@ class _Builder:
             return self.grouped(op, step)
         return self.add(op, step.shape, step.axes, step.remark)
 
-    def mode_product(self, op: ops.Einsum, step: Step, x: int, at: int) -> int:
-        """A matrix on one axis: the axes behind it become one, so that no permutation is copied."""
+    def mode_product(self, op: ops.Einsum, step: Step, x: int, axis: int) -> int:
+        """Multiply one axis by a matrix. The axes behind it become one, so that no permuted copy is
+        made."""
         shape, axes = self.shape(op.values[x]), self.axes(op.values[x])
-        name, size = f"({' '.join(axes[at + 1 :])})", math.prod(shape[at + 1 :])
-        y = self.reshape(op.values[x], (*shape[: at + 1], size), (*axes[: at + 1], name))
+        name, size = f"({' '.join(axes[axis + 1 :])})", math.prod(shape[axis + 1 :])
+        y = self.reshape(op.values[x], (*shape[: axis + 1], size), (*axes[: axis + 1], name))
         label = max(label for term in op.terms for label in term) + 1
         terms, values = list(op.terms), list(op.values)
-        terms[x], values[x] = (*op.terms[x][: at + 1], label), y
-        out = (*op.out[: at + 1], label)
+        terms[x], values[x] = (*op.terms[x][: axis + 1], label), y
+        out = (*op.out[: axis + 1], label)
         contraction = ops.Einsum(tuple(values), tuple(terms), out)
-        names = (*step.axes[: at + 1], name)
-        y = self.add(contraction, (*step.shape[: at + 1], size), names, step.remark)
+        names = (*step.axes[: axis + 1], name)
+        y = self.add(contraction, (*step.shape[: axis + 1], size), names, step.remark)
         return self.reshape(y, step.shape, step.axes)
 
     def grouped(self, op: ops.Einsum, step: Step) -> int:
-        """Axes that are neighbours wherever they stand become one, where that makes a matmul."""
+        """Join axes that are neighbours in every term, where that makes the contraction a
+        matmul."""
         values = list(op.values)
-        for n in sorted((0, 1), key=lambda n: -values[n]):  # the last one may share its line
+        for n in sorted((0, 1), key=lambda n: -values[n]):  # the latest value may share its line
             shape, axes = _gathered(op.terms[n], op, self.shape(values[n]), self.axes(values[n]))
             values[n] = self.reshape(values[n], shape, axes)
         first, second, out = (_heads(term, op) for term in (*op.terms, op.out))
@@ -234,7 +245,8 @@ class _Builder:
         return self.reshape(y, step.shape, step.axes)
 
     def wide_einsum(self, op: ops.Einsum, step: Step) -> int:
-        """With more labels than letters: batch, kept and summed axes joined around one matmul."""
+        """Contract with more labels than letters: join batch, free and summed axes around one
+        matmul."""
         a, b = op.terms
         batch = [label for label in op.out if label in a and label in b]
         left = [label for label in op.out if label not in b]
@@ -252,7 +264,7 @@ class _Builder:
         return self.permute(z, [order.index(n) for n in range(len(order))])
 
     def matrix(self, x: int, term: Sequence[int], groups: Sequence[Sequence[int]]) -> int:
-        """Axes in three groups, each joined to one; those in none are summed."""
+        """Join axes in three groups to one each; axes in no group are summed."""
         order = [term.index(label) for group in groups for label in group]
         x = self.put(
             Step(
@@ -268,25 +280,25 @@ class _Builder:
 
 
 def _mode(term: Sequence[int], matrix: Sequence[int], out: Sequence[int]) -> int | None:
-    """The axis of `term` that a matrix replaces where it stands, if two or more axes follow it."""
+    """The axis of `term` that a matrix replaces in place, if two or more axes follow it."""
     if len(matrix) != 2:
         return None
     for old, new in (matrix, matrix[::-1]):
         if old in term[:-2] and new not in term:
-            at = term.index(old)
-            if tuple(out) == (*term[:at], new, *term[at + 1 :]):
-                return at
+            axis = term.index(old)
+            if tuple(out) == (*term[:axis], new, *term[axis + 1 :]):
+                return axis
     return None
 
 
 def _follows(label: int, before: int, op: ops.Einsum) -> bool:
-    """Whether a label stands right behind another one, wherever either stands."""
+    """Whether a label stands right behind `before` in every term that has either."""
     terms = [term for term in (*op.terms, op.out) if label in term or before in term]
     return all((before, label) in pairwise(term) for term in terms)
 
 
 def _heads(term: Sequence[int], op: ops.Einsum) -> tuple[int, ...]:
-    """The labels of a term, less those that always follow the one before."""
+    """The labels of a term without the labels that always follow the one before."""
     pairs = zip((None, *term), term, strict=False)
     return tuple(n for before, n in pairs if before is None or not _follows(n, before, op))
 
@@ -294,7 +306,7 @@ def _heads(term: Sequence[int], op: ops.Einsum) -> tuple[int, ...]:
 def _gathered(
     term: Sequence[int], op: ops.Einsum, shape: Sequence[Dim], axes: Sequence[str]
 ) -> tuple[list[Dim], list[str]]:
-    """Sizes and names of a value's axes, of which those that follow one another are joined."""
+    """Sizes and names of a value's axes after joining axes that follow one another."""
     starts = [n for n, label in enumerate(term) if label in _heads(term, op)]
     spans = list(pairwise((*starts, len(term))))
     names = [f"({' '.join(axes[s:e])})" if e - s > 1 else axes[s] for s, e in spans]
@@ -302,7 +314,7 @@ def _gathered(
 
 
 def _disjoint(op: ops.Fold, shape: Sequence[Dim]) -> bool:
-    """Whether windows certainly share no input, and some of the result is theirs."""
+    """Whether windows certainly share no input, and the result certainly has entries of windows."""
     reach = op.dilation * (shape[op.entries] - 1)
     apart = scalar.nonnegative(op.stride - reach - 1)
     return apart and scalar.nonnegative(op.stride * shape[op.windows] - op.padding)
@@ -313,5 +325,6 @@ def same(a: Sequence[Dim], b: Sequence[Dim]) -> bool:
     return len(a) == len(b) and all(map(scalar.equal, a, b))
 
 
-def _opened(axes: Sequence[str], at: int, name: str) -> tuple[str, ...]:
-    return (*axes[: at + 1], name, *axes[at + 1 :])
+def _opened(axes: Sequence[str], axis: int, name: str) -> tuple[str, ...]:
+    """Put a new axis behind position `axis`."""
+    return (*axes[: axis + 1], name, *axes[axis + 1 :])

@@ -1,6 +1,7 @@
 """Names and texts that are safe in emitted source: identifiers, sizes, comments, docstrings.
 
-All that a user wrote (operands, wires, documentation) passes through here before it is Python.
+Everything that a user wrote (operands, wires, documentation) passes through here before it becomes
+Python.
 """
 
 from __future__ import annotations
@@ -18,23 +19,27 @@ from diagrammar.backends.torch.helpers import HELPERS
 from diagrammar.ir import scalar
 from diagrammar.program import Dim, Program
 
-# what the body of an emitted function may read besides its own names and helpers
 _READ = frozenset({"torch", "Tensor", "max", "float", "range", "zip", "ValueError"})
+"""Names that the body of an emitted function may read, besides its own and the helpers."""
 _WORDS = frozenset(keyword.kwlist) | {"__debug__"}
 _BUILTINS = frozenset(dir(builtins))
 _IMPORTED = frozenset({"annotations", "Callable", "Iterator", "Tensor", "torch"})
-_AMBIGUOUS = frozenset({"l", "O", "I"})  # which linters refuse, since they look like digits
+_AMBIGUOUS = frozenset({"l", "O", "I"})
+"""Names that linters refuse, since they look like digits."""
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 def function_names(names: Sequence[str]) -> dict[str, str]:
-    """What the functions of one module are called: as their definitions, with underscores behind a
-    name that Python or the module has already (`len_`). ValueError for what is no identifier."""
+    """Name the functions of one module: as their definitions, with underscores behind a name that
+    Python or the module already has (`len_`).
+
+    Raises ValueError for a name that is no identifier.
+    """
     return _clear(names, "function", _is_of_a_module)
 
 
 def function_name(name: str) -> str:
-    """What a function is called that is alone in its module."""
+    """Name a function that is alone in its module."""
     return function_names([name])[name]
 
 
@@ -50,29 +55,29 @@ def _is_of_a_body(name: str) -> bool:
 
 
 def _clear(names: Sequence[str], what: str, taken: Callable[[str], bool]) -> dict[str, str]:
-    """A name for each that is not taken: itself, or with as many underscores as make it free."""
-    found: dict[str, str] = {}
+    """Find a free name for each: itself, or with enough underscores behind it."""
+    free_names: dict[str, str] = {}
     for name in names:
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
             raise ValueError(f"{what} {name!r} is not a Python identifier")
         free = name
-        while taken(free) or (free != name and (free in names or free in found.values())):
+        while taken(free) or (free != name and (free in names or free in free_names.values())):
             free += "_"
-        found[name] = free
-    return found
+        free_names[name] = free
+    return free_names
 
 
 def safe_identifier(text: str) -> str:
-    """An identifier near the text: `k1'` is k1_, `i.0` is i0, `(ci k1)` is ci_k1."""
+    """Find an identifier near the text: `k1'` becomes k1_, `i.0` i0, `(ci k1)` ci_k1."""
     text = text.replace("'", "_").replace(".", "")
     name = re.sub(r"[^A-Za-z0-9_]+", "_", text.strip("() ")) or "n"
     return f"n{name}" if name[0].isdigit() else name
 
 
 class Names:
-    """The names of one emitted function: which are taken, and what operands and sizes are called.
+    """The names of one emitted function: the taken ones, and the names of operands and sizes.
 
-    Operands keep their names, but for those that the body reads itself (`max_`).
+    Operands keep their names, except where the body itself reads that name (`max_`).
     """
 
     def __init__(self, program: Program) -> None:
@@ -88,7 +93,7 @@ class Names:
             self.sizes[size.name] = self.fresh(safe_identifier(size.name))
 
     def fresh(self, hint: str, free: Callable[[str], bool] = lambda name: False) -> str:
-        """The hint, with a number if that is taken and not free again; from now on it is taken."""
+        """Take a name: the hint, with a number where it is taken and `free` does not free it."""
         for name in chain([hint], (f"{hint}{n}" for n in range(2, 10_000))):
             if name not in self.taken or free(name):
                 self.taken.add(name)
@@ -96,16 +101,16 @@ class Names:
         raise ValueError(f"no free name like {hint!r}")
 
     def size(self, value: Dim) -> str:
-        """A size as Python writes it; divisions are exact or FloorDiv, so all are `//`."""
+        """Write a size in Python; all divisions are exact or FloorDiv, so that each is `//`."""
         return str(value) if isinstance(value, int) else self.factor(_whole(value))
 
     def factor(self, value: Any) -> str:
-        """A number as Python writes it."""
+        """Write a number in Python."""
         text = scalar.text(self._shielded(sympy.sympify(value)), self._symbol, power="**")
         return re.sub(r"(?<!\*)\*(?!\*)|//?", r" \g<0> ", text)
 
     def _shielded(self, e: sympy.Expr) -> sympy.Expr:
-        """Quotients inside products are written, in parentheses, as if they were symbols."""
+        """Write quotients inside products first, in parentheses, and treat them as symbols."""
         if e.is_Atom:
             return e
         parts = [self._shielded(part) for part in e.args]
@@ -121,15 +126,16 @@ class Names:
         return e.func(*parts)
 
     def shape(self, sizes: Sequence[Dim]) -> str:
-        """Sizes, separated by commas."""
+        """Write sizes, separated by commas."""
         return ", ".join(map(self.size, sizes))
 
     def tuple(self, sizes: Sequence[Dim]) -> str:
-        """Sizes as a tuple."""
+        """Write sizes as a tuple."""
         return f"({self.shape(sizes)},)" if len(sizes) == 1 else f"({self.shape(sizes)})"
 
     def _symbol(self, symbol: sympy.Symbol) -> str:
-        if symbol.name.startswith("("):  # already written
+        """The variable of a size. Raises ValueError for a size that nothing binds."""
+        if symbol.name.startswith("("):  # a quotient, written by `_shielded`
             return str(symbol.name)
         if symbol.name not in self.sizes:
             raise ValueError(f"nothing binds the size {symbol.name!r}")
@@ -137,7 +143,7 @@ class Names:
 
 
 def _whole(e: sympy.Expr) -> sympy.Expr:
-    """An integer expression with every exact division written as FloorDiv."""
+    """Rewrite every exact division of an integer expression as FloorDiv."""
     if e.is_Atom:
         return e
     if not isinstance(e, scalar.FloorDiv):
@@ -154,13 +160,13 @@ def atom(text: str) -> str:
 
 
 def words(code: str) -> set[str]:
-    """The names that a statement reads or writes: no texts, attributes and keywords."""
+    """The names that a statement reads or writes, without texts, attributes and keywords."""
     bare = re.sub(r'"(?:[^"\\]|\\.)*"', "", code)
     return set(re.findall(r"(?<![\w.])[A-Za-z_]\w*+(?!=[^=])", bare))
 
 
 def listed(names: Iterable[str]) -> list[str]:
-    """Names in the order of `__all__`: constants, classes, others, numbers by what they count."""
+    """Sort names as in `__all__`: constants, classes, others; digits by their value."""
 
     def place(name: str) -> tuple[int, list[tuple[int, str]]]:
         kind = 0 if len(name) > 1 and name.isupper() else 1 if name[0].isupper() else 2
@@ -171,7 +177,7 @@ def listed(names: Iterable[str]) -> list[str]:
 
 
 def letters(names: Mapping[int, str]) -> dict[int, str]:
-    """A letter for each label, from the first letter of its wire's name where that is free.
+    """Choose a letter for each label: the first letter of its wire's name where that is free.
 
     Raises ValueError for more labels than there are letters.
     """
@@ -189,12 +195,12 @@ def letters(names: Mapping[int, str]) -> dict[int, str]:
 
 
 def one_line(text: str) -> str:
-    """Text for a comment: no line ends, no control characters."""
+    """Make text safe for a comment: no line ends, no control characters."""
     return "".join(c for c in " ".join(text.split()) if c.isprintable())
 
 
 def docstring(lines: Iterable[str], indent: str) -> list[str]:
-    """Lines of a docstring, quoted and escaped, the first on the line of the quotes."""
+    """Write the lines of a docstring, quoted and escaped, the first on the line of the quotes."""
     written = [_escaped(line.rstrip()) for text in lines for line in text.split("\n")]
     while written and not written[-1]:
         written.pop()
@@ -206,6 +212,7 @@ def docstring(lines: Iterable[str], indent: str) -> list[str]:
 
 
 def _escaped(line: str) -> str:
+    """Escape backslashes, quotes and control characters."""
     quotes = len(line) - len(line.rstrip('"'))
     line = line.replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
     line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)

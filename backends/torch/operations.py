@@ -1,6 +1,6 @@
-"""Lowered operations as expressions of torch: one method an operation.
+"""Write lowered operations as expressions of torch, one method for each operation.
 
-Which expressions share a line, and what the variables are called, is decided in `torch_layout`.
+`layout` decides which expressions share a line, and names the variables.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _DTYPES = ("float16", "bfloat16", "float32", "float64", "complex32", "complex64"
 
 @dataclass
 class ExpressionWriter:
-    """Writes operations; remembers which helpers and constants they need."""
+    """Writes operations, and collects the helpers and constants that they need."""
 
     steps: Sequence[Step | None]
     scope: Names
@@ -36,10 +36,10 @@ class ExpressionWriter:
 
     def __post_init__(self) -> None:
         self.helpers: set[str] = set()
-        self.used: dict[str, str] = {}  # names of constants by what they are
+        self.used: dict[str, str] = {}  # names of constants by their definitions
 
     def write(self, step: Step, inputs: Sequence[Code]) -> Code:
-        """The step's expression, given those of its inputs."""
+        """Write the step's expression, from the expressions of its inputs."""
         return _METHODS[type(step.operation)](self, step.operation, step, *inputs)
 
     def of(self, value: int) -> Step:
@@ -52,7 +52,7 @@ class ExpressionWriter:
         return self.of(value).shape
 
     def helper(self, name: str) -> str:
-        """The helper's name; remembers that it is needed."""
+        """Note that a helper is needed; its name."""
         self.helpers.add(name)
         return name
 
@@ -78,17 +78,17 @@ class ExpressionWriter:
         return Code(name if like is None else f"{name}.to({like})", word=written.word)
 
     def _reshape(self, op: ops.Reshape, step: Step, x: Code) -> Code:
-        """`flatten`, `unflatten`, `unsqueeze` or `squeeze` where it is one of them."""
+        """Write `flatten`, `unflatten`, `unsqueeze` or `squeeze` where one of them does it."""
         old, new = self._shape(op.x), step.shape
         start = _agree(old, new)
         end = _agree(old[start:][::-1], new[start:][::-1])
         before, after = old[start : len(old) - end], new[start : len(new) - end]
-        if not scalar.equal(prod(before), prod(after)):  # with an axis of size zero elsewhere
+        if not scalar.equal(prod(before), prod(after)):  # an equal axis has size zero
             return x.method("reshape", self.scope.shape(new))
         if len(after) == 1 and len(before) > 1:
             return x.method("flatten", str(start), str(start + len(before) - 1))
         if len(before) == 1 and len(after) > 1 and not any(scalar.equal(n, 1) for n in after):
-            # the method has no types
+            # the method `unflatten` has no type annotations
             return call("torch.unflatten", x.text, str(start), self.scope.tuple(after))
         if not before and after == (1,):
             return x.method("unsqueeze", str(start))
@@ -123,7 +123,7 @@ class ExpressionWriter:
         return x.indexed(self._ranges(op.ranges, self._shape(op.x)))
 
     def _ranges(self, ranges: Sequence[Range | None], shape: Sequence[Dim]) -> list[str]:
-        """Each axis' part of an index expression."""
+        """Write the parts of an index expression, one for each axis."""
         return [
             ":" if r is None else self._range(*r, size=n)
             for r, n in zip(ranges, shape, strict=True)
@@ -150,8 +150,8 @@ class ExpressionWriter:
         reach = scalar.expand(op.dilation * (op.size - 1) + 1)
         x = x.method("unfold", str(op.axis), self.scope.size(reach), self.scope.size(op.stride))
         parts = [":"] * len(step.shape)
-        found = scalar.floor_div(scalar.expand(n - reach), op.stride) + 1
-        if not scalar.equal(found, op.count):
+        windows = scalar.floor_div(scalar.expand(n - reach), op.stride) + 1
+        if not scalar.equal(windows, op.count):
             parts[op.axis] = f":{self.scope.size(op.count)}"
         if not scalar.equal(op.dilation, 1):
             parts[-1] = f"::{self.scope.size(op.dilation)}"
@@ -194,7 +194,8 @@ class ExpressionWriter:
         return x.method("sum", _axes(op.axes))
 
     def _scale(self, op: ops.Scale, step: Step, x: Code) -> Code:
-        """Division by the denominator: one rounding, where the reciprocal would take two."""
+        """Multiply by a factor; divide by its denominator, so that there is one rounding instead of
+        two."""
         factor = sympy.together(scalar.rational(op.factor))
         if not factor.is_finite and not factor.free_symbols:
             raise ValueError(f"{op.factor} is no factor")
@@ -212,7 +213,8 @@ class ExpressionWriter:
         return Code(f"{x.at(PRODUCT)} * ({atom(self._number(n))} / {self._divisor(d)})", PRODUCT)
 
     def _divisor(self, d: sympy.Expr) -> str:
-        """At least one where a size may be zero: the average of nothing is zero."""
+        """Write a divisor, at least one where a size may be zero: the average of nothing is
+        zero."""
         counts = sympy.Mul(*(f for f in sympy.Mul.make_args(d) if f.free_symbols and f.is_positive))
         if counts == 1:
             return str(d) if d.is_Integer and abs(d) < 2**53 else atom(self._number(d))
@@ -221,7 +223,7 @@ class ExpressionWriter:
         return counted if rest == 1 else f"({counted} * {atom(self._number(rest))})"
 
     def _number(self, e: sympy.Expr) -> str:
-        """A factor; integers that a tensor cannot take are written as floats."""
+        """Write a factor; integers of 2⁵³ and more, which a tensor cannot take, as floats."""
         if e.is_Integer and abs(e) >= 2**53:
             return repr(float(e))
         return self.scope.factor(e)
@@ -304,7 +306,7 @@ class ExpressionWriter:
         return call(self.helper("_window_gram"), x.text, *written)
 
     def _ratio(self, factor: Dim) -> str:
-        """A factor as a quotient."""
+        """Write a factor as a quotient."""
         n, d = sympy.fraction(sympy.together(scalar.rational(factor)))
         return self._number(n) if d == 1 else f"{self._number(n)} / {atom(self._number(d))}"
 
@@ -335,7 +337,8 @@ class ExpressionWriter:
         return call(name, x.text, v.text, size, *options)
 
     def _options(self, options: Sequence[tuple[str, Sequence[Dim], int]], groups: Dim) -> list[str]:
-        """Keywords that differ from their defaults; one number where all dimensions agree."""
+        """Write the keywords that differ from their defaults; one number where all dimensions
+        agree."""
         written = []
         for name, values, default in options:
             if same(values, [default] * len(values)):
@@ -348,17 +351,18 @@ class ExpressionWriter:
 
 
 def _agree(a: Sequence[Dim], b: Sequence[Dim]) -> int:
-    """How many leading sizes are equal."""
+    """Count the leading sizes that are equal."""
     pairs = list(zip(a, b, strict=False))
     return next((n for n, (p, q) in enumerate(pairs) if not scalar.equal(p, q)), len(pairs))
 
 
 def _dim(axis: int) -> tuple[str, ...]:
-    """The argument that says along which axis, unless it is the first."""
+    """Write the argument `dim`, unless it is the first axis."""
     return (f"dim={axis}",) if axis else ()
 
 
 def _axes(axes: Sequence[int]) -> str:
+    """Write an axis, or a tuple of axes."""
     return str(axes[0]) if len(axes) == 1 else f"({', '.join(map(str, axes))})"
 
 

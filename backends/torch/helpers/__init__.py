@@ -1,7 +1,7 @@
 """The helper functions of emitted modules: real functions, whose source a module takes along.
 
-A module holds the helpers that it uses and those that these use, in the order in which they stand
-here. To emit a module their text is read, and nothing imported, so that emission needs no torch.
+A module holds the helpers that it uses and the helpers that those use, in the order in which they
+stand here. Emission reads their text and imports nothing, so that it needs no torch.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from importlib import resources
 
 FILES = ("sizes", "indicator", "places", "parts", "convolution", "gram")
-"""The files of this folder. A function stands behind all that it calls when it is defined."""
+"""The files of this folder, in an order in which each function stands behind all that it calls."""
 
 
 def _functions(text: str) -> dict[str, str]:
@@ -21,6 +21,7 @@ def _functions(text: str) -> dict[str, str]:
 
 
 def _all() -> dict[str, str]:
+    """The functions of all files."""
     folder = resources.files(__package__)
     texts = ((folder / f"{name}.py").read_text(encoding="utf-8") for name in FILES)
     return {name: source for text in texts for name, source in _functions(text).items()}
@@ -33,14 +34,14 @@ USES = {
     name: frozenset(re.findall(r"\b_[a-z_]+\b", source)) & HELPERS.keys() - {name}
     for name, source in HELPERS.items()
 }
-"""The other helpers that each calls."""
+"""The other helpers that each helper calls."""
 
 
 def with_uses(names: Iterable[str]) -> tuple[str, ...]:
-    """Some helpers and all that these use, in order."""
-    found: set[str] = set()
+    """These helpers and all that they use, in order."""
+    reached: set[str] = set()
     new = set(names)
     while new:
-        found |= new
-        new = {used for name in new for used in USES[name]} - found
-    return tuple(name for name in HELPERS if name in found)
+        reached |= new
+        new = {used for name in new for used in USES[name]} - reached
+    return tuple(name for name in HELPERS if name in reached)
