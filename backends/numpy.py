@@ -16,11 +16,13 @@ import opt_einsum
 from diagrammar import program as ops
 from diagrammar.backends.binding import bind, integer, scalar
 from diagrammar.backends.numpy_windows import Windows, flat, grouped, picked
+from diagrammar.backends.registry import interpreter
 from diagrammar.program import Dim, Program, Step
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
+@interpreter("numpy", planned=False)
 def evaluate(program: Program, operands: Mapping[str, Array]) -> tuple[Array, ...]:
     """Compute the program's results for operands of the shapes that its parameters state.
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from diagrammar.grammar.errors import DiagramError, Problem, near
 from diagrammar.ir.diagram import Diagram
 from diagrammar.ir.sizes import Contradiction, solve
-from diagrammar.runtime.building import build
+from diagrammar.runtime.build import build
 from diagrammar.runtime.dtypes import Cast, is_whole, unfit
 from diagrammar.runtime.function import Function
 from diagrammar.runtime.latest import CALLS, Latest
@@ -90,12 +90,12 @@ class BoundFunction(Function):
 
         Raises DiagramError when an operand is missing or a shape does not fit.
         """
-        if type(self.inner) is not Function or self._open() or self.options.backend != "torch":
+        if type(self.inner) is not Function or self._open() or not self.target.tensors:
             values = dict(zip((o.name for o in self.operands), operands, strict=False))
             if len(operands) > len(self.operands):
                 self._bound(operands, named)  # which says so
             like = next(iter([*operands, *named.values()]), None)
-            if self.options.backend == "torch" and (problems := self._unfit({**values, **named})):
+            if self.target.tensors and (problems := self._unfit({**values, **named})):
                 raise DiagramError(problems)
             given = {n: v for n, v in self._values(like).items() if n not in named}
             return self.inner(**values, **named, **given)
@@ -105,7 +105,7 @@ class BoundFunction(Function):
             key = tuple([(x.shape, x.dtype, x.device) for x in operands])
             ready = self._ready.get(key)
         except (AttributeError, RuntimeError) as error:
-            if problems := unfit(self.operands, operands, self.options.backend):
+            if problems := unfit(self.operands, operands, self.target):
                 raise DiagramError(problems) from error
             raise
         if ready is None:
@@ -116,15 +116,15 @@ class BoundFunction(Function):
         """What is wrong with operands, and with constants beside them."""
         given = [o for o in self.operands if o.name in values]
         operands = [values[o.name] for o in given]
-        if problems := unfit(given, operands, self.options.backend):
+        if problems := unfit(given, operands, self.target):
             return problems
         constants = self._values(operands[0] if operands else None)
         declared = [o for o in self.inner.operands if o.name in constants or o.name in values]
-        return unfit(declared, [{**constants, **values}[o.name] for o in declared], "torch")
+        return unfit(declared, [{**constants, **values}[o.name] for o in declared], self.target)
 
     def _values(self, like: Any) -> dict[str, Any]:
         """The constants with the dtype and on the device of an operand."""
-        if self.options.backend != "torch":
+        if not self.target.tensors:
             return self.constants
         key = None if like is None else (like.dtype, like.device)
         values = self._cast.get(key)

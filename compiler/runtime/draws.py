@@ -20,7 +20,7 @@ from diagrammar.grammar.errors import DiagramError, Problem
 from diagrammar.ir.diagram import Diagram, Operand
 from diagrammar.ir.numbers import unfit_probability
 from diagrammar.ir.scalar import substitute
-from diagrammar.runtime.building import build
+from diagrammar.runtime.build import build
 from diagrammar.runtime.dtypes import has_entries, is_whole, unfit
 from diagrammar.runtime.function import Function
 from diagrammar.runtime.latest import CALLS, PLANS, Latest
@@ -119,7 +119,7 @@ class SampledFunction(Function):
 
     def _unfit(self, values: Mapping[str, Any]) -> list[Problem]:
         given = [o for o in self.operands if o.name in values]
-        return unfit(given, [values[o.name] for o in given], self.options.backend)
+        return unfit(given, [values[o.name] for o in given], self.target)
 
     def _called(self, values: dict[str, Any], generator: Generator | None) -> Any:
         if any(d.family for d in self.diagrams):
@@ -127,7 +127,7 @@ class SampledFunction(Function):
                 [getattr(values.get(o.name), "shape", ()) for o in self.operands]
             )
             return ranked(generator=generator, **values)
-        if self.options.backend != "torch":
+        if not self.target.tensors:
             return super().__call__(**values)
         import torch
 
@@ -177,7 +177,7 @@ class SampledFunction(Function):
                 problems.append(Problem(f"'{self.name}' has no operand '{name}'", help=help))
         values.update(named)
         needed = [o.name for o in self.given]
-        if self.options.backend != "torch":
+        if not self.target.tensors:
             needed += [*self.masks]
         else:
             drawn = [m for n, m in self.masks.items() if n not in values or _is_bool(values[n])]

@@ -16,7 +16,9 @@ from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 import sympy
+from numpy import asarray
 
+from diagrammar.backends.registry import Backend
 from diagrammar.grammar.errors import Problem
 from diagrammar.ir.diagram import Declared, Diagram
 from diagrammar.ir.scalar import substitute
@@ -65,11 +67,11 @@ def computed_in(diagrams: Sequence[Diagram], values: Mapping[str, Any]) -> torch
     return torch.int64 if whole else torch.float64
 
 
-def unfit(declared: Sequence[Declared], operands: Sequence[Any], backend: str) -> list[Problem]:
+def unfit(declared: Sequence[Declared], operands: Sequence[Any], backend: Backend) -> list[Problem]:
     """What is wrong with operands by themselves and beside each other; shapes aside."""
-    if backend != "torch":
-        return []
     given = list(zip((d.name for d in declared), operands, strict=False))
+    if not backend.tensors:
+        return [p for name, x in given if (p := _no_array(name, x)) is not None]
     drawn = {d.name for d in declared if d.keep is not None}
     kinds = [p for name, x in given if (p := _unfit_kind(name, x)) is not None]
     if kinds:
@@ -78,6 +80,17 @@ def unfit(declared: Sequence[Declared], operands: Sequence[Any], backend: str) -
         p for name, x in given if name not in drawn and (p := _unfit_dtype(name, x)) is not None
     ]
     return dtypes or _mixed([(name, x) for name, x in given if name not in drawn]) + _apart(given)
+
+
+def _no_array(name: str, value: Any) -> Problem | None:
+    """A problem for what numpy makes no array of, such as a tensor of bfloat16."""
+    try:
+        asarray(value)
+    except (TypeError, RuntimeError):
+        kind = getattr(value, "dtype", type(value).__name__)
+        way = f"give an array, or convert it: {name}.float()"
+        return Problem(f"operand '{name}' is of {kind}, which numpy has no arrays of", help=way)
+    return None
 
 
 def _name(dtype: Any) -> str:

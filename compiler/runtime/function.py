@@ -15,7 +15,7 @@ from diagrammar.ir.diagram import Diagram
 from diagrammar.ir.matrices import contradictions
 from diagrammar.ir.symbols import operands_of, readings
 from diagrammar.program.liveness import show_bytes
-from diagrammar.runtime.building import build
+from diagrammar.runtime.build import build
 from diagrammar.runtime.dtypes import Cast, computed_in, is_whole, unfit
 from diagrammar.runtime.latest import CALLS, PLANS, Latest
 from diagrammar.runtime.measuring import measured
@@ -52,11 +52,11 @@ class Function:
     ) -> None:
         self.diagrams = tuple(diagrams)
         self.values = dict(values)
-        self.options = options
+        self.options, self.target = options, options.target
         self.name = "_".join(d.name for d in self.diagrams)
         self.operands = operands_of(self.diagrams)
         self.clear()
-        self._is_traced = tracing(options.backend)
+        self._is_traced = tracing(self.target)
         self._timed = options.plan == "measure"
 
     def __call__(self, /, *operands: Tensor, **named: Any) -> Any:
@@ -78,9 +78,9 @@ class Function:
                 made = self._make(operands)
             return made(*operands)
         except (AttributeError, TypeError, RuntimeError) as error:
-            if problems := unfit(self.operands, operands, self.options.backend):
+            if problems := unfit(self.operands, operands, self.target):
                 raise DiagramError(problems) from error
-            if self.options.backend == "torch" and is_symbolic(operands):  # not to be hashed
+            if self.target.tensors and is_symbolic(operands):  # not to be hashed
                 return self._traced(operands)(*operands)
             raise
 
@@ -104,10 +104,10 @@ class Function:
         return in_order(self.name, self.operands, given, named)
 
     def _make(self, operands: tuple[Any, ...]) -> Callable[..., Any]:
-        if problems := unfit(self.operands, operands, self.options.backend):
+        if problems := unfit(self.operands, operands, self.target):
             raise DiagramError(problems)
         shapes = tuple(tuple(int(n) for n in x.shape) for x in operands)
-        if self.options.backend == "torch" and any(map(is_whole, operands)):
+        if self.target.tensors and any(map(is_whole, operands)):
             cast = self._made[signature(operands)] = self._of_integers(operands, shapes)
             return cast
         itemsize, device = self.made_of(operands)
@@ -206,7 +206,7 @@ class Function:
     @property
     def _budgets(self) -> bool:
         """Whether what is made depends on the bytes of an entry."""
-        return self.options.memory is not None and self.options.backend == "torch"
+        return self.options.memory is not None and self.target.tensors
 
     def _check_memory(self, special: Specialised) -> None:
         if not special.least or self.options.memory is None:

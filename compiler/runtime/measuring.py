@@ -9,12 +9,12 @@ from functools import partial
 from time import perf_counter, process_time
 from typing import Any
 
-from diagrammar.backends.torch import emit as backend
+from diagrammar.backends.registry import Emitted
 from diagrammar.cost.store import Store
 from diagrammar.plan.candidates import Candidate, best
 from diagrammar.plan.measure import MOST, PARTED, seconds
 from diagrammar.plan.memory import Memory
-from diagrammar.runtime.building import emitted
+from diagrammar.runtime.build import emitted
 from diagrammar.runtime.specialised import Specialised
 
 
@@ -28,7 +28,8 @@ def measured(
     """
     import torch
 
-    if special.options.backend != "torch" or torch.compiler.is_compiling():
+    target = special.options.target
+    if not (target.planned and target.tensors) or torch.compiler.is_compiling():
         return special
     if any(x.device.type == "meta" for x in operands):
         return special
@@ -36,24 +37,23 @@ def measured(
     few = _few(memory.keeping(special.candidates))
     if len(few) < 2:
         return special
-    name = special.program.name
-    sources = [backend.emit_module([c.planned.program], "", checked=False) for c in few]
+    functions = [target.emit(c.planned.program, False) for c in few]
     facts = {
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
         "device": _device(operands[0]) if operands else "cpu",
         "operands": [(tuple(x.shape), str(x.dtype)) for x in operands],
     }
-    on_cpu = not any(x.is_cuda for x in operands)
+    on_cpu = all(x.device.type == "cpu" for x in operands)
     heap = max(map(memory.peak, few)) if on_cpu and memory.budget is None else 0
     # with one thread, seconds of the processor: what else runs on the machine counts for less
     clock = process_time if on_cpu and torch.get_num_threads() == 1 else perf_counter
-    calls = partial(_calls, sources, name, operands)
-    taken = seconds(sources, facts, calls, store or Store(), clock, heap)
+    calls = partial(_calls, functions, operands)
+    taken = seconds([f.source for f in functions], facts, calls, store or Store(), clock, heap)
     times = {c.name: s for c, s in zip(few, taken, strict=True)}
     fastest = few[best(taken, few)]
-    made = emitted(name, fastest, special.candidates, special.options, checked=special.checked)
-    return replace(made, seconds=times, memory=special.memory)
+    chosen = emitted(fastest, special.candidates, special.options, checked=False)
+    return replace(chosen, seconds=times, memory=special.memory)
 
 
 def _memory(special: Specialised, operands: Sequence[Any]) -> Memory:
@@ -75,23 +75,24 @@ def _few(candidates: Sequence[Candidate]) -> list[Candidate]:
     return called + parts[:PARTED]
 
 
-def _calls(sources: Sequence[str], name: str, operands: Sequence[Any]) -> list[Callable[[], Any]]:
-    """A call of each emitted module, with operands like these whose entries are one."""
+def _calls(functions: Sequence[Emitted], operands: Sequence[Any]) -> list[Callable[[], Any]]:
+    """A call of each function, with operands like these whose entries are one."""
     import torch
 
     ones = [torch.ones(tuple(x.shape), dtype=x.dtype, device=x.device) for x in operands]
-    wait = torch.cuda.synchronize if any(x.is_cuda for x in operands) else None
-    functions = [backend.load_one(source, name) for source in sources]
-    return [partial(_timed_call, f, ones, wait) for f in functions]
+    kind = operands[0].device.type if operands else "cpu"
+    wait = None if kind == "cpu" else getattr(torch, kind).synchronize
+    return [partial(_timed_call, f.call, ones, wait) for f in functions]
 
 
 def _device(operand: Any) -> str:
     """What does the work: a GPU's name, or the kind of device."""
     import torch
 
-    if operand.is_cuda:
-        return str(torch.cuda.get_device_name(operand.device))
-    return f"{operand.device.type} {platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
+    kind = operand.device.type
+    if kind != "cpu" and hasattr(getattr(torch, kind, None), "get_device_name"):
+        return str(getattr(torch, kind).get_device_name(operand.device))
+    return f"{kind} {platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
 
 
 def _timed_call(call: Callable[..., Any], operands: Sequence[Any], wait: Any) -> None:

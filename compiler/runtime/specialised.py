@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from diagrammar.backends.torch.emit import line_origins
+from diagrammar.backends.registry import Emitted
 from diagrammar.ir.diagram import Diagram
 from diagrammar.plan.candidates import Candidate
 from diagrammar.plan.memory import Memory
@@ -44,13 +44,11 @@ class Specialised:
     all; `memory` the budget, and the bytes of an entry that it is for.
     """
 
-    call: Callable[..., Any]
-    source: str
+    emitted: Emitted
     planned: Planned
     traces: tuple[Trace, ...]
     diagrams: tuple[Diagram, ...]
     options: Options
-    checked: bool = False
     candidates: tuple[Candidate, ...] = ()
     recipe: Recipe | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
@@ -59,7 +57,17 @@ class Specialised:
 
     def __call__(self, *operands: Tensor) -> Any:
         """The result, or a tuple of results."""
-        return self.call(*operands)
+        return self.emitted.call(*operands)
+
+    @property
+    def call(self) -> Callable[..., Any]:
+        """The function of the operands by position, as it was emitted."""
+        return self.emitted.call
+
+    @property
+    def source(self) -> str:
+        """Its source; empty where the backend writes none."""
+        return self.emitted.source
 
     @property
     def constants(self) -> int:
@@ -102,7 +110,7 @@ class Specialised:
         """The lines of the source, each with the tensors of `diagrams` that it deals with."""
         if not self.source:
             return ()
-        steps = line_origins(self.program, checked=self.checked)
+        steps = self.emitted.origins()
         own, within = [step.origins for step in self.program.steps], self.program.within()
         return tuple(
             SourceLine(

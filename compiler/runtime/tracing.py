@@ -10,14 +10,16 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from diagrammar.backends.registry import Backend
+
 LEAST = (2, 13)
 """The PyTorch whose Dynamo takes objects as operands of constant functions."""
 
 
-def tracing(backend: str) -> Callable[[], bool]:
+def tracing(backend: Backend) -> Callable[[], bool]:
     """What says whether Dynamo traces a call. It is asked at each call, so it is PyTorch's own
     where that is loaded."""
-    if backend != "torch":
+    if not backend.tensors:
         return bool
     torch = sys.modules.get("torch")
     if torch is None:

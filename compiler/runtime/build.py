@@ -1,0 +1,90 @@
+"""The stage that builds: from diagrams whose sizes are as known as they will be to a function.
+
+Simplify, plan, choose (`plan.candidates`, `plan.memory`), emit (the backend of the options).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+
+from diagrammar.cost.device import machine
+from diagrammar.ir.diagram import Diagram
+from diagrammar.ir.symbols import operands_of
+from diagrammar.plan.candidates import Candidate, candidates
+from diagrammar.plan.memory import Choice, Memory, chosen, chosen_for_open_sizes
+from diagrammar.plan.planner import Planned, dense
+from diagrammar.runtime.docstring import documentation
+from diagrammar.runtime.options import CONTAINED, Options
+from diagrammar.runtime.specialised import Specialised
+
+
+def build(
+    name: str,
+    diagrams: Sequence[Diagram],
+    options: Options,
+    *,
+    checked: bool = False,
+    itemsize: int = 4,
+    device: str = "cpu",
+) -> Specialised:
+    """Some diagrams as one function, for entries of `itemsize` bytes on a kind of device.
+
+    `checked`: some sizes are open, and the function reads and compares them at each call. With a
+    budget the cheapest program that keeps it, in parts where that is needed; `least` of the result
+    is positive where none does.
+    """
+    if not options.target.planned:
+        planned = Planned(dense(name, diagrams, operands_of(diagrams)), ())
+        call = options.target.emit(planned.program, checked)
+        return Specialised(call, planned, (), tuple(diagrams), options)
+    memory = Memory(options.memory, itemsize)
+    choice = choose(name, diagrams, options, memory, device, checked=checked)
+    special = emitted(choice.candidate, choice.candidates, options, checked=checked)
+    return replace(special, least=choice.least, memory=memory)
+
+
+def choose(
+    name: str,
+    diagrams: Sequence[Diagram],
+    options: Options,
+    memory: Memory,
+    device: str,
+    *,
+    checked: bool,
+) -> Choice:
+    """The candidates for some diagrams, and the one that is taken."""
+    rates = machine(device)
+
+    def making(diagrams: Sequence[Diagram]) -> list[Candidate]:
+        return candidates(
+            name,
+            diagrams,
+            operands_of(diagrams),
+            rates,
+            native=options.native,
+            without=options.without,
+            accumulate=options.accumulate,
+            contained=options.nonfinite == CONTAINED,
+            doc=partial(documentation, diagrams),
+        )
+
+    if checked:
+        return chosen_for_open_sizes(memory, making(diagrams))
+    return chosen(memory, diagrams, making, rates)
+
+
+def emitted(
+    candidate: Candidate, candidates: Sequence[Candidate], options: Options, *, checked: bool
+) -> Specialised:
+    """One of some candidates as a function."""
+    return Specialised(
+        options.target.emit(candidate.planned.program, checked),
+        candidate.planned,
+        tuple(s.trace for s in candidate.start),
+        tuple(s.diagram for s in candidate.start),
+        options,
+        tuple(candidates),
+        candidate.recipe,
+    )
