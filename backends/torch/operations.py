@@ -194,8 +194,7 @@ class ExpressionWriter:
         return x.method("sum", _axes(op.axes))
 
     def _scale(self, op: ops.Scale, step: Step, x: Code) -> Code:
-        """Multiply by a factor; divide by its denominator, so that there is one rounding instead of
-        two."""
+        """Multiply by a factor; dividing by its denominator saves one of two roundings."""
         factor = sympy.together(scalar.rational(op.factor))
         if not factor.is_finite and not factor.free_symbols:
             raise ValueError(f"{op.factor} is no factor")
@@ -213,8 +212,7 @@ class ExpressionWriter:
         return Code(f"{x.at(PRODUCT)} * ({atom(self._number(n))} / {self._divisor(d)})", PRODUCT)
 
     def _divisor(self, d: sympy.Expr) -> str:
-        """Write a divisor, at least one where a size may be zero: the average of nothing is
-        zero."""
+        """Write a divisor, at least one if a size may be zero: the average of nothing is zero."""
         counts = sympy.Mul(*(f for f in sympy.Mul.make_args(d) if f.free_symbols and f.is_positive))
         if counts == 1:
             return str(d) if d.is_Integer and abs(d) < 2**53 else atom(self._number(d))
@@ -223,7 +221,7 @@ class ExpressionWriter:
         return counted if rest == 1 else f"({counted} * {atom(self._number(rest))})"
 
     def _number(self, e: sympy.Expr) -> str:
-        """Write a factor; integers of 2⁵³ and more, which a tensor cannot take, as floats."""
+        """Write a factor; an integer of 2⁵³ or more, too large for a tensor, as a float."""
         if e.is_Integer and abs(e) >= 2**53:
             return repr(float(e))
         return self.scope.factor(e)
@@ -337,8 +335,7 @@ class ExpressionWriter:
         return call(name, x.text, v.text, size, *options)
 
     def _options(self, options: Sequence[tuple[str, Sequence[Dim], int]], groups: Dim) -> list[str]:
-        """Write the keywords that differ from their defaults; one number where all dimensions
-        agree."""
+        """Write the keywords that differ from their defaults; one number where all agree."""
         written = []
         for name, values, default in options:
             if same(values, [default] * len(values)):

@@ -1,14 +1,15 @@
-"""The shipped operations on layers: `Conv(kernel_size, …)`, or `Conv.of(module)`.
+"""Convolutions and linear layers: `Conv(kernel_size, …)`, or `Conv.of(module)`.
 
     conv = dg.layers.Conv.of(torch.nn.Conv2d(64, 64, 3, padding="same", padding_mode="circular"))
     A, B = conv.kfac_expand(x), conv.kfac_expand_grad(S)
 
-Thin: a method chooses a definition of `library/*.tn`, compiles it for the layer's hyper-parameters
-and calls it. Shapes, by wires: x [b, c_in, *i], weight [c_out, c_in/g, *k] (transposed: [c_in,
-c_out/g, *k]), a cotangent v [b, c_out, *o], a stack of them S [n, b, c_out, *o]; d = c_in/g·∏k in
-the order (c_in/g, *k), plus one, last, where a bias is joint. All may come unbatched, without b;
-what has b in its shape then comes without it, too. Methods are pure, and right under autograd.
-Complex: gradients are PyTorch's, with x and weight conjugated; squares are |·|², factors a aᴴ.
+A method chooses a definition of `library/*.tn`, compiles it for the layer's hyper-parameters and
+calls it. Shapes, by wires: x [b, c_in, *i], weight [c_out, c_in/g, *k] (transposed: [c_in, c_out/g,
+*k]), a cotangent v [b, c_out, *o], a stack of cotangents S [n, b, c_out, *o]. Rows have d =
+c_in/g·∏k entries in the order (c_in/g, *k), and one more at the end where a bias is joint. All
+operands may come unbatched, without b; results with b in their shape then come without it, too.
+Methods are pure, and autograd differentiates them. For complex operands, gradients are PyTorch's,
+with x and weight conjugated; squares are |·|², factors a aᴴ.
 """
 
 from __future__ import annotations
@@ -30,16 +31,14 @@ if TYPE_CHECKING:
 
 
 class Conv(FirstOrder, Kronecker, Gradients, Hessian):
-    """A convolution, or transposed convolution, in any number of dimensions, and what can be
-    computed of it.
+    """A convolution, or transposed convolution, in any number of dimensions, and its operations.
 
     Arguments are those of torch.nn's layers; a tuple runs over dimensions, and a pair inside
-    `padding` is (left, right). The number of dimensions is that of a tuple `kernel_size`, or
-    `dims`. `plan`, `memory`, `accumulate` and `nonfinite` are the compiler's: how plans are chosen,
-    the most bytes a call may allocate ("2GiB"), the dtype to compute in ("float32" for bfloat16
-    operands), and whether a NaN or infinity stays "contained" in the sums that have it or may
-    "spread" for speed.
-    Raises ValueError for hyper-parameters that no layer can have.
+    `padding` is (left, right). The number of dimensions is the length of `kernel_size`, or `dims`
+    where that is an int. The compiler takes `plan` (how plans are chosen), `memory` (the most bytes
+    a call may allocate, "2GiB"), `accumulate` (the dtype to compute in, "float32" for bfloat16
+    operands) and `nonfinite` (whether a NaN or infinity stays "contained" in the sums that have it,
+    or may "spread" for speed). Raises ValueError for hyper-parameters that no layer can have.
     """
 
     @staticmethod
@@ -50,8 +49,8 @@ class Conv(FirstOrder, Kronecker, Gradients, Hessian):
         x [b, *t, c_in], take their place, and channels stay last. `options` are `plan`, `memory`,
         `accumulate` and `nonfinite`. Raises TypeError for other modules.
         """
-        given, about = arguments(module)
-        layer = (Linear if about.linear else Conv)(**given, **options)
+        parameters, about = arguments(module)
+        layer = (Linear if about.linear else Conv)(**parameters, **options)
         layer._channels, layer._inputs = about.channels, about.inputs
         layer._folded_size = about.folded_size
         return layer
@@ -60,8 +59,8 @@ class Conv(FirstOrder, Kronecker, Gradients, Hessian):
 class Linear(Conv):
     """A linear layer as a pointwise convolution over positions: x [b, *t, c_in], y [b, *t, c_out].
 
-    As for `Conv`, with channels last; without positions x is [b, c_in]. Unbatched, x is [c_in]. An
-    `input_size` is the number of positions, their axes, or a whole shape, x.shape.
+    Methods are those of `Conv`, with channels last; without positions x is [b, c_in], unbatched
+    [c_in]. An `input_size` is the number of positions, their axes, or a whole shape, x.shape.
     """
 
     def _batched(self, x: Tensor, lead: int = 1) -> bool:
@@ -104,14 +103,15 @@ class Linear(Conv):
         return (positions_of(size, output[0] if output else None, known),)
 
     def _by_output(self, jacobian: Tensor, like: Tensor) -> Tensor:
-        made = jacobian.movedim(1, 2)
-        return made.reshape(*like.shape[:-1], *made.shape[2:])
+        channels_last = jacobian.movedim(1, 2)
+        return channels_last.reshape(*like.shape[:-1], *channels_last.shape[2:])
 
     def _positions_of(self, G: Tensor, channels: int) -> tuple[int, ...]:
         return (len(G) // channels,)
 
     def output_size(self, size: Ints) -> tuple[int, ...]:
-        """The number of positions, which is that of the input's: an int, or several axes."""
+        """The number of output positions, equal to that of the input: `size` is an int, or several
+        axes."""
         return (prod(integers("size", size)),)
 
     def _kernel(self, name: str, weight: Tensor) -> Tensor:

@@ -1,7 +1,6 @@
 """The hyper-parameters of a convolution as PyTorch's layers take them, made plain.
 
-One number for each dimension and side, checked, with errors that say what to give. What is computed
-with them is in `layers`.
+Each becomes one number for each dimension and side. Errors say what to give instead.
 """
 
 from __future__ import annotations
@@ -21,8 +20,8 @@ MODES = ("zeros", "circular", "reflect", "replicate")
 
 @dataclass(frozen=True)
 class Geometry:
-    """One entry a dimension: kernel size, stride, dilation, padding left and right, output padding
-    (of a transposed convolution); and groups, padding mode."""
+    """Kernel size, stride, dilation, padding left and right, output padding (of a transposed
+    convolution), each with one entry for each dimension; groups and padding mode."""
 
     kernel_size: tuple[int, ...]
     stride: tuple[int, ...]
@@ -46,7 +45,7 @@ class Geometry:
         output_padding: Ints,
         dims: int | None,
     ) -> Geometry:
-        """From what a layer takes. Raises ValueError for what no layer can have."""
+        """Read a layer's arguments. Raises ValueError for values that no layer can have."""
         if isinstance(kernel_size, int):
             if dims is None:
                 raise ValueError(
@@ -63,19 +62,19 @@ class Geometry:
         kernel = each("kernel_size", kernel_size, rank, 1)
         strides = each("stride", stride, rank, 1)
         dilations = each("dilation", dilation, rank, 1)
-        more = each("output_padding", output_padding, rank, 0)
+        extra = each("output_padding", output_padding, rank, 0)
         if groups < 1:
             raise ValueError(f"groups must be at least 1, not {groups}")
         if padding_mode not in MODES:
             raise ValueError(f"padding_mode must be one of {', '.join(MODES)}, not {padding_mode}")
         if transposed:
-            _check_transposed(padding, padding_mode, more, strides, dilations)
-        elif any(more):
+            _check_transposed(padding, padding_mode, extra, strides, dilations)
+        elif any(extra):
             raise ValueError("output_padding is for transposed convolutions: give transposed=True")
         sides = _sides(padding, kernel, strides, dilations)
         left, right = tuple(a for a, _ in sides), tuple(b for _, b in sides)
         return Geometry(
-            kernel, strides, left, right, dilations, groups, padding_mode, transposed, more
+            kernel, strides, left, right, dilations, groups, padding_mode, transposed, extra
         )
 
     @property
@@ -90,19 +89,21 @@ class Geometry:
 
     @property
     def boundary(self) -> str:
-        """The padding mode as far as it matters: without padding, all are the same."""
+        """The padding mode where there is padding; without padding all modes are "zeros"."""
         return self.padding_mode if any(self.left + self.right) else "zeros"
 
     def meets_once(self, size: Sequence[int]) -> bool:
-        """Whether a circular padding leads each output to an input by one kernel entry at most."""
+        """Whether a circular padding connects each output with an input by at most one kernel
+        entry."""
         reach = [d * (k - 1) for d, k in zip(self.dilation, self.kernel_size, strict=True)]
         return self.boundary == "circular" and all(map(int.__lt__, reach, size))
 
     def input_size(
         self, given: Ints | None, output: Sequence[int], channels: int | None = None
     ) -> tuple[int, ...]:
-        """The spatial input size: as given (int, spatial or whole shape, whose channels are looked
-        at where they are known), else from the output's where only one is possible."""
+        """The spatial input size: from `given` (an int, spatial sizes or a whole shape, whose
+        channels are checked where they are known), else from the output's size where only one input
+        size fits."""
         if given is not None:
             if hasattr(given, "__index__"):
                 return integers("input_size", given) * self.dims
@@ -119,20 +120,20 @@ class Geometry:
                     f"input_size {size} has {size[extra - 1]} channels, not {channels}"
                 )
             return integers("input_size", size[extra:] if extra else size)
-        found = []
+        sizes = []
         for n, o in enumerate(output):
             reach = self.dilation[n] * (self.kernel_size[n] - 1)
             sides, s = self.left[n] + self.right[n], self.stride[n]
             if self.transposed:
-                found.append((o + sides - reach - self.output_padding[n] - 1) // s + 1)
+                sizes.append((o + sides - reach - self.output_padding[n] - 1) // s + 1)
             elif s == 1:
-                found.append(o - sides + reach)
+                sizes.append(o - sides + reach)
             else:
                 raise ValueError(
                     f"with stride {s} several input sizes have this output size; "
                     "give input_size=x.shape"
                 )
-        return tuple(found)
+        return tuple(sizes)
 
 
 def positions_of(given: Ints | None, count: int | None, channels: int | None) -> int:
@@ -163,14 +164,14 @@ def positions_of(given: Ints | None, count: int | None, channels: int | None) ->
 
 
 def _is_shape(given: Any) -> bool:
-    """Whether torch made it, as the shape of a tensor."""
+    """Whether these axes are the shape of a tensor, a torch.Size."""
     from torch import Size
 
     return isinstance(given, Size)
 
 
 def _positions_of_shape(axes: Sequence[int], channels: int | None) -> int | None:
-    """Read axes as a shape [b, *t, c_in]: ∏t, or None where they are no such shape."""
+    """Read axes as a shape [b, *t, c_in]: ∏t, or None where they are another shape."""
     if not axes or channels not in (None, axes[-1]):
         return None
     return prod(integers("input_size", axes[1:-1]))
@@ -186,7 +187,8 @@ def _as_many(given: Any, positions: int, count: int | None) -> int:
 
 
 def each(name: str, value: Ints, rank: int, least: int) -> tuple[int, ...]:
-    """One number a dimension."""
+    """Expand a hyper-parameter to one number for each dimension. Raises ValueError for a wrong
+    length, and for numbers that are no integers of at least `least`."""
     numbers = (value,) * rank if isinstance(value, int) else tuple(value)
     if len(numbers) == 1:
         numbers *= rank
@@ -200,7 +202,7 @@ def each(name: str, value: Ints, rank: int, least: int) -> tuple[int, ...]:
 def _sides(
     padding: Padding, kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int]
 ) -> list[tuple[int, int]]:
-    """Padding left and right, one pair a dimension."""
+    """Expand padding to pairs (left, right), one for each dimension."""
     rank = len(kernel)
     if isinstance(padding, str):
         return _named_sides(padding, kernel, stride, dilation)
@@ -239,6 +241,7 @@ def _check_transposed(
     stride: Sequence[int],
     dilation: Sequence[int],
 ) -> None:
+    """Raise ValueError for a padding or an output padding that no transposed convolution has."""
     if isinstance(padding, str) and padding == "same":
         raise ValueError("padding 'same' is for convolutions; give a transposed one numbers")
     if mode != "zeros":

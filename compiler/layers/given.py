@@ -1,8 +1,7 @@
-"""What methods of layers are given, checked in the words of who calls them.
+"""Check the arguments of layers' methods, and explain errors in the caller's words.
 
-Each tensor is looked at by itself before a call: its kind, axes and channels. How tensors fit each
-other is what compiled functions check; where one raises, `explained` says it without the names of
-wires.
+Each tensor is checked by itself before a call: its kind, axes and channels. Compiled functions
+check how tensors fit each other; where one raises, `explained` says it without the names of wires.
 """
 
 from __future__ import annotations
@@ -20,14 +19,14 @@ NAMES = {
     "X": "x", "V": "v", "S": "S", "W": "weight", "T_X": "t", "T_W": "t", "h": "h", "H": "G",
     "F": "G", "R": "u", "X_2": "x2", "S_2": "S2", "bias": "bias", "Q_A": "Q_A", "Q_B": "Q_B",
 }  # fmt: skip
-"""Operands of the library's files, as methods call them."""
+"""The arguments of methods, by the operands of the library's files."""
 
 INPUTS, OUTPUTS, WEIGHTS = ("X", "T_X", "X_2"), ("V", "h", "S", "S_2"), ("W", "T_W")
 STACKS = ("S", "S_2")
 
 
 def check_tensor(name: str, x: Any) -> None:
-    """Raise TypeError for what is no dense tensor of real or complex numbers."""
+    """Raise TypeError unless x is a dense tensor of real or complex numbers."""
     from torch import Tensor, strided
 
     if not isinstance(x, Tensor):
@@ -39,16 +38,18 @@ def check_tensor(name: str, x: Any) -> None:
 
 
 def check_flag(name: str, value: Any) -> None:
-    """Raise TypeError for what is neither True nor False, such as a tensor."""
+    """Raise TypeError unless the value is True or False; a tensor is neither."""
     if value is not True and value is not False:
         raise TypeError(f"{name} must be True or False, not {_a(type(value).__name__)}")
 
 
 def check_count(name: str, value: Any, least: int = 1) -> None:
-    """Raise for a number that is none, or too small. None is a number that was not given."""
+    """Raise TypeError unless the value is an integer or None, ValueError below `least`."""
     if value is None:
         return
-    known = isinstance(value, int) or hasattr(value, "__index__")  # a trace knows no attribute
+    known = isinstance(value, int) or hasattr(
+        value, "__index__"
+    )  # an integer in a trace lacks __index__
     if isinstance(value, bool) or not known:
         raise TypeError(f"{name} must be an integer, not {value!r}")
     if value < least:
@@ -56,8 +57,8 @@ def check_count(name: str, value: Any, least: int = 1) -> None:
 
 
 def check_channels(name: str, count: int, known: int | None, groups: int, side: str) -> None:
-    """Raise ValueError for channels that a layer does not have: `known` where it came from a
-    module, `side` "in" or "out"."""
+    """Raise ValueError for a number of channels that the layer does not have: `known` is the
+    module's number, where there is a module; `side` is "in" or "out"."""
     if known is not None and count != known:
         raise ValueError(f"{name} has {count} channels; this layer has {known} {side}put channels")
     if groups > 1 and count % groups:
@@ -65,7 +66,7 @@ def check_channels(name: str, count: int, known: int | None, groups: int, side: 
 
 
 def check_kernel(name: str, weight: Tensor, geometry: Geometry) -> None:
-    """Raise ValueError for a weight with other axes than a layer's."""
+    """Raise ValueError for a weight with other axes than the layer's."""
     kernel = geometry.kernel_size
     if weight.ndim == len(kernel) + 2 and tuple(weight.shape[2:]) == kernel:
         return
@@ -76,7 +77,7 @@ def check_kernel(name: str, weight: Tensor, geometry: Geometry) -> None:
 
 
 def check_matrix(name: str, matrix: Any, size: int | None = None) -> None:
-    """Raise for what is no square matrix, of a size where that is known."""
+    """Raise unless this is a square matrix, of the given size where that is known."""
     check_tensor(name, matrix)
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
         raise ValueError(f"{name} must be a square matrix, not of shape {tuple(matrix.shape)}")
@@ -85,23 +86,23 @@ def check_matrix(name: str, matrix: Any, size: int | None = None) -> None:
 
 
 def integers(name: str, given: Any) -> tuple[int, ...]:
-    """Sizes. Raises TypeError for what are none, ValueError below 1."""
+    """Read sizes: an integer or several. Raises TypeError for other values, ValueError below 1."""
     try:
         values = (given,) if hasattr(given, "__index__") else tuple(given)
-        found = tuple(int(n) for n in values)
+        sizes = tuple(int(n) for n in values)
         wrong = isinstance(given, str) or any(isinstance(n, bool) for n in values)
         wrong = wrong or any(int(n) != n for n in values)
     except (TypeError, ValueError):
         wrong = True
     if wrong:
         raise TypeError(f"{name} must be an integer or several, such as x.shape, not {given!r}")
-    if any(n < 1 for n in found):
+    if any(n < 1 for n in sizes):
         raise ValueError(f"{name} must have integers of at least 1, not {given!r}")
-    return found
+    return sizes
 
 
 def check_alike(tensors: Mapping[str, Tensor], words: Mapping[str, str] | None) -> None:
-    """Raise ValueError where operands have several devices, or dtypes without autocast."""
+    """Raise ValueError for operands on several devices, or of several dtypes without autocast."""
     several = iter(tensors.values())
     first = next(several)
     for x in several:
@@ -111,8 +112,8 @@ def check_alike(tensors: Mapping[str, Tensor], words: Mapping[str, str] | None) 
             raise ValueError(f"all tensors must be on one device: {each}")
         if x.dtype != first.dtype and not _casts(first):
             names = NAMES | dict(words or {})
-            there = {n: x for n, x in tensors.items() if n in names}
-            raise ValueError(_dtypes(there, names))
+            arguments = {n: x for n, x in tensors.items() if n in names}
+            raise ValueError(_dtypes(arguments, names))
 
 
 def _casts(x: Tensor) -> bool:
@@ -131,31 +132,31 @@ def explained(
     error: Exception,
     words: Mapping[str, str] | None = None,
 ) -> Exception:
-    """A ValueError that says what does not fit among operands, in a layer's own layouts; the error
+    """Make a ValueError that says which operands do not fit, in the layer's own layouts; the error
     itself where nothing is found."""
     names = NAMES | dict(words or {})
-    there = {n: x for n, x in tensors.items() if n in names}
+    arguments = {n: x for n, x in tensors.items() if n in names}
     parts = (
-        _dtypes(there, names),
-        _batches(there, names),
-        _channels(operations, there, names),
-        _positions(operations, there, input_size, names),
-        _bases(there, names),
+        _dtypes(arguments, names),
+        _batches(arguments, names),
+        _channels(operations, arguments, names),
+        _positions(operations, arguments, input_size, names),
+        _bases(arguments, names),
     )
-    found = [part for part in parts if part]
-    return ValueError("; ".join(found)) if found else error
+    reasons = [part for part in parts if part]
+    return ValueError("; ".join(reasons)) if reasons else error
 
 
-def _dtypes(there: Mapping[str, Tensor], names: Mapping[str, str]) -> str | None:
-    if len({x.dtype for x in there.values()}) < 2:
+def _dtypes(arguments: Mapping[str, Tensor], names: Mapping[str, str]) -> str | None:
+    if len({x.dtype for x in arguments.values()}) < 2:
         return None
-    each = ", ".join(f"{names[n]} {_dtype(x)}" for n, x in there.items())
+    each = ", ".join(f"{names[n]} {_dtype(x)}" for n, x in arguments.items())
     return f"all tensors must have one dtype: {each}"
 
 
-def _batches(there: Mapping[str, Tensor], names: Mapping[str, str]) -> str | None:
+def _batches(arguments: Mapping[str, Tensor], names: Mapping[str, str]) -> str | None:
     for group in (("X", "V", "h", "S", "T_X"), ("X_2", "S_2")):
-        counts = {n: there[n].shape[1 if n in STACKS else 0] for n in group if n in there}
+        counts = {n: arguments[n].shape[1 if n in STACKS else 0] for n in group if n in arguments}
         if len(set(counts.values())) > 1:
             each = " and ".join(f"{count} in {names[n]}" for n, count in counts.items())
             return f"the numbers of examples differ: {each}"
@@ -163,15 +164,15 @@ def _batches(there: Mapping[str, Tensor], names: Mapping[str, str]) -> str | Non
 
 
 def _channels(
-    operations: Operations, there: Mapping[str, Tensor], names: Mapping[str, str]
+    operations: Operations, arguments: Mapping[str, Tensor], names: Mapping[str, str]
 ) -> str | None:
-    into = {names[n]: there[n].shape[1] for n in INPUTS if n in there}
-    out = {names[n]: there[n].shape[2 if n in STACKS else 1] for n in OUTPUTS if n in there}
+    into = {names[n]: arguments[n].shape[1] for n in INPUTS if n in arguments}
+    out = {names[n]: arguments[n].shape[2 if n in STACKS else 1] for n in OUTPUTS if n in arguments}
     for n in WEIGHTS:
-        if n in there:
-            out[names[n]], into[names[n]] = operations.channels(there[n])
-    if "bias" in there:
-        out[names["bias"]] = there["bias"].numel()
+        if n in arguments:
+            out[names[n]], into[names[n]] = operations.channels(arguments[n])
+    if "bias" in arguments:
+        out[names["bias"]] = arguments["bias"].numel()
     for side, counts in (("input", into), ("output", out)):
         if len(set(counts.values())) > 1:
             each = " and ".join(f"{count} by {name}" for name, count in counts.items())
@@ -181,16 +182,16 @@ def _channels(
 
 def _positions(
     operations: Operations,
-    there: Mapping[str, Tensor],
+    arguments: Mapping[str, Tensor],
     input_size: Sequence[int] | None,
     names: Mapping[str, str],
 ) -> str | None:
-    given = {names[n]: tuple(there[n].shape[2:]) for n in INPUTS if n in there}
+    sizes = {names[n]: tuple(arguments[n].shape[2:]) for n in INPUTS if n in arguments}
     if input_size is not None:
-        given["input_size"] = tuple(input_size)
-    for name, size in given.items():
-        made = operations.output_size(size)
-        if any(n < 1 for n in made):
+        sizes["input_size"] = tuple(input_size)
+    for name, size in sizes.items():
+        outputs = operations.output_size(size)
+        if any(n < 1 for n in outputs):
             return (
                 f"the kernel does not fit into the padded input: {name} has {_times(size)} "
                 f"positions, the kernel is {_times(operations.geometry.kernel_size)} with dilation "
@@ -198,22 +199,27 @@ def _positions(
             )
         second = name == names["X_2"]
         for n in OUTPUTS:
-            if n not in there or (n == "S_2") != second:
+            if n not in arguments or (n == "S_2") != second:
                 continue
-            found = tuple(there[n].shape[3 if n in STACKS else 2 :])
-            if found != made:
+            positions = tuple(arguments[n].shape[3 if n in STACKS else 2 :])
+            if positions != outputs:
                 return (
-                    f"{names[n]} has {_times(found)} positions, but for {name} of {_times(size)} "
-                    f"the output has {_times(made)}"
+                    f"{names[n]} has {_times(positions)} positions, but for {name} of "
+                    f"{_times(size)} the output has {_times(outputs)}"
                 )
     return None
 
 
-def _bases(there: Mapping[str, Tensor], names: Mapping[str, str]) -> str | None:
-    found = [f"{names[n]} has shape {tuple(there[n].shape)}" for n in ("Q_A", "Q_B") if n in there]
-    if not found:
+def _bases(arguments: Mapping[str, Tensor], names: Mapping[str, str]) -> str | None:
+    """The shapes of eigenvectors that do not fit."""
+    shapes = [
+        f"{names[n]} has shape {tuple(arguments[n].shape)}"
+        for n in ("Q_A", "Q_B")
+        if n in arguments
+    ]
+    if not shapes:
         return None
-    return f"{' and '.join(found)}, not [groups, d, d] and [groups, c_out/groups, c_out/groups]"
+    return f"{' and '.join(shapes)}, not [groups, d, d] and [groups, c_out/groups, c_out/groups]"
 
 
 def _times(sizes: Sequence[int]) -> str:
@@ -225,6 +231,7 @@ def _dtype(x: Tensor) -> str:
 
 
 def _a(name: str) -> str:
+    """Put the article before a noun."""
     if name == "NoneType":
         return "None"
     return f"an {name}" if name[0] in "aeiounAEIOU" else f"a {name}"

@@ -18,29 +18,30 @@ class Hessian(Layer):
     """Steps of Hessian diagonals (BL89, HesScale) and of KFRA."""
 
     def hessian_diag_vjp(self, h: Tensor, weight: Tensor, input_size: Ints | None = None) -> Tensor:
-        """A diagonal of the Hessian by the output, h [b, c_out, *o], as one by the input,
-        Σ |∂Y/∂X|² h: [b, c_in, *input_size] (BL89, HesScale)."""
+        """Carry a diagonal of the Hessian by the output, h [b, c_out, *o], back to the input, Σ
+        |∂Y/∂X|² h: [b, c_in, *input_size] (BL89, HesScale)."""
         H, W = self._output("h", h), self._weight("weight", weight)
         size = self._size(input_size, H.shape[2:], self._run.channels(W)[1])
         if self.geometry.meets_once(size):  # the sum over k has one term
-            made = self._run("dX", {"W": squared(W), "V": H}, {"V": "h"}, i=size)
+            diagonal = self._run("dX", {"W": squared(W), "V": H}, {"V": "h"}, i=size)
         else:
-            made = self._run.squares("by_input", {"W": W, "h": H}, {"W": conj(W)}, i=size)
-        return self._gathered(made, h)
+            diagonal = self._run.squares("by_input", {"W": W, "h": H}, {"W": conj(W)}, i=size)
+        return self._gathered(diagonal, h)
 
     def hessian_diag_weight(
         self, x: Tensor, h: Tensor, *, bias: bool = False
     ) -> Tensor | tuple[Tensor, Tensor]:
-        """The same by the weight, Σ |∂Y/∂W|² h: the weight's shape; with `bias` also [c_out]."""
+        """Carry a diagonal of the Hessian by the output back to the weight, Σ |∂Y/∂W|² h: the
+        weight's shape; with `bias` also [c_out]."""
         check_flag("bias", bias)
         X, H = self._input("x", x), self._output("h", h)
         self._aligned("x", x, "h", h)
-        made = self._plain(self._run.squares("by_weight", {"X": X, "h": H}, {"X": conj(X)}))
-        return (made, positions_summed(H, 2).sum(0)) if bias else made
+        diagonal = self._plain(self._run.squares("by_weight", {"X": X, "h": H}, {"X": conj(X)}))
+        return (diagonal, positions_summed(H, 2).sum(0)) if bias else diagonal
 
     def kfra_vjp(self, G: Tensor, weight: Tensor, input_size: Ints) -> Tensor:
-        """Jᴴ G J, a Gauss–Newton matrix by the output [c_out·∏o, c_out·∏o] as one by the input:
-        [c_in·∏i, c_in·∏i] (KFRA)."""
+        """Carry a Gauss–Newton matrix by the output, G [c_out·∏o, c_out·∏o], back to the input, Jᴴ
+        G J: [c_in·∏i, c_in·∏i] (KFRA)."""
         check_matrix("G", G)
         w = self._weight("weight", weight)
         out, into = self._run.channels(w)

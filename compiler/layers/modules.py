@@ -1,4 +1,4 @@
-"""Hyper-parameters read off torch.nn modules."""
+"""Read hyper-parameters off torch.nn modules."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class About:
-    """What a module knows beside its hyper-parameters: `channels` of the output, `inputs`."""
+    """What a module knows besides hyper-parameters: output channels, input channels, whether it is
+    linear, and the size that a Fold restores."""
 
     channels: int | None = None
     inputs: int | None = None
@@ -20,10 +21,10 @@ class About:
 
 
 def arguments(module: nn.Module) -> tuple[dict[str, Any], About]:
-    """The arguments of `layers.Conv` for a module.
+    """Read the arguments of `layers.Conv` off a module.
 
     Raises TypeError for other modules, and for subclasses that compute something else; ValueError
-    for a lazy module that was not called.
+    for a lazy module that was not called yet.
     """
     from torch import nn
 
@@ -32,8 +33,8 @@ def arguments(module: nn.Module) -> tuple[dict[str, Any], About]:
         case nn.Conv1d() | nn.Conv2d() | nn.Conv3d():
             return _convolution(module), About(module.out_channels, module.in_channels)
         case nn.ConvTranspose1d() | nn.ConvTranspose2d() | nn.ConvTranspose3d():
-            more = {"transposed": True, "output_padding": module.output_padding}
-            return _convolution(module) | more, About(module.out_channels, module.in_channels)
+            transposed = {"transposed": True, "output_padding": module.output_padding}
+            return _convolution(module) | transposed, About(module.out_channels, module.in_channels)
         case nn.Linear():
             return {"kernel_size": (1,)}, About(
                 module.out_features, module.in_features, linear=True
@@ -50,7 +51,7 @@ def arguments(module: nn.Module) -> tuple[dict[str, Any], About]:
 
 
 def _check_plain(module: nn.Module) -> None:
-    """Raise unless a module computes what torch's class with these hyper-parameters does."""
+    """Raise unless a module computes the same as torch's own class with these hyper-parameters."""
     from torch import nn
     from torch.nn.parameter import is_lazy
 
@@ -86,6 +87,7 @@ def _window(module: Any) -> dict[str, Any]:
 
 
 def _pair(value: Any) -> tuple[int, ...]:
+    """Expand a number to both dimensions."""
     if isinstance(value, int):
         return (value, value)
     numbers = tuple(int(n) for n in value)

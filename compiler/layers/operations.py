@@ -1,6 +1,6 @@
-"""Compiling a layer's operations: which file has a definition, the sizes it needs, and a cache.
+"""Compile a layer's operations: the file of a definition, the sizes that it needs, and a cache.
 
-What the operations are is in `library/*.tn`; their names on tensors are in `layers`.
+The operations themselves are in `library/*.tn`.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ FILES = {
     "hessian": ("by_input", "by_weight"),
     "kfra": ("by_input_pair", "factor", "factor_same"),
 }  # fmt: skip
-"""Definitions by file; all others are in the layer's own."""
+"""Definitions by file; all others are in the layer's own file."""
 
 FILE_OF = {name: file for file, names in FILES.items() for name in names}
 CONJUGATE = "_conj"
 DEFINITIONS = 256
-"""Definitions that a layer keeps compiled, each for some sizes."""
+"""The most definitions that a layer keeps compiled, each for some sizes."""
 
 
 @dataclass(frozen=True)
@@ -55,9 +55,9 @@ class Compiled:
 
 
 class Operations:
-    """The operations of one layer, each compiled when it is first asked for.
+    """The operations of one layer, each compiled when it is first called.
 
-    Called with a definition's name, its operands by name, and sizes that they do not fix.
+    Called with a definition's name, its operands by name, and the sizes that operands do not give.
     """
 
     def __init__(self, geometry: Geometry, options: Mapping[str, Any]) -> None:
@@ -67,7 +67,7 @@ class Operations:
         self.clear()
 
     def clear(self) -> None:
-        """Forget what was compiled so far; by itself a layer keeps the last 256 definitions."""
+        """Forget all compiled definitions; by itself a layer keeps the last 256."""
         self._compiled: Latest[Any, tuple[tuple[str, ...], Function]] = Latest(DEFINITIONS)
         self._diagrams: Latest[Any, Diagram] = Latest(DEFINITIONS)
         self.traced = SimpleNamespace()
@@ -79,22 +79,22 @@ class Operations:
         words: Mapping[str, str] | None = None,
         **sizes: Any,
     ) -> torch.Tensor:
-        """The result of a definition. `words` are operands' names for errors, where they are not
-        those of `given.NAMES`. Raises ValueError for operands that do not fit."""
+        """Compute a definition. `words` are operands' names for errors, where `given.NAMES` has
+        other ones. Raises ValueError for operands that do not fit."""
         check_alike(given, words)
         key = (name, *sizes.values())
-        found = self._compiled.get(key)
-        if found is None:
+        entry = self._compiled.get(key)
+        if entry is None:
             if is_tracing():
-                found = self._in_trace(name, sizes)
+                entry = self._in_trace(name, sizes)
             else:
-                found = self._compiled[key] = self.compile(name, **sizes)
-        names, function = found
+                entry = self._compiled[key] = self.compile(name, **sizes)
+        names, function = entry
         try:
-            made: torch.Tensor = function(*[given[n] for n in names])
+            result: torch.Tensor = function(*[given[n] for n in names])
         except DiagramError as error:
             raise explained(self, given, sizes.get("i"), error, words) from None
-        return made
+        return result
 
     def squares(
         self,
@@ -104,9 +104,10 @@ class Operations:
         words: Mapping[str, str] | None = None,
         **sizes: Any,
     ) -> torch.Tensor:
-        """A product of two equal parts, the operands of the second being the conjugates `second`.
+        """Compute a product of two equal parts, with the conjugates `second` as operands of the
+        second part.
 
-        Real operands are their own conjugates, and the parts are the same.
+        Real operands are their own conjugates: then the plain definition is computed.
         """
         if not any(x.is_complex() for x in first.values()):
             return self(name, first, words, **sizes)
@@ -114,18 +115,20 @@ class Operations:
         return self(f"{name}{CONJUGATE}", {**first, **apart}, words, **sizes)
 
     def compiled(self) -> tuple[Compiled, ...]:
-        """What was compiled so far."""
+        """The definitions that were compiled so far."""
         return tuple(
             Compiled(self._diagrams[key], function) for key, (_, function) in self._compiled.items()
         )
 
     def _in_trace(self, name: str, sizes: Mapping[str, Any]) -> tuple[tuple[str, ...], Function]:
+        """Compile a definition inside a trace of torch.compile."""
+
         from diagrammar.runtime.traced import compiled
 
         return compiled(self, name, sizes)
 
     def compile(self, name: str, **sizes: Any) -> tuple[tuple[str, ...], Function]:
-        """The operands' names and the function of a definition."""
+        """Compile a definition; the names of its operands, and its function."""
         diagram = self.diagram(name)
         known = names_of(diagram)
         values = {n: v for n, v in self._values(sizes).items() if n in known}
@@ -136,13 +139,13 @@ class Operations:
         return found
 
     def diagram(self, name: str) -> Diagram:
-        """A definition on this layer; one whose name ends in `_conj` has a second operand for
-        each second occurrence of one."""
+        """The diagram of a definition; a name that ends in `_conj` has a new operand for each
+        second occurrence of one."""
         geometry = self.geometry
         plain = name.removesuffix(CONJUGATE)
         file = FILE_OF.get(plain, self.layer)
-        found = on_layer(file, self.layer, geometry.boundary, geometry.dims)[plain]
-        return found if plain == name else _conjugated(found)
+        definition = on_layer(file, self.layer, geometry.boundary, geometry.dims)[plain]
+        return definition if plain == name else _conjugated(definition)
 
     def _values(self, sizes: Mapping[str, Any]) -> dict[str, int]:
         """Sizes and parameters by the names that the files use."""
@@ -153,11 +156,11 @@ class Operations:
             "k": g.kernel_size, "s": g.stride, "p": g.left, "q": g.right, "d": g.dilation,
             "more": g.output_padding,
         }  # fmt: skip
-        for name, given in {**packs, **sizes}.items():
-            if isinstance(given, tuple):
-                values.update({f"{name}.{n}": v for n, v in enumerate(given)})
-            elif given is not None and name != "groups":
-                values[name] = given
+        for name, value in {**packs, **sizes}.items():
+            if isinstance(value, tuple):
+                values.update({f"{name}.{n}": v for n, v in enumerate(value)})
+            elif value is not None and name != "groups":
+                values[name] = value
         return values
 
     # -- sizes -------------------------------------------------------------------------------------
@@ -165,26 +168,26 @@ class Operations:
     def output_size(self, size: tuple[int, ...]) -> tuple[int, ...]:
         """The spatial output size for a spatial input size."""
         g = self.geometry
-        found = []
+        sizes = []
         for n, i in enumerate(size):
             sides, reach = g.left[n] + g.right[n], g.dilation[n] * (g.kernel_size[n] - 1)
             if g.transposed:
-                found.append((i - 1) * g.stride[n] - sides + reach + g.output_padding[n] + 1)
+                sizes.append((i - 1) * g.stride[n] - sides + reach + g.output_padding[n] + 1)
             else:
-                found.append((i + sides - reach - 1) // g.stride[n] + 1)
-        return tuple(found)
+                sizes.append((i + sides - reach - 1) // g.stride[n] + 1)
+        return tuple(sizes)
 
     def positions(self, x: torch.Tensor) -> int:
-        """∏o for an input [b, c_in, *i]."""
+        """The number of output positions, ∏o, for an input [b, c_in, *i]."""
         return prod(self.output_size(tuple(x.shape[2:])))
 
     def channels(self, weight: torch.Tensor) -> tuple[int, int]:
-        """(c_out, c_in) of a weight."""
+        """The channels (c_out, c_in) of a weight."""
         first, second = weight.shape[0], weight.shape[1] * self.geometry.groups
         return (second, first) if self.geometry.transposed else (first, second)
 
     def channel_sizes(self, c_out: int) -> dict[str, Any]:
-        """The sizes that say how many output channels there are."""
+        """The sizes that give the number of output channels."""
         return {"co": c_out // self.geometry.groups}
 
     def factor_sizes(self, matrix: torch.Tensor, c_out: int) -> dict[str, Any]:
@@ -194,7 +197,7 @@ class Operations:
 
 
 def _conjugated(diagram: Diagram) -> Diagram:
-    """The diagram with another operand in every second place of one."""
+    """Replace every second occurrence of an operand by a new operand."""
     names: dict[str, Declared] = {o.name: o for o in diagram.operands}
     twice: dict[str, Declared] = {}
 

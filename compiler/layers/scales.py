@@ -1,11 +1,11 @@
 """How libraries split the product A ⊗ B of a layer's Kronecker factors between the two.
 
-A factor of theirs is one of ours times a number. With N examples, T positions, V vectors, rows a
-and vectors s of the summed loss, ours are
+A library's factor is ours times a number. With N examples, T positions, V vectors, rows a and
+vectors s of the summed loss, our factors are
 
     expand: A = Σ a aᴴ/N, B = Σ s sᴴ/(N·T)      reduce: A = Σ ā āᴴ/N, B = Σ (Σ_o s)(Σ_o s)ᴴ/N
 
-Derived in docs/operations/kfac.md from the public versions of late 2026.
+The numbers are derived in docs/operations/kfac.md from the public versions of late 2026.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from math import sqrt
 
 @dataclass(frozen=True)
 class Counts:
-    """N examples of `n_data` in the whole data set, T positions, V vectors; `reduce` or not."""
+    """N examples, T positions, `n_data` examples in the whole data set, V vectors; KFAC-reduce or
+    not."""
 
     n: int
     t: int
@@ -27,12 +28,12 @@ class Counts:
 
     @property
     def shared(self) -> int:
-        """The positions that share a weight as rows of their own: T for expand, one for reduce."""
+        """Positions that share a weight as rows of their own: T for expand, 1 for reduce."""
         return 1 if self.reduce else self.t
 
     @property
     def part(self) -> float:
-        """N over the size of the data set."""
+        """The fraction N/`n_data` of the data set."""
         return self.n / self.n_data if self.n_data else 0.0
 
 
@@ -41,9 +42,11 @@ Number = Callable[[Counts], float]
 
 @dataclass(frozen=True)
 class Preset:
-    """What A and B at the default scale are multiplied by; `b` None where a library has none.
+    """The numbers that A and B at the default scale are multiplied by; `b` is None where a library
+    has no B.
 
-    `reduces`: whether it has KFAC-reduce. `sums`: its B for KFAC-expand is that of KFAC-reduce.
+    `reduces`: the library has KFAC-reduce. `sums`: its B for KFAC-expand equals its B for
+    KFAC-reduce.
     """
 
     a: Number
@@ -56,7 +59,7 @@ SCALES: dict[str, Preset] = {
     "default": Preset(lambda s: 1, lambda s: 1),
     # A = A₀/(N·T), B = G₀/N, N the data set's size
     "curvlinops": Preset(lambda s: s.part / s.shared, lambda s: s.part * s.shared),
-    # the same for a loss with reduction="sum": B = G₀
+    # as above, but for a loss with reduction="sum": B = G₀
     "curvlinops-sum": Preset(lambda s: s.part / s.shared, lambda s: s.n * s.shared),
     "singd": Preset(lambda s: 1 / s.shared, lambda s: s.shared),
     # A = A₀/N, B = Σ (Σ_o s)(Σ_o s)ᴴ/N
@@ -74,25 +77,25 @@ SCALES: dict[str, Preset] = {
 
 
 def scale_of(name: str, kind: str) -> Preset:
-    """A preset by name, for `kind` "expand" or "reduce". Raises ValueError where a library has
-    none."""
+    """Find a preset by name, for `kind` "expand" or "reduce". Raises ValueError for an unknown
+    name, and for a library without KFAC-reduce."""
     if name not in SCALES:
         raise ValueError(f"unknown scale {name!r}; there are {', '.join(SCALES)}")
-    found = SCALES[name]
-    if kind == "reduce" and not found.reduces:
+    preset = SCALES[name]
+    if kind == "reduce" and not preset.reduces:
         raise ValueError(f"{name} has no KFAC-reduce; use scale='default', or kfac_expand")
-    return found
+    return preset
 
 
 def input_scale(name: str, kind: str, sizes: Counts) -> float:
-    """What the input's factor at the default scale is multiplied by."""
+    """The number that the input's factor at the default scale is multiplied by."""
     return scale_of(name, kind).a(sizes)
 
 
 def output_scale(name: str, kind: str, sizes: Counts) -> float:
-    """What the output's factor at the default scale is multiplied by. Raises ValueError where a
-    library has none."""
-    found = scale_of(name, kind).b
-    if found is None:
+    """The number that the output's factor at the default scale is multiplied by. Raises ValueError
+    for a library without that factor."""
+    number = scale_of(name, kind).b
+    if number is None:
         raise ValueError(f"{name} has no output factor; use scale='default'")
-    return found(sizes)
+    return number(sizes)

@@ -1,7 +1,7 @@
-"""Layers of modules, one for all modules with the same hyper-parameters.
+"""Share one layer among all modules with the same hyper-parameters.
 
-A layer keeps what it compiled; whoever looks at whole networks, again and again, takes layers from
-here, so that each is compiled once.
+A layer keeps the definitions that it compiled. Code that looks at whole networks takes layers from
+here, so that each definition is compiled once.
 """
 
 from __future__ import annotations
@@ -18,14 +18,16 @@ if TYPE_CHECKING:
 
 
 def shared_layer(module: nn.Module, groups: int | None = None, **options: Any) -> Conv:
-    """The layer of a torch.nn.Conv1d/2d/3d, ConvTranspose1d/2d/3d or Linear, as `Conv.of` has it,
-    for reading only; with another number of `groups` where that is given. `options` are those of
-    `Conv`. Raises TypeError for other modules.
+    """The layer of a torch.nn.Conv1d/2d/3d, ConvTranspose1d/2d/3d or Linear, as from `Conv.of`, but
+    for reading only.
+
+    `groups` replaces the module's number of groups; `options` are those of `Conv`. Raises TypeError
+    for other modules.
     """
-    given, about = arguments(module)
+    parameters, about = arguments(module)
     if groups is not None and not about.linear:
-        given["groups"] = groups
-    return _made(about.linear, tuple((given | options).items()))
+        parameters["groups"] = groups
+    return _made(about.linear, tuple((parameters | options).items()))
 
 
 @lru_cache(maxsize=1024)
@@ -34,29 +36,30 @@ def _made(linear: bool, given: tuple[tuple[str, Any], ...]) -> Conv:
 
 
 def lifted_layer(layer: Conv, **options: Any) -> Conv:
-    """A convolution with one more dimension before the others, of kernel size one: along it stand
-    inputs that belong to one example. `options` are those of `Conv`."""
+    """A convolution with one more dimension before the others, of kernel size one: the rows of one
+    example lie along it. `options` are those of `Conv`."""
     g = layer.geometry
     padding = ((0, 0), *zip(g.left, g.right, strict=True))
-    given: dict[str, Any] = {
+    parameters: dict[str, Any] = {
         "kernel_size": (1, *g.kernel_size), "stride": (1, *g.stride), "padding": padding,
         "dilation": (1, *g.dilation), "groups": g.groups, "padding_mode": g.padding_mode,
         "transposed": g.transposed,
     }  # fmt: skip
     if g.transposed:
-        given["output_padding"] = (0, *g.output_padding)
-    return _made(False, tuple((given | options).items()))
+        parameters["output_padding"] = (0, *g.output_padding)
+    return _made(False, tuple((parameters | options).items()))
 
 
 ROWS = 1 << 14
-"""Rows of the unfolded input that a factor is computed of at once; a product of so many is fast."""
+"""Rows of the unfolded input that one product for a factor takes at most."""
 
 
 def parts_of(layer: Conv, x: Tensor) -> tuple[Tensor, ...]:
-    """An input's examples in parts of one size, of at most `ROWS` rows where that is possible.
+    """Split an input's examples into parts of equal size, of at most `ROWS` rows where that is
+    possible.
 
-    A sum over examples can be taken part by part: with less memory for unfolded inputs, and, in
-    float32, smaller rounding errors than one long sum has.
+    A sum over examples can be taken part by part: unfolded inputs then take less memory and, in
+    float32, rounding errors are smaller than in one long sum.
     """
     taps, count = layer.geometry.taps, len(x)
     if taps == 1 or x.ndim != layer.geometry.dims + 2:

@@ -1,4 +1,4 @@
-"""What the methods of layers need on tensors. Torch is imported when it is used."""
+"""Operations on tensors that layers' methods share. Torch is imported when it is used."""
 
 from __future__ import annotations
 
@@ -9,24 +9,25 @@ if TYPE_CHECKING:
 
 
 def conj(x: Tensor) -> Tensor:
-    """x̄; a real x itself."""
+    """The conjugate x̄; a real x itself."""
     return x.conj() if x.is_complex() else x
 
 
 def squared(x: Tensor) -> Tensor:
-    """|x|², of x's dtype."""
+    """The square |x|², in x's dtype."""
     return x * x.conj() if x.is_complex() else x * x
 
 
 def positions_summed(x: Tensor, lead: int) -> Tensor:
-    """Σ over all axes from `lead` on."""
+    """Sum over all axes from `lead` on."""
     return x.flatten(lead).sum(-1)
 
 
 def bordered(
     matrix: Tensor, column: Tensor, corner: Tensor | float, count: int | None = None
 ) -> Tensor:
-    """[[M, m], [mᴴ, corner]] of [..., d, d], [..., d] and [...]; no examples, no corner."""
+    """Border matrices: [[M, m], [mᴴ, corner]] of [..., d, d], [..., d] and [...]. A number as
+    `corner` is zero without examples."""
     from torch import Tensor, cat
 
     if not isinstance(corner, Tensor):
@@ -37,7 +38,7 @@ def bordered(
 
 
 def blocks(matrix: Tensor, border: Tensor, corner: Tensor) -> Tensor:
-    """[[M, m], [mᴴ, corner]] of matrices."""
+    """Put blocks together: [[M, m], [mᴴ, corner]] of matrices."""
     from torch import cat
 
     return cat([cat([matrix, border], 1), cat([conj(border).T, corner], 1)])
