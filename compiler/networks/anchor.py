@@ -1,7 +1,7 @@
-"""A scalar that all layers' outputs depend on: what a backward pass is asked for.
+"""A scalar that all layers' outputs depend on, which backward passes differentiate by.
 
-Asked for the gradient by it, autograd visits every layer's output, where hooks wait, and computes
-no gradients by parameters, which nobody wants here: a third of a network's time.
+For its gradient, autograd visits every layer's output, where hooks wait, but computes no gradients
+by parameters. Nobody needs these here, and they take a third of a network's time.
 """
 
 from __future__ import annotations
@@ -14,26 +14,27 @@ if TYPE_CHECKING:
 
 
 def new_anchor(like: Tensor) -> Tensor:
-    """A zero that requires a gradient, on the device of a tensor."""
+    """Make a zero that requires a gradient, on the device of a tensor."""
     from torch import zeros
 
     return zeros((), device=like.device, requires_grad=True)
 
 
 def anchored(output: Tensor, anchor: Tensor) -> Tensor:
-    """A layer's output, the same tensor, which now depends on the anchor; its derivative by it is
-    zero."""
-    made: Tensor = _function().apply(output, anchor)
-    return made
+    """Make a layer's output, the same tensor, depend on the anchor, with derivative zero."""
+    result: Tensor = _function().apply(output, anchor)
+    return result
 
 
 @lru_cache(maxsize=1)
 def _function() -> Any:
+    """The function of autograd, made once torch is imported."""
+
     from torch import zeros
     from torch.autograd import Function
 
     class Anchored(Function):
-        """The first argument. Not as a view, which activations in place may not overwrite."""
+        """The first argument, but never as a view: activations in place may not overwrite views."""
 
         @staticmethod
         def forward(ctx: Any, output: Tensor, anchor: Tensor) -> Tensor:

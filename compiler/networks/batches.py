@@ -1,4 +1,4 @@
-"""What loaders give and networks take: pairs (x, y), and one example of a nest of tensors."""
+"""Batches (x, y) of loaders, and parts of x: a tensor, or a nest of tensors."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ Batch = tuple[Any, Any]
 
 
 def batches(data: Any, progress: bool) -> Iterator[Batch]:
-    """The pairs (x, y) of a loader, or the one pair that was given; with a bar where wanted.
+    """Yield the pairs (x, y) of a loader, or the one given pair; with a progress bar where wanted.
 
-    A tuple or list of two with a tensor or a mapping in it, and no pair behind, is one batch: a
-    DataLoader gives its batches as lists [x, y]. Raises TypeError for other data, and ValueError
-    for batches that are no pairs.
+    A tuple or list of two is one batch if a tensor or a mapping is in it and its second entry is no
+    pair: a DataLoader gives its batches as lists [x, y]. Raises TypeError for other data, and
+    ValueError for batches that are no pairs.
     """
     if _is_pair(data):
         data = [data]
@@ -39,25 +39,26 @@ def _is_tensor(value: Any) -> bool:
 
 
 def _is_pair(data: Any) -> bool:
+    """Whether data is one batch, and not several."""
     if not isinstance(data, (tuple, list)) or len(data) != 2:
         return False
     first, second = data
     if isinstance(second, (tuple, list)) and len(second) == 2:
         return False  # two batches of a loader
     if isinstance(first, Mapping) and isinstance(second, Mapping):
-        return isinstance(data, tuple)  # a list is of batches, which are no mappings
+        return isinstance(data, tuple)  # a list of two mappings is two batches
     return _is_tensor(first) or _is_tensor(second) or isinstance(first, Mapping)
 
 
 def _pair(batch: Any, number: int) -> Batch:
-    """A batch as (x, y). Raises ValueError for one that is no pair."""
+    """Read a batch as (x, y). Raises ValueError where it is no pair."""
     if isinstance(batch, (tuple, list)) and len(batch) == 2:
         return batch[0], batch[1]
     raise ValueError(f"batch {number} is {_named(batch)}, not a pair (x, y); {_way_out(batch)}")
 
 
 def _named(value: Any) -> str:
-    """What a value is, for an error."""
+    """Describe a value for an error."""
     if _is_tensor(value):
         return f"a tensor of shape {tuple(value.shape)}"
     if isinstance(value, Mapping):
@@ -68,6 +69,7 @@ def _named(value: Any) -> str:
 
 
 def _way_out(batch: Any) -> str:
+    """Say how to make pairs of batches."""
     if isinstance(batch, Mapping):
         first, *rest = (*map(repr, batch), "'label'")
         return f"give pairs: data = ((batch[{first}], batch[{rest[0]}]) for batch in loader)"
@@ -78,11 +80,12 @@ def _way_out(batch: Any) -> str:
 
 
 def leading(x: Any) -> int | None:
-    """The first axis' size of the first tensor in a nest of tuples, lists and mappings."""
+    """The size of the first axis of the first tensor in a nest of tuples, lists and mappings."""
     return next((len(t) for t in _tensors(x) if t.ndim), None)
 
 
 def _tensors(x: Any) -> Iterator[Tensor]:
+    """Yield the tensors of a nest."""
     if _is_tensor(x):
         yield x
     elif isinstance(x, Mapping):
@@ -94,23 +97,24 @@ def _tensors(x: Any) -> Iterator[Tensor]:
 
 
 def axes_of_size(x: Any, size: int) -> list[int]:
-    """The axes after the first, of the first tensor in a nest, that have this size."""
+    """The axes of this size, after the first axis, of the first tensor in a nest."""
     first = next((t for t in _tensors(x) if t.ndim), None)
     return [] if first is None else [a for a in range(1, first.ndim) if first.shape[a] == size]
 
 
-def taken(x: Any, axis: int, at: slice) -> Any:
-    """A part of a nest: `at` along an axis of all tensors whose axis has the first one's size."""
+def taken(x: Any, axis: int, part: slice) -> Any:
+    """Take `part` along an axis of all tensors in a nest whose axis has the size of the first
+    tensor's."""
     first = next(t for t in _tensors(x) if t.ndim)
     size = first.shape[axis]
 
     def cut(value: Any) -> Any:
         if _is_tensor(value):
             fits = value.ndim > axis and value.shape[axis] == size
-            return value[(slice(None),) * axis + (at,)] if fits else value
+            return value[(slice(None),) * axis + (part,)] if fits else value
         if isinstance(value, Mapping):
-            made = {name: cut(v) for name, v in value.items()}
-            return made if type(value) is dict else type(value)(made)  # type: ignore[call-arg]
+            entries = {name: cut(v) for name, v in value.items()}
+            return entries if type(value) is dict else type(value)(entries)  # type: ignore[call-arg]
         if isinstance(value, (tuple, list)):
             parts = [cut(v) for v in value]
             return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
@@ -120,7 +124,7 @@ def taken(x: Any, axis: int, at: slice) -> Any:
 
 
 def usable(x: Any) -> Any:
-    """x without tensors made under `inference_mode`, which autograd cannot keep."""
+    """Copy tensors that were made under `inference_mode`, which autograd cannot keep."""
     from torch import Tensor
 
     if isinstance(x, Tensor):

@@ -1,15 +1,15 @@
-"""The check of a network's first batch: that what hooks see makes up the network's gradients.
+"""Check a network's first batch: the recorded calls of layers must explain the network's gradients.
 
-Independent of what is computed from it, and cheap:
+The check does not depend on the quantities that are computed, and is cheap:
 
-- one example alone has the output, and its layers the inputs, that it has in the batch;
-- a backward pass for a random cotangent v, by the anchor and by the layers' own weights: autograd's
-  gradients are what `weight_vjp` and `bias_vjp` make of the inputs and output gradients seen;
-- backward passes for v with each example's part times a power of two, which tell whose each row of
-  a layer is, and whether it is one example's at all.
+- one example alone has the same output, and its layers the same inputs, as in the batch;
+- for one backward pass with a random cotangent v, by the anchor and by the layers' own weights,
+  autograd's gradients equal `weight_vjp` and `bias_vjp` of recorded inputs and output gradients;
+- backward passes for v with each example's part times a power of two tell to which example each row
+  of a layer belongs, and whether it belongs to one example at all.
 
 It finds layers whose first axis is not the examples, weights that are used elsewhere, examples that
-are coupled, and layers that compute something else than torch's own.
+depend on one another, and layers that compute something else than torch's own.
 """
 
 from __future__ import annotations
@@ -43,17 +43,17 @@ MODES = ("first", "every", "off")
 
 
 def needs_rows(site: Site, examples: int) -> bool:
-    """Whether it is unknown, in this batch, which rows of a layer are whose."""
+    """Whether it is unknown in this batch to which examples a layer's rows belong."""
     if site.layout is None or isinstance(site.layout, Ragged) or not site.settled:
         return True
     return not site.layout.fits(site.lead(site.x), examples)
 
 
 def find_rows(sites: Sequence[Site], v: Tensor, rows: int, backward: Backward) -> None:
-    """Find which rows of some layers are whose, by backward passes for the cotangent v [N·rows,
-    …] and for v with examples' parts scaled. Sets each site's layout.
+    """Find to which examples the rows of layers belong, and set each site's layout.
 
-    `backward` takes a cotangent, and a function for each layer's gradient. Raises
+    This takes a backward pass for the cotangent v [N·rows, …], and some for v with examples' parts
+    scaled. `backward` takes a cotangent, and a function of each layer and its gradient. Raises
     NotImplementedError for a layer whose rows go into several examples.
     """
     from torch import float16
@@ -79,7 +79,7 @@ def find_rows(sites: Sequence[Site], v: Tensor, rows: int, backward: Backward) -
 
 
 def powers(digit: Tensor, rows: int, v: Tensor) -> Tensor:
-    """Two to the power of each example's digit, for v [N·rows, …]."""
+    """Two to the power of each example's digit, in the shape of v [N·rows, …]."""
     factor = (2.0**digit).repeat_interleave(rows).to(v)
     return factor.view(-1, *(1,) * (v.ndim - 1))
 
@@ -92,35 +92,36 @@ def norms(site: Site, grad: Tensor) -> Tensor:
     grad = site.batched(grad)
     dims = site.rows_of(grad)
     scale = grad.abs().max().clamp(min=1e-300) if grad.numel() else 1
-    made: Tensor = vector_norm((grad / scale).flatten(dims), dim=-1, dtype=float64)
-    return made * scale
+    relative: Tensor = vector_norm((grad / scale).flatten(dims), dim=-1, dtype=float64)
+    return relative * scale
 
 
 def settle(site: Site, base: int, examples: int, passes: int) -> None:
-    """Decide which rows of a layer are whose, from the norms of `passes` backward passes."""
+    """Decide to which examples a layer's rows belong, from row norms of `passes` backward
+    passes."""
     from torch import full, int64
 
     lead = site.lead(site.x)
     owners = full(lead, 0 if examples == 1 else UNKNOWN, dtype=int64)
-    if examples > 1 and len(site.norms) == passes:  # else the output does not depend on it
+    if examples > 1 and len(site.norms) == passes:  # fewer norms: no output depends on the layer
         owners = owners_of(site.norms, base, examples, 1e-6 if is_double(site.x) else 0.01)
     if bool((owners == SEVERAL).any()):
         share(site, lead, examples)
         return
-    found = [rule for rule in rule_of(owners, examples) if fits_alone(site, rule, examples)]
-    site.settled = examples > 1 and len(found) == 1
-    site.layout = found[0] if found else Ragged(flat(owners, owners.ndim), examples)
+    layouts = [rule for rule in rule_of(owners, examples) if fits_alone(site, rule, examples)]
+    site.settled = examples > 1 and len(layouts) == 1
+    site.layout = layouts[0] if layouts else Ragged(flat(owners, owners.ndim), examples)
 
 
 def is_double(x: Tensor) -> bool:
-    """Whether numbers have float64's precision."""
+    """Whether numbers have the precision of float64."""
     from torch import finfo
 
     return (x.is_floating_point() or x.is_complex()) and finfo(x.dtype).eps < 1e-10
 
 
 def fits_alone(site: Site, rule: Regular, examples: int) -> bool:
-    """Whether the last example's rows, by a layout, are those that it has alone."""
+    """Whether a layout gives the last example the rows that it has when it is alone."""
     if site.alone is None:
         return True
     rows = rule.grouped(site.x, site.rows_of(site.x), examples)[-1]
@@ -129,8 +130,8 @@ def fits_alone(site: Site, rule: Regular, examples: int) -> bool:
 
 
 def share(site: Site, lead: tuple[int, ...], examples: int) -> None:
-    """Take the rows of a layer for those of all examples, where each has the same ones alone.
-    Raises NotImplementedError elsewhere."""
+    """Lay the rows of a layer out as shared by all examples, if an example alone has the same rows.
+    Raises NotImplementedError otherwise."""
     if site.alone is not None and is_close(site.alone, site.x):
         site.layout, site.settled = Shared(lead), True
         return
@@ -153,12 +154,12 @@ def check_gradients(
     collector: Collector,
     backward: Callable[[Visit, list[Tensor]], list[Tensor | None]],
 ) -> None:
-    """Compare autograd's gradients by layers' weights and biases with what was seen of their
-    calls, for one cotangent. `backward` takes a function for each layer's gradient, and the
-    parameters to differentiate by.
+    """Compare autograd's gradients by layers' weights and biases with gradients from the recorded
+    calls, for one cotangent.
 
-    Raises NotImplementedError for a layer where they differ, RuntimeError for one whose weight is
-    used, but by a function.
+    `backward` takes a function of each layer and its gradient, and the parameters to differentiate
+    by. Raises NotImplementedError for a layer where they differ, RuntimeError where a weight is
+    used, but by a function and not by its layer.
     """
     from torch.backends import mkldnn
 
@@ -183,54 +184,61 @@ def check_gradients(
     used = [name for (name, _), g in zip(others, of_others, strict=True) if g is not None]
     if used:
         raise RuntimeError(uncalled(list(dict.fromkeys(used))))
-    if any(seen[k].differs(own) for k, own in zip(wanted, theirs, strict=True) if k in seen):
+    if any(
+        seen[k].differs(reference) for k, reference in zip(wanted, theirs, strict=True) if k in seen
+    ):
         with mkldnn.flags(enabled=False):  # some of oneDNN's weight gradients are wrong
             theirs = backward(lambda site, grad: None, list(wanted.values()))
-    for key, own in zip(wanted, theirs, strict=True):
+    for key, reference in zip(wanted, theirs, strict=True):
         if key in seen:
-            seen[key].check(*key, own)
+            seen[key].check(*key, reference)
 
 
 @dataclass(frozen=True)
 class Seen:
-    """A gradient made of what was seen of a layer's call, and the rounding error that it may
-    have."""
+    """A gradient from the recorded call of a layer, and the rounding error that it may have."""
 
     gradient: Tensor
     error: float
 
-    def apart(self, own: Tensor | None) -> float:
-        """The largest difference to autograd's; 0 where either is not finite."""
+    def apart(self, reference: Tensor | None) -> float:
+        """The largest difference to autograd's gradient; 0 where either is not finite."""
         if not self.gradient.numel():
             return 0.0
-        apart = self.gradient if own is None else own.to(self.gradient.dtype) - self.gradient
+        apart = (
+            self.gradient
+            if reference is None
+            else reference.to(self.gradient.dtype) - self.gradient
+        )
         largest = float(apart.abs().max())
         return largest if isfinite(largest) else 0.0
 
-    def differs(self, own: Tensor | None) -> bool:
-        """Whether the difference is more than rounding."""
-        return self.apart(own) > self.error
+    def differs(self, reference: Tensor | None) -> bool:
+        """Whether the difference is larger than rounding."""
+        return self.apart(reference) > self.error
 
-    def check(self, layer: str, name: str, own: Tensor | None) -> None:
-        """Raise NotImplementedError where autograd's gradient is another one."""
-        if not self.differs(own):
+    def check(self, layer: str, name: str, reference: Tensor | None) -> None:
+        """Raise NotImplementedError where autograd's gradient differs."""
+        if not self.differs(reference):
             return
         largest = float(self.gradient.abs().max()) or 1.0
         raise NotImplementedError(
             f"layer {layer!r}: the network's gradient by its {name} is not what its one call "
-            f"gives; they differ by {self.apart(own) / largest:.2g} of the largest entry. The "
-            f"{name} is used elsewhere, too (by a function such as F.linear, or another module), "
-            "or the layer computes something else than torch's own; leave it out: "
+            f"gives; they differ by {self.apart(reference) / largest:.2g} of the largest entry. "
+            f"The {name} is used elsewhere, too (by a function such as F.linear, or another "
+            "module), or the layer computes something else than torch's own; leave it out: "
             f"exclude=[{layer!r}]"
         )
 
 
 def by_weight(site: Site, grad: Tensor) -> Seen:
-    """The gradient by the weight. Its entry for channels i and o is at most ‖a_i‖·‖s_o‖, and its
-    rounding error a small part of that."""
+    """The gradient by the weight. Its entry for channels i and o is at most ‖a_i‖·‖s_o‖; its
+    rounding error is a small part of that."""
     x, s = together(site.x, site.batched(grad.detach()))
-    made = site.layer.weight_vjp(x, s).reshape(site.seen.weight.shape)
-    return Seen(made, rounding(site, grad) * largest_channel(site, x) * largest_channel(site, s))
+    gradient = site.layer.weight_vjp(x, s).reshape(site.seen.weight.shape)
+    return Seen(
+        gradient, rounding(site, grad) * largest_channel(site, x) * largest_channel(site, s)
+    )
 
 
 def by_bias(site: Site, grad: Tensor) -> Seen:
@@ -241,7 +249,8 @@ def by_bias(site: Site, grad: Tensor) -> Seen:
 
 
 def rounding(site: Site, grad: Tensor) -> float:
-    """The relative error of sums that is taken for rounding, by the lowest of the dtypes."""
+    """The relative error of sums that counts as rounding, from the lowest precision of the
+    dtypes."""
     worst = max(tolerance(t) for t in (site.x, grad, site.seen.weight))
     return worst / 2 if worst == LOW else worst / 50
 

@@ -1,8 +1,8 @@
-"""Hooks at layers: what comes in and what gradients come back, handed to each layer's `Site`.
+"""Hooks at layers: inputs and output gradients, handed to each layer's `Site`.
 
-A forward pre-hook sees the input. The gradient by the output is seen by a hook on the output
-tensor, set before anything can overwrite it, as an activation in place does, and before hooks of
-the user's own can replace it.
+A forward pre-hook sees the input. A hook on the output tensor sees the gradient by the output. It
+is set before an activation in place can overwrite the output, and before the user's own hooks can
+replace it.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ Visit = Callable[[Site, "Tensor"], None]
 
 
 class Collector:
-    """What is seen of a network's layers while hooks are installed.
+    """Records a network's layers while hooks are installed.
 
-    Hooks do nothing but in `forward`, where layers' inputs are taken, in `alone`, where those of
-    one example are, and in `gradients`, which hands each layer's output gradient to a function: the
-    forward pass of a checkpointed module runs again in the backward pass.
+    Hooks work in three contexts only: `forward` takes layers' inputs, `alone` takes the inputs of
+    one example, and `gradients` hands each layer's output gradient to a function. In other passes
+    they do nothing: a checkpointed module runs forward again in the backward pass.
     """
 
     def __init__(
@@ -76,17 +76,18 @@ class Collector:
 
     @contextmanager
     def forward(self) -> Iterator[None]:
-        """A forward pass whose layers' inputs are taken."""
+        """A context for a forward pass whose layers' inputs are taken."""
         yield from self._during("forward", None)
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """A forward pass of one example, whose layers' inputs are remembered beside the batch's."""
+        """A context for a forward pass of one example; its layers' inputs are kept beside the
+        batch's."""
         yield from self._during("alone", None)
 
     @contextmanager
     def gradients(self, visit: Visit) -> Iterator[None]:
-        """A backward pass, each of whose layers' output gradients is handed to `visit`."""
+        """A context for a backward pass; each layer's output gradient is handed to `visit`."""
         yield from self._during("backward", visit)
 
     def _during(self, mode: str, visit: Visit | None) -> Iterator[None]:
@@ -98,9 +99,10 @@ class Collector:
 
     @staticmethod
     def _at(hook: Any, site: Site) -> Any:
-        return lambda module, *given: hook(site, *given)
+        return lambda module, *arguments: hook(site, *arguments)
 
     def _comes_in(self, site: Site, inputs: tuple[Any, ...], named: dict[str, Any]) -> None:
+        """Take a layer's input."""
         if self._mode not in ("forward", "alone"):
             return
         x = only_input(site.name, inputs, named)
@@ -112,17 +114,19 @@ class Collector:
             site.take_input(x)
 
     def _goes_out(self, site: Site, inputs: tuple[Any, ...], output: Tensor) -> Tensor | None:
+        """Make a layer's output depend on the anchor, and watch its gradient."""
         if self._mode != "forward":
             return None
         if self.anchor is None:
             self.anchor = new_anchor(output)
         self.low |= output.dtype.itemsize < 4
         output = anchored(output, self.anchor)
-        hook: Any = output.register_hook  # which has no types
+        hook: Any = output.register_hook  # without type annotations
         hook(lambda grad: self._comes_back(site, grad))
         return output
 
     def _comes_back(self, site: Site, grad: Tensor) -> None:
+        """Hand a layer's output gradient on."""
         if self._visit is not None:
             with plainly(grad):
                 self._visit(site, grad)
@@ -130,7 +134,7 @@ class Collector:
     def finish_batch(self, vectors: int, examples: int) -> None:
         """Check that every layer took part in the batch, add its sums, and forget it.
 
-        Raises RuntimeError for layers that the output does not depend on, or only in part.
+        Raises RuntimeError for layers on which the output does not depend, or only in part.
         """
         missing = [site for site in self.called() if site.vectors != vectors]
         if missing:
@@ -147,11 +151,11 @@ class Collector:
         self.clear()
 
     def called(self) -> list[Site]:
-        """The layers that were called in this batch; an expert may have no example."""
+        """The layers that were called in this batch: all, unless an expert had no example."""
         return [site for site in self.sites if site.calls]
 
     def check_called(self) -> None:
-        """Raise RuntimeError for layers that were called in no batch."""
+        """Raise RuntimeError for layers that no batch called."""
         names = [site.name for site in self.sites if not site.batches]
         if names:
             raise RuntimeError(uncalled(names))
@@ -178,7 +182,7 @@ def uncalled(names: list[str]) -> str:
 
 
 def only_input(name: str, inputs: tuple[Any, ...], named: Mapping[str, Any]) -> Tensor:
-    """The one tensor that a layer is called with. Raises NotImplementedError for others."""
+    """The one tensor that a layer is called with. Raises NotImplementedError for other calls."""
     if len(inputs) == 1 and not named:
         found: Tensor = inputs[0]
         return found
@@ -193,7 +197,7 @@ def only_input(name: str, inputs: tuple[Any, ...], named: Mapping[str, Any]) -> 
 
 
 def check_call(site: Site, x: Tensor) -> None:
-    """Count a call. Raises NotImplementedError for a second one, and where no gradients are
+    """Count a call. Raises NotImplementedError for a second call, and where no gradients are
     recorded."""
     from torch import is_grad_enabled
 

@@ -84,7 +84,7 @@ def curvature(
 
 @dataclass(frozen=True)
 class Request:
-    """The quantities of some layers that are to be computed, apart from the data."""
+    """The layers and quantities to compute, apart from the data."""
 
     model: nn.Module
     modules: dict[str, nn.Module]
@@ -92,7 +92,7 @@ class Request:
     loss: nn.Module | Callable[[Tensor, Tensor], Tensor]
     vectors: VectorChoice
     bias: bool
-    every: bool  # bias also where only the weight is trained: the layers were named
+    every: bool  # layers were named: bias also where only the weight is trained
     groups: str
     options: dict[str, Any]
 
@@ -139,8 +139,8 @@ class Request:
 
 @contextmanager
 def differentiable(model: nn.Module) -> Iterator[None]:
-    """A context in which gradients are recorded, also within `no_grad` and `inference_mode`, and
-    compiled parts, whose code runs no hooks, run as they were written."""
+    """A context that records gradients, also within `no_grad` and `inference_mode`. Parts that
+    torch.compile compiled run as written, since compiled code runs no hooks."""
     from torch import compiler, enable_grad, inference_mode
 
     with ExitStack() as stack:
@@ -158,8 +158,8 @@ def differentiable(model: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def gradients_of(modules: dict[str, nn.Module]) -> Iterator[None]:
-    """A context in which all parameters of the layers require gradients. Raises
-    NotImplementedError for parameters made under `inference_mode`."""
+    """A context in which all parameters of the layers require gradients. Raises NotImplementedError
+    for parameters made under `inference_mode`."""
     parameters = [p for module in modules.values() for p in module.parameters()]
     if any(p.is_inference() for p in parameters):
         raise NotImplementedError(
@@ -190,7 +190,8 @@ def _quantities(what: str | Sequence[str], check: str) -> tuple[str, ...]:
 def _bases(
     basis: Curvature | None, wanted: Sequence[str], names: Iterable[str], bias: bool, groups: str
 ) -> dict[str, tuple[Tensor, Tensor]]:
-    """The eigenvectors of the layers' factors, where EKFAC is wanted."""
+    """The eigenvectors of the layers' factors, for EKFAC. Raises ValueError where `basis` is
+    missing, not needed, or made with other options."""
     if "ekfac" not in wanted:
         if basis is not None:
             raise ValueError("basis is for ekfac, which is not asked for")
@@ -203,7 +204,7 @@ def _bases(
     if groups != "exact":
         raise ValueError(f"groups={groups!r} has no ekfac: gradients of a group are not averages")
     for name, here in (("bias", bias), ("groups", groups)):
-        there = basis.options.get(name)
-        if there != here:
-            raise ValueError(f"{name} is {there!r} in the basis and {here!r} here")
+        theirs = basis.options.get(name)
+        if theirs != here:
+            raise ValueError(f"{name} is {theirs!r} in the basis and {here!r} here")
     return {name: basis.eigenvectors(name) for name in names}

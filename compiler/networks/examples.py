@@ -1,9 +1,9 @@
-"""How many examples a batch has, and which rows of the network's output are whose.
+"""How many examples a batch has, and which rows of the network's output belong to which example.
 
-Usually the first axes of x and of the output f are the examples. Language models may end in
-`flatten(0, 1)`, so that f has several rows for each; crops may be averaged, so that f has fewer
-rows than x; recurrent networks may have time first. What is the case is not guessed: the last
-example goes through the network alone, and its output must be its rows of the batch's.
+Usually the examples are the first axes of x and of the output f. But language models may end in
+`flatten(0, 1)`, so that f has several rows for each example; crops may be averaged, so that f has
+fewer rows than x; recurrent networks may have time first. This is not guessed: the last example
+goes through the network alone, and its output must equal its rows of the batch's output.
 """
 
 from __future__ import annotations
@@ -19,16 +19,18 @@ if TYPE_CHECKING:
 
 Run = Callable[[Any], "Tensor"]
 REPEATS = 4
-"""Runs that must agree before an output counts as not random; a dropout may drop alike twice."""
+"""Runs that must agree before an output counts as not random: two draws of a dropout may be
+equal."""
 LOW = 0.05
-"""How far two ways to compute one thing may be apart in half precision, whose numbers have eight
-bits: some of their rounding errors of 0.004 one after another."""
+"""The relative difference that two ways to compute one thing may have in half precision: several
+rounding errors of 0.004, as bfloat16 has eight bits."""
 
 
 @dataclass(frozen=True)
 class BatchReading:
-    """A way to read a batch: `examples` N, `rows` of the output f for each, consecutive or
-    (`strided`) N apart; and where one example's part of x is, along `axis` the slice `last`."""
+    """A way to read a batch: `examples` N, each with `rows` rows of the output f, consecutive or
+    (`strided`) N apart; an example's part of x lies along `axis`, and `last` is the last
+    example's."""
 
     examples: int
     rows: int
@@ -37,15 +39,18 @@ class BatchReading:
     last: slice
 
     def again(self, x: Any, f: Tensor) -> BatchReading | None:
-        """The same reading of another batch; None where its sizes do not allow it."""
-        one = (self.axis, self.strided, self.rows > 1, self.last.step is None)
-        for found in readings(x, f):
-            if (found.axis, found.strided, found.rows > 1, found.last.step is None) == one:
-                return found
+        """Read another batch in the same way; None where its sizes do not allow it."""
+        for other in readings(x, f):
+            if other._kind() == self._kind():
+                return other
         return None
 
+    def _kind(self) -> tuple[int, bool, bool, bool]:
+        """The reading without its sizes."""
+        return self.axis, self.strided, self.rows > 1, self.last.step is None
+
     def ordered(self, f: Tensor) -> Tensor:
-        """f, or labels for it, with each example's rows side by side."""
+        """Put each example's rows of f, or of labels for it, side by side."""
         if not self.strided:
             return f
         return f.reshape(self.rows, self.examples, *f.shape[1:]).transpose(0, 1).flatten(0, 1)
@@ -58,27 +63,27 @@ class BatchReading:
 
 
 def readings(x: Any, f: Tensor) -> Iterator[BatchReading]:
-    """All readings that the sizes allow, the most usual one first."""
-    rows, given = len(f), leading(x)
+    """Yield all readings that the sizes allow, the most usual one first."""
+    rows, entries = len(f), leading(x)
     last = slice(-1, None)
-    if given is None:
+    if entries is None:
         yield BatchReading(rows, 1, False, 0, last)
         return
-    if given and rows % given == 0:
-        yield BatchReading(given, rows // given, False, 0, last)
-        if given not in (1, rows):
-            yield BatchReading(given, rows // given, True, 0, last)
+    if entries and rows % entries == 0:
+        yield BatchReading(entries, rows // entries, False, 0, last)
+        if entries not in (1, rows):
+            yield BatchReading(entries, rows // entries, True, 0, last)
     for axis in axes_of_size(x, rows):
         yield BatchReading(rows, 1, False, axis, last)
-    if rows and given % rows == 0 and given != rows:
-        yield BatchReading(rows, 1, False, 0, slice(-(given // rows), None))
+    if rows and entries % rows == 0 and entries != rows:
+        yield BatchReading(rows, 1, False, 0, slice(-(entries // rows), None))
         yield BatchReading(rows, 1, False, 0, slice(rows - 1, None, rows))
 
 
 @dataclass(frozen=True)
 class Alone:
-    """What came of an example that went through the network alone: its reading, or why none is
-    known: `problem`, and whether it is a proof that examples are coupled."""
+    """The result of one example alone: its reading; or the `problem`, and whether it proves that
+    examples are coupled."""
 
     reading: BatchReading | None
     problem: str = ""
@@ -86,10 +91,10 @@ class Alone:
 
 
 def read(x: Any, f: Tensor, run: Run, low: bool) -> Alone:
-    """The reading that one example alone confirms. `run` is the network without gradients; `low`
-    says that a part of it computes in half precision.
+    """Find the reading that one example alone confirms.
 
-    A network that cannot run with one example, or that draws random numbers, confirms none.
+    `run` is the network without gradients; `low` says that a part of it computes in half precision.
+    A network that cannot run with one example, or that draws random numbers, confirms no reading.
     """
     different, problem = 0.0, ""
     for reading in readings(x, f):
@@ -97,30 +102,32 @@ def read(x: Any, f: Tensor, run: Run, low: bool) -> Alone:
             return Alone(reading)
         try:
             one = taken(x, reading.axis, reading.last)
-            made = run(one)
-        except Exception as error:  # whatever a network raises for one example
+            output = run(one)
+        except Exception as error:  # a network may raise anything for one example
             problem = problem or f"with one example it raises {type(error).__name__}: {error}"
             continue
         expected = reading.of_last(f.detach())
-        if made.shape != expected.shape:
+        if output.shape != expected.shape:
             problem = problem or (
-                f"one example's output has shape {tuple(made.shape)}, the batch's {tuple(f.shape)}"
+                f"one example's output has shape {tuple(output.shape)}, the batch's "
+                f"{tuple(f.shape)}"
             )
             continue
         near = max(tolerance(expected), LOW if low else 0)
-        if is_close(made, expected, near):
+        if is_close(output, expected, near):
             return Alone(reading)
-        if any(not is_close(run(one), made, near) for _ in range(REPEATS)):
+        if any(not is_close(run(one), output, near) for _ in range(REPEATS)):
             return Alone(None, "its output is random: call model.eval()")
         if not different:
-            different = difference(made, expected)
+            different = difference(output, expected)
     if different:
         return Alone(None, f"{different:.2g} of its largest entry", coupled=True)
     return Alone(None, problem)
 
 
 def tolerance(x: Tensor) -> float:
-    """How far two ways to compute one thing may be apart, relative to the largest entry."""
+    """The largest difference, relative to the largest entry, between two ways to compute one
+    thing."""
     from torch import finfo
 
     if not (x.is_floating_point() or x.is_complex()):
@@ -134,7 +141,7 @@ def tolerance(x: Tensor) -> float:
 
 
 def difference(a: Tensor, b: Tensor) -> float:
-    """The largest difference over the largest entry; 0 where both are not finite alike."""
+    """The largest difference over the largest entry, with entries that are not finite as zero."""
     from torch import nan_to_num
 
     if not a.numel():
@@ -147,6 +154,6 @@ def difference(a: Tensor, b: Tensor) -> float:
 
 
 def is_close(a: Tensor, b: Tensor, near: float | None = None) -> bool:
-    """Whether two ways to compute one thing gave the same, to `near` of the largest entry."""
+    """Whether two ways to compute one thing agree, to `near` of the largest entry."""
     near = tolerance(b) if near is None else near
     return a.shape == b.shape and difference(a, b) <= near

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Part:
-    """A batch's part of a Gram matrix: the numbers of vectors and examples, inputs [N, …] and
-    vectors [n, N, …]; none of a layer that was not called."""
+    """One batch of a Gram matrix: numbers of vectors and examples, inputs [N, …] and vectors [n, N,
+    …], which are None for a layer that was not called."""
 
     vectors: int
     examples: int
@@ -32,7 +32,8 @@ def gram(site: Site) -> Tensor:
 
 
 def inner(site: Site, first: Part, second: Part, ndim: int) -> Tensor:
-    """Inner products of two batches' gradients: [v, n1, v, n2]; inputs have `ndim` axes."""
+    """Inner products of two batches' gradients: [v, n1, v, n2]; inputs are lifted to `ndim`
+    axes."""
     if first.x is None or first.S is None or second.x is None or second.S is None:
         like = next(part.x for part in site.grams if part.x is not None)
         sides = (first.vectors, first.examples, second.vectors, second.examples)
@@ -49,23 +50,23 @@ def inner(site: Site, first: Part, second: Part, ndim: int) -> Tensor:
     from torch import einsum
 
     pairs = zip(gradients(site, layer, x1, S1), gradients(site, layer, x2, S2), strict=True)
-    made, *others = (einsum("vnp,wmp->vnwm", a, b.conj()) for a, b in pairs)
-    return sum(others, start=made)
+    first_products, *others = (einsum("vnp,wmp->vnwm", a, b.conj()) for a, b in pairs)
+    return sum(others, start=first_products)
 
 
 def gradients(site: Site, layer: Conv, x: Tensor, S: Tensor) -> list[Tensor]:
     """Gradients of a pruned layer by its parameters, weight and bias: [v, n, p] each."""
     from torch import stack
 
-    made = [layer.batch_grad(x, s, bias=True) for s in S]
+    pairs = [layer.batch_grad(x, s, bias=True) for s in S]
     names = ("weight", "bias") if site.bias else ("weight",)
-    found = []
-    for at, name in enumerate(names):
-        grads, mask = stack([g[at] for g in made]).flatten(2), site.mask(name)
-        found.append(grads if mask is None else grads * mask.flatten())
-    return found
+    results = []
+    for number, name in enumerate(names):
+        grads, mask = stack([g[number] for g in pairs]).flatten(2), site.mask(name)
+        results.append(grads if mask is None else grads * mask.flatten())
+    return results
 
 
 def lift(x: Tensor, axis: int, ndim: int) -> Tensor:
-    """A tensor with an axis for rows, where it has none."""
+    """Give a tensor an axis for rows, where it has none."""
     return x if x.ndim == ndim else x.unsqueeze(axis)

@@ -1,8 +1,8 @@
-"""Which loss and which network: plain data that can be compared, sent and saved.
+"""Identity of a loss and a network: plain data that can be compared, sent and saved.
 
 Two results belong together where these agree: the loss with its options, every module's class and
-geometry, and a digest of every parameter and buffer. Unknown to it is what a `forward` of one's own
-reads from elsewhere.
+geometry, and a digest of every parameter and buffer. Values that a custom `forward` reads from
+elsewhere are not seen.
 """
 
 from __future__ import annotations
@@ -16,35 +16,38 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-DEPTH = 6  # attributes of attributes, that far: objects may refer to themselves
-PART = 1 << 24  # entries that are copied to the host at a time
-COUNTERS = ("num_batches_tracked",)  # buffers that no output depends on
+DEPTH = 6
+"""How deep attributes of attributes are described: objects may refer to themselves."""
+PART = 1 << 24
+"""Entries that are copied to the host at a time."""
+COUNTERS = ("num_batches_tracked",)
+"""Buffers on which no output depends."""
 
 
 def tensor_digest(value: Tensor) -> str:
-    """A digest of a tensor's bits, the same on every device."""
+    """Digest a tensor's bits; equal on every device."""
     from torch import uint8
 
     if value.is_meta:
         return "none"
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     dense = value.detach().resolve_conj().resolve_neg()
     flat: Any = (dense.to_dense() if dense.is_sparse else dense).reshape(-1)
     for part in flat.split(PART):
-        found.update(part.cpu().contiguous().view(uint8).numpy())
-    return found.hexdigest()[:16]
+        digest.update(part.cpu().contiguous().view(uint8).numpy())
+    return digest.hexdigest()[:16]
 
 
 def loss_identity(loss: nn.Module | Callable[..., Any]) -> dict[str, Any]:
     """The class of a loss and its options (`reduction`, `ignore_index`, …, weights by digest), or
-    the name of a function, with a digest of its code and what it holds from outside."""
-    found = described(loss)
-    return found if isinstance(found, dict) else {"value": found}
+    the name of a function, with digests of its code and of the values that it closes over."""
+    description = described(loss)
+    return description if isinstance(description, dict) else {"value": description}
 
 
 def network_identity(model: nn.Module) -> dict[str, dict[str, Any]]:
-    """Every module of a network in words, and every parameter and buffer as [dtype, shape,
-    digest], by name."""
+    """Every module of a network in words, and every parameter and buffer as [dtype, shape, digest],
+    by name."""
     tensors = {
         name: [str(value.dtype).removeprefix("torch."), list(value.shape), tensor_digest(value)]
         for name, value in [*model.named_parameters(), *model.named_buffers()]
@@ -55,20 +58,20 @@ def network_identity(model: nn.Module) -> dict[str, dict[str, Any]]:
 
 
 class Reduction:
-    """Whether a loss's reduction matters: not where each example has one term, as of these the mean
-    and the sum are one. `terms` is that of `vectors_of`."""
+    """Whether a loss's reduction matters. It does not where each example has one term: mean and sum
+    are then equal. `terms` is the option of `vectors_of`."""
 
     def __init__(self, loss: Any, terms: str) -> None:
         from torch import nn
 
-        self._classes = type(loss) is nn.CrossEntropyLoss  # they stand on axis 1, in one term
+        self._classes = type(loss) is nn.CrossEntropyLoss  # all classes, on axis 1, are one term
         self._one = type(loss) in (nn.MSELoss, nn.BCEWithLogitsLoss) or self._classes
         self._one = self._one and terms == "joint" and loss.reduction in ("mean", "sum")
-        if self._classes and loss.weight is not None:  # which a mean divides by
+        if self._classes and loss.weight is not None:  # a mean divides by weights
             self._one = False
 
     def counting(self, vectors: Callable[..., Any]) -> Callable[..., Any]:
-        """The function (f, y, rows=1) → vectors, which now counts the terms in f [b·rows, …]."""
+        """Make the function (f, y, rows=1) → vectors also count the terms in f [b·rows, …]."""
 
         def counted(f: Tensor, y: Any, rows: int = 1) -> Any:
             if f.numel():
@@ -79,13 +82,13 @@ class Reduction:
         return counted
 
     def marked(self, identity: Mapping[str, Any]) -> dict[str, Any]:
-        """The identity of what was computed, in which a reduction that does not matter is "any"."""
+        """Mark a reduction that does not matter as "any" in an identity."""
         loss = identity["loss"]
         return {**identity, "loss": {**loss, "reduction": "any"} if self._one else loss}
 
 
 def identity_of(model: nn.Module, loss: Any) -> dict[str, Any]:
-    """Loss and network, as `Curvature.identity` has them."""
+    """Identify loss and network, for `Curvature.identity`."""
     return {"loss": loss_identity(loss), **network_identity(model)}
 
 
@@ -149,8 +152,8 @@ def _callable(value: Any, depth: int) -> dict[str, Any]:
 
 
 def _object(value: Any, depth: int) -> dict[str, Any]:
-    """The class, and of what can be called the public attributes: others, such as a trainer, hold
-    what differs from process to process."""
+    """Describe an object by its class, and a callable one also by its public attributes. Other
+    objects, such as a trainer, hold values that differ from process to process."""
     if type(value).__module__ == "torch":  # a dtype, a device
         return {"class": _class(value), "value": str(value)}
     if not callable(value):
@@ -164,14 +167,16 @@ def _class(value: Any) -> str:
 
 
 def _function(function: FunctionType, depth: int) -> dict[str, Any]:
+    """Describe a function by name, code, defaults and the values that it closes over."""
+
     import platform
 
     names = function.__code__.co_freevars
     cells = zip(names, function.__closure__ or (), strict=True)
-    held = {name: cell.cell_contents for name, cell in cells if _filled(cell)}
+    closure = {name: cell.cell_contents for name, cell in cells if _filled(cell)}
     return {
         "function": f"{function.__module__}.{function.__qualname__}",
-        "held": described(held, depth - 1),
+        "held": described(closure, depth - 1),
         "defaults": described([function.__defaults__, function.__kwdefaults__], depth - 1),
         "code": hashlib.sha256(_code(function.__code__).encode()).hexdigest()[:16],
         "python": ".".join(platform.python_version_tuple()[:2]),
@@ -179,6 +184,7 @@ def _function(function: FunctionType, depth: int) -> dict[str, Any]:
 
 
 def _filled(cell: Any) -> bool:
+    """Whether the name of a closure has a value yet."""
     try:
         return cell.cell_contents is not cell
     except ValueError:  # a name that has no value yet
@@ -186,7 +192,7 @@ def _filled(cell: Any) -> bool:
 
 
 def _code(code: CodeType) -> str:
-    """A function's instructions with their constants, those of inner functions too."""
+    """A function's instructions with their constants, and those of its inner functions."""
     constants = [_code(c) if isinstance(c, CodeType) else repr(c) for c in code.co_consts]
     return repr((code.co_code.hex(), code.co_names, constants))
 
@@ -202,10 +208,10 @@ WORDS = {
 
 
 def difference(first: Mapping[str, Any], second: Mapping[str, Any], path: str = "") -> str | None:
-    """In what two descriptions differ, in words, or None.
+    """Say in words in what two descriptions differ, or None.
 
-    Code of functions is compared for the same version of Python only, as others have other
-    instructions; a reduction "any" (a loss of one term, for which mean and sum are one) fits all.
+    Code of functions is compared within one version of Python only, since versions have different
+    instructions. A reduction "any" (a loss of one term, for which mean and sum are equal) fits all.
     """
     for name in [*first, *(name for name in second if name not in first)]:
         a, b = (side.get(name, "missing") for side in (first, second))
@@ -213,15 +219,16 @@ def difference(first: Mapping[str, Any], second: Mapping[str, Any], path: str = 
             continue
         here = f"{path} {name}".strip() if path in WORDS.values() else f"{path}.{name}".strip(".")
         if isinstance(a, Mapping) and isinstance(b, Mapping):
-            found = difference(a, b, "" if name == "options" else WORDS.get(name, here))
-            if found:
-                return found
+            inner = difference(a, b, "" if name == "options" else WORDS.get(name, here))
+            if inner:
+                return inner
             continue
         return _in_words(path, here, a, b)
     return None
 
 
 def _alike(name: str, first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
+    """Whether two values count as equal though they differ."""
     if name == "reduction":
         return "any" in (first.get(name), second.get(name))
     if name in ("code", "python") and "function" in first and "function" in second:
@@ -230,7 +237,8 @@ def _alike(name: str, first: Mapping[str, Any], second: Mapping[str, Any]) -> bo
 
 
 def _in_words(path: str, here: str, a: Any, b: Any) -> str:
-    if here in ("loss", "modules", "tensors"):  # of results, all or none
+    """Say how two values differ."""
+    if here in ("loss", "modules", "tensors"):  # a result has all three or none
         return "one does not say which loss and network it is of; an older version saved it"
     tensors = isinstance(a, list) and isinstance(b, list) and len(a) == len(b) == 3
     if path == WORDS["tensors"] and tensors and a[:2] == b[:2]:

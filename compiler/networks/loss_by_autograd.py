@@ -1,8 +1,8 @@
 """Losses without a formula: a function of outputs and targets, differentiated by autograd.
 
-The Hessian of one example's loss by the output takes one backward pass for each entry, for all
-examples together; vectors are its eigenvectors times the roots of its eigenvalues. Functions that
-give vectors themselves are taken at their word.
+The Hessian of one example's loss by the output takes one backward pass for each output entry, for
+all examples together. Vectors are its eigenvectors times the square roots of its eigenvalues.
+Vectors that a function gives itself are not checked.
 """
 
 from __future__ import annotations
@@ -29,11 +29,12 @@ if TYPE_CHECKING:
     from torch import Generator, Tensor
 
 MOST_ENTRIES = 1 << 27
-"""Entries of all Hessians of a batch together: 1 GiB in float64, and as much for eigenvectors."""
+"""The most entries of all Hessians of a batch: 1 GiB in float64, and as much for eigenvectors."""
 
 
 class AskedLoss:
-    """(f, y, rows=1) → vectors of a loss that is differentiated, or that gives vectors itself."""
+    """The function (f, y, rows=1) → vectors of a loss that autograd differentiates, or that gives
+    vectors itself."""
 
     def __init__(
         self,
@@ -46,7 +47,7 @@ class AskedLoss:
         self._checked = self._curved = False
 
     def __call__(self, f: Tensor, y: Any, rows: int = 1) -> Iterator[Tensor]:
-        """The vectors; of half precision, computed in float32."""
+        """Compute the vectors, in float32 for outputs of half precision."""
         from torch import enable_grad, float32
 
         check_outputs(f, rows)
@@ -54,13 +55,13 @@ class AskedLoss:
             return iter(())
         with enable_grad():
             leaf, count = f.detach().requires_grad_(), len(f) // rows
-            made = call(self.loss, leaf, y)
-            if not is_numbers(made, 1) and not is_numbers(made, count):
-                return self._given(made, f, count)
+            value = call(self.loss, leaf, y)
+            if not is_numbers(value, 1) and not is_numbers(value, count):
+                return self._given(value, f, count)
             if f.dtype.itemsize < float32.itemsize:
                 leaf, y = f.detach().float().requires_grad_(), widened(y)
-                made = call(self.loss, leaf, y)
-            total = self._total(made, leaf, y, rows)
+                value = call(self.loss, leaf, y)
+            total = self._total(value, leaf, y, rows)
             g = gradient(self.loss, total, leaf)
             if self.kind == "empirical":
                 return iter([g.detach().to(f.dtype)])
@@ -71,18 +72,21 @@ class AskedLoss:
 
     # -- vectors that a function gives -------------------------------------------------------------
 
-    def _given(self, made: Any, f: Tensor, count: int) -> Iterator[Tensor]:
+    def _given(self, value: Any, f: Tensor, count: int) -> Iterator[Tensor]:
+        """Check the vectors that a function gives. Raises TypeError for other values, and
+        ValueError for another kind than "exact"."""
+
         from torch import Tensor
 
-        if isinstance(made, Tensor):
-            several = made.shape[1:] == f.shape
-        elif isinstance(made, list | tuple):
-            several = all(isinstance(v, Tensor) and v.shape == f.shape for v in made)
+        if isinstance(value, Tensor):
+            several = value.shape[1:] == f.shape
+        elif isinstance(value, list | tuple):
+            several = all(isinstance(v, Tensor) and v.shape == f.shape for v in value)
         else:
-            several = isinstance(made, Iterator)
+            several = isinstance(value, Iterator)
         if not several:
             raise TypeError(
-                f"{name_of(self.loss)} gives {described(made)} for outputs f {tuple(f.shape)}; "
+                f"{name_of(self.loss)} gives {described(value)} for outputs f {tuple(f.shape)}; "
                 "wanted is the loss as one number, the losses of examples as a tensor "
                 f"[{count}], or vectors: a tensor [n, *f.shape] or a list of tensors of f's shape"
             )
@@ -90,12 +94,14 @@ class AskedLoss:
             raise ValueError(
                 f"vectors={self.kind!r} is for a loss; {name_of(self.loss)} gives vectors itself"
             )
-        return self._one_by_one(iter(made), f)
+        return self._one_by_one(iter(value), f)
 
-    def _one_by_one(self, made: Iterator[Any], f: Tensor) -> Iterator[Tensor]:
+    def _one_by_one(self, vectors: Iterator[Any], f: Tensor) -> Iterator[Tensor]:
+        """Yield vectors that a function gives. Raises TypeError for a wrong shape or device."""
+
         from torch import Tensor
 
-        for v in made:
+        for v in vectors:
             if not isinstance(v, Tensor) or v.shape != f.shape or v.device != f.device:
                 raise TypeError(
                     f"{name_of(self.loss)} gives {described(v)} as a vector for outputs "
@@ -105,35 +111,37 @@ class AskedLoss:
 
     # -- the sum of examples' losses ---------------------------------------------------------------
 
-    def _total(self, made: Tensor, leaf: Tensor, y: Any, rows: int) -> Tensor:
-        """Σ of the examples' losses; for the first batch, they are compared with the batch's."""
+    def _total(self, value: Tensor, leaf: Tensor, y: Any, rows: int) -> Tensor:
+        """Sum the examples' losses; for the first batch, compare them with the batch's loss."""
         count = len(leaf) // rows
-        each = made.ndim == 1 and len(made) == count
+        each = value.ndim == 1 and len(value) == count
         if each and self._checked:
-            return made.sum()
+            return value.sum()
         alone = each_alone(self.loss, leaf, y, rows)
         total: Tensor = sum(alone[1:], start=alone[0])
         if not self._checked and count > 1:
-            self._check_apart(made, alone, each, leaf, rows)
+            self._check_apart(value, alone, each, leaf, rows)
             self._checked = True
         return total
 
     def _check_apart(
-        self, made: Tensor, alone: list[Tensor], each: bool, leaf: Tensor, rows: int
+        self, value: Tensor, alone: list[Tensor], each: bool, leaf: Tensor, rows: int
     ) -> None:
-        """Raise TypeError for a loss that is not made of the examples' own."""
+        """Raise TypeError unless the loss of a batch is a weighted sum of the examples' own
+        losses."""
         from torch import allclose, finfo, stack
 
         name, why = name_of(self.loss), "coupled examples have no curvature of their own"
         losses = stack(alone)
-        in_batch, by_itself = (gradient(self.loss, t, leaf) for t in (made.sum(), losses.sum()))
-        found = shares(in_batch.detach(), by_itself.detach(), rows)
-        if found is not None and leaf.numel() == len(alone):  # numbers have no direction
-            parts = found * losses.detach()
-            off = abs(float(made.detach().sum() - parts.sum()))
-            if bool(found.all()) and off > 1e-3 * float(parts.abs().sum()):
-                found = None
-        if found is None:
+        in_batch, by_itself = (gradient(self.loss, t, leaf) for t in (value.sum(), losses.sum()))
+        factors = shares(in_batch.detach(), by_itself.detach(), rows)
+        # gradients of one entry are always parallel: compare the losses, too
+        if factors is not None and leaf.numel() == len(alone):
+            parts = factors * losses.detach()
+            off = abs(float(value.detach().sum() - parts.sum()))
+            if bool(factors.all()) and off > 1e-3 * float(parts.abs().sum()):
+                factors = None
+        if factors is None:
             raise TypeError(
                 f"{name} couples examples: the loss of a batch is not a weighted sum of those of "
                 f"its examples, each alone; {why}. A target that is broadcast does this, too"
@@ -144,7 +152,7 @@ class AskedLoss:
                 f"outputs of others; {why}"
             )
         near = 10 * finfo(leaf.dtype).eps ** 0.5
-        if each and not allclose(made, losses, rtol=near, atol=near):
+        if each and not allclose(value, losses, rtol=near, atol=near):
             raise TypeError(
                 f"{name} gives one number for each example, but others for examples alone; the "
                 "loss of an example must not depend on its batch"
@@ -153,9 +161,9 @@ class AskedLoss:
     # -- Hessians and their roots ------------------------------------------------------------------
 
     def _hessians(self, g: Tensor, leaf: Tensor, rows: int) -> Tensor:
-        """∇² of each example's loss, [b, m, m] for the m entries of its output, from the gradient.
+        """Compute ∇² of each example's loss from the gradient g: [b, m, m] for m output entries.
 
-        Raises ValueError where they are too large or not finite.
+        Raises ValueError where they have more than `MOST_ENTRIES` entries or are not finite.
         """
         from torch import stack
 
@@ -171,14 +179,14 @@ class AskedLoss:
         if not g.requires_grad:
             return leaf.new_zeros(count, size, size)
         columns = (derivative(self.loss, g[unit].sum(), leaf) for unit in units(leaf.shape, rows))
-        found = stack([column.reshape(count, size) for column in columns], 1)
-        if not bool(found.isfinite().all()):
+        hessians = stack([column.reshape(count, size) for column in columns], 1)
+        if not bool(hessians.isfinite().all()):
             raise ValueError(f"the Hessian of {name} by the network's output is not finite")
-        return found
+        return hessians
 
     def _check_curved(self, hessians: Tensor, leaf: Tensor, y: Any, rows: int) -> None:
-        """Raise TypeError for a loss that is linear in outputs, or in pieces, so that its Hessian
-        is zero here and wherever it is tried."""
+        """Raise TypeError for a loss that is linear in outputs, or piecewise linear: its Hessian is
+        zero here and wherever it is tried."""
         self._curved = bool(hessians.any()) or self._curved_elsewhere(leaf.detach(), y, rows)
         if self._curved:
             return
@@ -190,7 +198,7 @@ class AskedLoss:
         )
 
     def _curved_elsewhere(self, f: Tensor, y: Any, rows: int) -> bool:
-        """Whether the Hessian differs from zero at outputs drawn at random, where it is tried."""
+        """Whether the Hessian differs from zero at some outputs drawn at random."""
         from torch import Generator, randn, stack
 
         generator = Generator(f.device).manual_seed(0)
@@ -199,7 +207,7 @@ class AskedLoss:
             point = (noise * scale).requires_grad_()
             try:
                 total = stack(each_alone(self.loss, point, y, rows)).sum()
-            except ValueError:  # outside of what the loss is defined for
+            except ValueError:  # the loss is not defined there
                 continue
             g = gradient(self.loss, total, point)
             if g.requires_grad and bool(derivative(self.loss, (g * noise).sum(), point).any()):
@@ -207,7 +215,7 @@ class AskedLoss:
         return False
 
     def _roots(self, hessians: Tensor, leaf: Tensor) -> Iterator[Tensor]:
-        """Vectors of Hessians. Raises TypeError where one has negative eigenvalues."""
+        """Compute vectors of Hessians. Raises TypeError for a Hessian with negative eigenvalues."""
         from torch import finfo, linalg, randn
 
         values, basis = linalg.eigh(hessians)
@@ -229,7 +237,7 @@ class AskedLoss:
                 len(columns), columns.shape[2], 1,
                 generator=self.generator, dtype=leaf.dtype, device=leaf.device,
             )  # fmt: skip
-            made: Tensor = (columns @ z).reshape(leaf.shape) * scale
-            return made
+            vector: Tensor = (columns @ z).reshape(leaf.shape) * scale
+            return vector
 
         return (drawn() for _ in range(self.samples))

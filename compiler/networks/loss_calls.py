@@ -1,6 +1,6 @@
-"""Calling a loss: on one example alone, and on a batch, with errors that name it.
+"""Call a loss, on one example alone and on a batch, with errors that name it.
 
-The loss of one example is what the loss gives for a batch of that example alone.
+The loss of one example is the loss of a batch of that example alone.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ CHECKED_EXAMPLES = 16
 
 
 def name_of(loss: Any) -> str:
-    """A loss as errors call it."""
+    """The name of a loss in errors."""
     from torch import nn
 
     if isinstance(loss, nn.Module):
         return type(loss).__name__
     if isinstance(loss, partial):
         return name_of(loss.func)
-    found: str = getattr(loss, "__name__", type(loss).__name__)
-    return "the loss" if found == "<lambda>" else found
+    name: str = getattr(loss, "__name__", type(loss).__name__)
+    return "the loss" if name == "<lambda>" else name
 
 
 def check_outputs(f: Any, rows: int) -> None:
-    """Raise ValueError for what is no network's output, with `rows` of it for each example."""
+    """Raise ValueError unless f is a network's output, with `rows` rows for each example."""
     from torch import Tensor
 
     if not isinstance(f, Tensor) or not f.is_floating_point():
@@ -41,7 +41,7 @@ def check_outputs(f: Any, rows: int) -> None:
 
 
 def call(loss: Any, f: Tensor, y: Any) -> Any:
-    """loss(f, y). Raises ValueError with the loss's name where it fails."""
+    """Call loss(f, y). Raises ValueError with the loss's name where it fails."""
     from torch import Tensor
 
     try:
@@ -55,7 +55,7 @@ def call(loss: Any, f: Tensor, y: Any) -> Any:
 
 
 def described(value: Any) -> str:
-    """What a loss gave, for an error."""
+    """Describe a loss's value for an error."""
     from torch import Tensor
 
     if isinstance(value, Tensor):
@@ -67,7 +67,7 @@ def described(value: Any) -> str:
 
 
 def is_numbers(value: Any, count: int) -> bool:
-    """Whether a loss gave `count` numbers, one for each example or one in all."""
+    """Whether a loss gave `count` numbers in one axis, or in none."""
     from torch import Tensor
 
     return isinstance(value, Tensor) and value.numel() == count and value.ndim <= 1
@@ -76,7 +76,7 @@ def is_numbers(value: Any, count: int) -> bool:
 def each_alone(loss: Any, f: Tensor, y: Any, rows: int) -> list[Tensor]:
     """The losses of examples, each as a batch of one. Raises ValueError where one is not a finite
     number."""
-    found = []
+    losses = []
     for n in range(len(f) // rows):
         value = _alone(loss, f, y, rows, n)
         if not is_numbers(value, 1):
@@ -89,18 +89,20 @@ def each_alone(loss: Any, f: Tensor, y: Any, rows: int) -> list[Tensor]:
                 f"{name_of(loss)} gives {value.item():g} for example {n} of a batch alone; a mean "
                 "whose positions are all ignored does so"
             )
-        found.append(value.sum())
-    return found
+        losses.append(value.sum())
+    return losses
 
 
 def _alone(loss: Any, f: Tensor, y: Any, rows: int, n: int) -> Any:
+    """The loss of example n alone."""
     one = f[n * rows : (n + 1) * rows]
     return call(loss, one, _target_of(y, n, len(f), rows))
 
 
 def _target_of(y: Any, n: int, count: int, rows: int) -> Any:
-    """The target of example n as a batch of one: of a tensor with as many rows as f, `count`, the
-    rows of that example; of one with a row for each example, its row; inside containers as well."""
+    """The target of example n as a batch of one. A tensor with `count` rows, as many as f, gives
+    the example's rows; a tensor with a row for each example gives its row; so for tensors in
+    containers."""
     from torch import Tensor
 
     if isinstance(y, dict):
@@ -118,7 +120,7 @@ def _target_of(y: Any, n: int, count: int, rows: int) -> Any:
 
 
 def widened(y: Any) -> Any:
-    """A target with float32 in place of narrower real numbers, inside containers as well."""
+    """A target with float32 in place of narrower real numbers, also in containers."""
     from torch import Tensor, float32
 
     if isinstance(y, dict):
@@ -134,8 +136,8 @@ def widened(y: Any) -> Any:
 
 
 def gradient(loss: Any, value: Tensor, f: Tensor) -> Tensor:
-    """The gradient of a loss's value by outputs, which can be differentiated where it depends on
-    them. Raises TypeError where the value cannot be."""
+    """The gradient of a loss's value by outputs, itself differentiable where it depends on them.
+    Raises TypeError for a value that cannot be differentiated."""
     from torch import autograd
 
     if not value.requires_grad:
@@ -160,8 +162,8 @@ def derivative(loss: Any, value: Tensor, f: Tensor) -> Tensor:
 
 
 def shares(batch: Tensor, alone: Tensor, rows: int) -> Tensor | None:
-    """The factors, one above 0 for each example, between gradients in a batch and those of examples
-    alone, 0 where both are zero; None where there are no such factors."""
+    """The factors, one above 0 for each example, between gradients in a batch and gradients of
+    examples alone; 0 where both are zero. None where there are none."""
     from torch import finfo
 
     count, eps = len(batch) // rows, finfo(batch.dtype).eps
@@ -191,8 +193,8 @@ def couples(loss: Any, batch: Tensor, f: Tensor, rows: int) -> bool:
 def check_gradients(loss: Any, f: Tensor, y: Any, rows: int, ours: Tensor) -> None:
     """Compare gradients of examples' losses by f with the loss's own, by autograd.
 
-    An example whose loss torch has as NaN, since all its positions are ignored, has zeros here.
-    Raises TypeError where they differ: the loss is not what its class says.
+    An example whose positions are all ignored has zeros here and a NaN in torch. Raises TypeError
+    where gradients differ: then the loss does not compute what its class says.
     """
     from torch import enable_grad, finfo
 

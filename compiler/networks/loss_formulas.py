@@ -1,8 +1,8 @@
 """Second derivatives of MSELoss, CrossEntropyLoss and BCEWithLogitsLoss, term by term.
 
-A loss of one example is Σ_t w_t l_t / Z: terms l_t with weights w_t, zero where one is ignored,
-and Z the number by which its "mean" divides, one for "sum". Each class has, at outputs and targets,
-what `losses` makes vectors of. An example has `rows` consecutive rows of f.
+The loss of one example is Σ_t w_t l_t / Z: terms l_t with weights w_t, zero where a term is
+ignored, and Z the number by which "mean" divides, one for "sum". Each class has, at outputs and
+targets, the vectors that `losses` returns. An example has `rows` consecutive rows of f.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def units(shape: tuple[int, ...], rows: int) -> Iterator[tuple[Any, ...]]:
-    """For each entry of an example's output, its index for all examples at once, in outputs of a
+    """Yield for each entry of an example's output its index for all examples at once, in outputs of
     shape [b·rows, …]."""
     every = (slice(row, None, rows) for row in range(rows))
     return product(every, *(range(n) for n in shape[1:]))
@@ -46,11 +46,11 @@ class Terms(ABC):
                 "says how they are one"
             )
         self.mean = loss.reduction == "mean"
-        self.weight = f  # set by the classes: that of each term
+        self.weight = f  # subclasses set the weight of each term
         self.total = f
 
     def _sum(self, values: Tensor) -> Tensor:
-        """Σ over the terms of an example, [b·rows, 1, …]."""
+        """Sum over the terms of an example: [b·rows, 1, …]."""
         sums = values.reshape(len(self.f) // self.rows, -1).sum(1)
         return sums.repeat_interleave(self.rows).reshape(-1, *(1,) * (values.ndim - 1))
 
@@ -63,20 +63,20 @@ class Terms(ABC):
         return self._over(self.weight, self.total).sqrt()
 
     def count(self) -> Tensor:
-        """The number of terms of each example by which a mean divides, [b·rows, 1, …]; one for
+        """The number of terms by which each example's mean divides: [b·rows, 1, …]; one for
         sums."""
         from torch import ones_like
 
-        made = self._sum((self.weight != 0).to(self.f.dtype)) if self.mean else self.total
-        return (made if self.mean else ones_like(made)).reshape(-1, *(1,) * (self.f.ndim - 1))
+        number = self._sum((self.weight != 0).to(self.f.dtype)) if self.mean else self.total
+        return (number if self.mean else ones_like(number)).reshape(-1, *(1,) * (self.f.ndim - 1))
 
     @abstractmethod
     def exact(self) -> Iterator[Tensor]:
-        """Vectors whose outer products, summed, are the Hessian of each example's loss."""
+        """Yield vectors whose outer products sum to the Hessian of each example's loss."""
 
     @abstractmethod
     def drawn(self, generator: Generator | None) -> Tensor:
-        """A vector whose outer product is the Hessian in expectation."""
+        """Draw a vector whose outer product has the Hessian as its expectation."""
 
     @abstractmethod
     def gradient(self) -> Tensor:
@@ -84,17 +84,17 @@ class Terms(ABC):
 
     @abstractmethod
     def apart(self) -> Iterator[Tensor]:
-        """The gradients of single terms times √(w/Z), one term of all examples in each vector."""
+        """Yield gradients of single terms times √(w/Z), one term of all examples in each vector."""
 
 
 class Entries(Terms):
-    """A loss with a term for each entry of f: its Hessian is diagonal."""
+    """A loss with one term for each entry of f: its Hessian is diagonal."""
 
     _curvature: Tensor
     _slope: Tensor
 
     def exact(self) -> Iterator[Tensor]:
-        """Vectors of the Hessian, one for each entry of an output."""
+        """Yield vectors of the Hessian, one for each entry of an output."""
         return self._one_by_one(self._root() * self._curvature.sqrt())
 
     def gradient(self) -> Tensor:
@@ -102,7 +102,7 @@ class Entries(Terms):
         return self._over(self._slope, self.total)
 
     def apart(self) -> Iterator[Tensor]:
-        """The gradients of single terms times √(w/Z)."""
+        """Yield gradients of single terms times √(w/Z)."""
         return self._one_by_one(self._over(self._slope, (self.weight * self.total).sqrt()))
 
     def _one_by_one(self, values: Tensor) -> Iterator[Tensor]:
@@ -124,7 +124,7 @@ class SquaredError(Entries):
         self._slope = 2 * (f - y.to(f.dtype))
 
     def drawn(self, generator: Generator | None) -> Tensor:
-        """A vector with the Hessian for its covariance, from targets drawn."""
+        """Draw targets, and from them a vector with the Hessian as its covariance."""
         from torch import randn
 
         f = self.f
@@ -133,8 +133,8 @@ class SquaredError(Entries):
 
 
 class Bernoulli(Entries):
-    """Binary cross-entropy of logits, −u·y·ln p − (1 − y)·ln(1 − p) with p = σ(f) and u =
-    pos_weight: (u·y + 1 − y) times p·(1 − p)."""
+    """Binary cross-entropy of logits: terms −u·y·ln p − (1 − y)·ln(1 − p) with p = σ(f) and u =
+    pos_weight. The second derivative is (u·y + 1 − y)·p·(1 − p)."""
 
     def __init__(self, loss: Any, f: Tensor, y: Any, rows: int) -> None:
         super().__init__(loss, f, rows, f[0].numel())
@@ -150,16 +150,16 @@ class Bernoulli(Entries):
         self._slope = self.weight * p - scale * positive
 
     def drawn(self, generator: Generator | None) -> Tensor:
-        """A vector with the Hessian for its covariance, from targets drawn."""
+        """Draw targets, and from them a vector with the Hessian as its covariance."""
         return (self._p - self._p.bernoulli(generator=generator)) * self._root()
 
 
 class Categorical(Terms):
-    """Cross-entropy of logits f [b, c, *t], a term −Σ_c q_c ln p_c at each position, p =
-    softmax(f); with w = Σ_c q_c its Hessian is w·(diag(p) − p pᵀ), with the root
-    √w·(diag(√p) − p √pᵀ).
+    """Cross-entropy of logits f [b, c, *t]: a term −Σ_c q_c ln p_c at each position, p =
+    softmax(f). With w = Σ_c q_c its Hessian is w·(diag(p) − p pᵀ), with the root √w·(diag(√p) − p
+    √pᵀ).
 
-    q are the targets, smoothed and weighted, and zeros where one is ignored.
+    q are the targets, smoothed and weighted, and zero at ignored positions.
     """
 
     def __init__(self, loss: Any, f: Tensor, y: Any, rows: int) -> None:
@@ -191,7 +191,7 @@ class Categorical(Terms):
         self.total = self._sum(by_mean) if self.mean else f.new_ones((1,) * (f.ndim - 1))
 
     def exact(self) -> Iterator[Tensor]:
-        """Vectors of the Hessian, one for each entry of an output."""
+        """Yield vectors of the Hessian, one for each entry of an output."""
         p, scale = self._p, self._root()
         root = p.sqrt()
         for row, c, *position in units(self.f.shape, self.rows):
@@ -203,7 +203,7 @@ class Categorical(Terms):
             yield v
 
     def drawn(self, generator: Generator | None) -> Tensor:
-        """A vector with the Hessian for its covariance, from targets drawn."""
+        """Draw targets, and from them a vector with the Hessian as its covariance."""
         p = self._p.movedim(1, -1)
         labels = p.reshape(-1, p.shape[-1]).multinomial(1, generator=generator)
         drawn = self._one_hot(labels.reshape(p.shape[:-1]))
@@ -214,31 +214,29 @@ class Categorical(Terms):
         return self._over(self._slope(), self.total.unsqueeze(1))
 
     def apart(self) -> Iterator[Tensor]:
-        """The gradients of single terms times √(w/Z)."""
+        """Yield gradients of single terms times √(w/Z)."""
         scale = (self.weight * self.total).sqrt().unsqueeze(1)
         values = self._over(self._slope(), scale)
         for row, *position in units(self.f.shape[1:], self.rows):
-            at = (row, slice(None), *position)
+            entries = (row, slice(None), *position)
             v = self.f.new_zeros(self.f.shape)
-            v[at] = values[at]
+            v[entries] = values[entries]
             yield v
 
     def _slope(self) -> Tensor:
         """The gradient of each term times its weight, w p − q."""
-        whole = self._p * self.weight.unsqueeze(1)
+        predicted: Tensor = self._p * self.weight.unsqueeze(1)
         if self._probable:
-            found: Tensor = whole - self._q
-            return found
+            return predicted - self._q
         labels = self._one_hot(self._labels) * (1 - self._smoothing)
         q = (labels + self._smoothing / self.f.shape[1]) * self._by_class
-        found = whole - q * self._counted.unsqueeze(1)
-        return found
+        return predicted - q * self._counted.unsqueeze(1)
 
     def _one_hot(self, labels: Tensor) -> Tensor:
         from torch import zeros_like
 
-        made: Tensor = zeros_like(self._p).scatter_(1, labels.unsqueeze(1), 1)
-        return made
+        one_hot: Tensor = zeros_like(self._p).scatter_(1, labels.unsqueeze(1), 1)
+        return one_hot
 
 
 FORMULAS: dict[str, Callable[[Any, Tensor, Any, int], Terms]] = {
@@ -246,4 +244,4 @@ FORMULAS: dict[str, Callable[[Any, Tensor, Any, int], Terms]] = {
     "CrossEntropyLoss": Categorical,
     "BCEWithLogitsLoss": Bernoulli,
 }
-"""By the names of torch's classes: (loss, f, y, rows) → its terms."""
+"""The terms of a loss from (loss, f, y, rows), by the names of torch's classes."""

@@ -1,6 +1,6 @@
-"""Checks of what a loss is given: labels, targets and weights, each in words of their own.
+"""Check a loss's labels, targets and weights, with errors that say what to give.
 
-PyTorch broadcasts some targets, and says "Target 7 is out of bounds" of others.
+PyTorch itself broadcasts some targets, and says "Target 7 is out of bounds" of others.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 
 def _check_tensor(name: str, y: Any, f: Tensor) -> None:
+    """Raise ValueError unless y is a tensor on f's device."""
+
     from torch import Tensor
 
     if not isinstance(y, Tensor):
@@ -21,7 +23,7 @@ def _check_tensor(name: str, y: Any, f: Tensor) -> None:
 
 
 def check_like_outputs(name: str, f: Tensor, y: Any) -> None:
-    """Raise ValueError unless a target is real and has the outputs' shape, nothing broadcast."""
+    """Raise ValueError unless a target is real and has the outputs' shape: nothing is broadcast."""
     _check_tensor(name, y, f)
     if y.is_complex():
         raise ValueError(f"{name} needs a real target, not {y.dtype}")
@@ -36,7 +38,7 @@ def check_like_outputs(name: str, f: Tensor, y: Any) -> None:
 
 
 def check_unit_interval(y: Tensor) -> None:
-    """Raise ValueError for probabilities of binary labels that are none."""
+    """Raise ValueError unless targets are probabilities between 0 and 1."""
     low, high = float(y.min()), float(y.max())
     if not (low >= 0 and high <= 1):
         raise ValueError(
@@ -72,15 +74,15 @@ def check_labels(f: Tensor, y: Any, ignored: int) -> None:
     y = y.long()
     wrong = ((y < 0) | (y >= f.shape[1])) & (y != ignored)
     if bool(wrong.any()):
-        at = wrong.nonzero()[0].tolist()
+        index = wrong.nonzero()[0].tolist()
         raise ValueError(
-            f"label {int(y[tuple(at)])} at {at} is not among the classes 0 … {f.shape[1] - 1}, "
-            f"nor ignore_index={ignored}"
+            f"label {int(y[tuple(index)])} at {index} is not among the classes 0 … "
+            f"{f.shape[1] - 1}, nor ignore_index={ignored}"
         )
 
 
 def _way_out(f: Tensor, y: Tensor) -> str:
-    """What to do about labels of another shape, where that can be seen."""
+    """Suggest what to do about labels of another shape, where that can be seen."""
     if f.ndim > 2 and y.shape == f.shape[:-1]:
         turn = "transpose(1, 2)" if f.ndim == 3 else "movedim(-1, 1)"
         return f"; classes are on the last axis here: let the network return f.{turn}"
@@ -97,7 +99,7 @@ def _way_out(f: Tensor, y: Tensor) -> str:
 
 
 def check_class_weight(weight: Tensor | None, f: Tensor) -> Tensor:
-    """The weights of classes as [c, 1, …], ones without any."""
+    """The weights of classes as [c, 1, …], ones by default. Raises ValueError for another shape."""
     classes = f.shape[1]
     if weight is None:
         weight = f.new_ones(classes)
@@ -111,7 +113,10 @@ def check_class_weight(weight: Tensor | None, f: Tensor) -> Tensor:
 
 
 def entry_weight(name: str, weight: Tensor | None, f: Tensor) -> Tensor:
-    """A weight of BCEWithLogitsLoss that broadcasts against one example's output."""
+    """A weight of BCEWithLogitsLoss, which must broadcast against one example's output.
+
+    Raises ValueError where it does not.
+    """
     from torch import broadcast_shapes
 
     if weight is None:
@@ -132,6 +137,7 @@ def entry_weight(name: str, weight: Tensor | None, f: Tensor) -> Tensor:
 
 
 def _check_weight(name: str, weight: Tensor, f: Tensor) -> None:
+    """Raise ValueError for weights on another device or below 0."""
     if weight.device != f.device:
         raise ValueError(f"the loss's {name} is on {weight.device}, the outputs on {f.device}")
     if not bool((weight >= 0).all()):

@@ -1,15 +1,14 @@
-"""Vectors at a network's output whose outer products, summed, are a loss's Hessian there.
+"""Vectors at a network's output whose outer products sum to a loss's Hessian there.
 
 For outputs f and targets y of b examples, a vector v has f's shape; its rows of an example belong
-to that example alone. With the *loss of one example*, l_n, which is the loss of a batch of that
-example alone, they are
+to that example alone. The *loss of one example*, l_n, is the loss of a batch of that example alone.
+Vectors are
 
 - exact: Σ_v v[n] v[n]ᵀ = ∇² l_n;
 - mc: the same in expectation: gradients for targets drawn from the model's distribution;
-- empirical: the gradient of l_n for the target that is given, one vector.
+- empirical: the gradient of l_n for the given target, one vector.
 
-What is known of torch's losses is in `loss_formulas`; every other loss is asked, by autograd, in
-`loss_by_autograd`.
+`loss_formulas` has formulas for torch's losses; `loss_by_autograd` differentiates every other loss.
 """
 
 from __future__ import annotations
@@ -32,16 +31,16 @@ TERMS = ("joint", "separate", "curvlinops")
 
 
 class Vectors(Protocol):
-    """(f, y) → vectors of f's shape. `rows`: consecutive rows of f that make one example."""
+    """The function (f, y) → vectors of f's shape. `rows` consecutive rows of f make one example."""
 
     def __call__(self, f: Tensor, y: Any, rows: int = 1) -> Iterator[Tensor]:
-        """The vectors, one after another; none for a batch without examples."""
+        """Yield the vectors; none for a batch without examples."""
         ...
 
 
 @dataclass(frozen=True)
 class VectorChoice:
-    """Which vectors of a loss: their kind, the number of draws, and how terms are put together."""
+    """The vectors to take: their kind, the number of draws, and how terms are put together."""
 
     kind: str
     samples: int
@@ -56,22 +55,22 @@ def vectors_of(
     generator: Generator | None = None,
     terms: str = "joint",
 ) -> Vectors:
-    """The function (f, y, rows=1) → vectors of a loss, of f's shape and dtype.
+    """Make the function (f, y, rows=1) → vectors of a loss, of f's shape and dtype.
 
-    MSELoss, CrossEntropyLoss and BCEWithLogitsLoss, with all their options, and the functions of
-    torch.nn.functional of the same names, also with options by functools.partial, have formulas,
-    which are compared with the loss's own gradient in the first batch. Every other loss, module or
-    function, that gives one number, or one for each example, is differentiated twice by autograd,
-    which takes one derivative and one eigendecomposition for each entry of an output. A function
-    that gives vectors, a list or a tensor [n, *f.shape], is taken at its word.
+    MSELoss, CrossEntropyLoss and BCEWithLogitsLoss have formulas, with all their options, and so
+    have the functions of torch.nn.functional of the same names, also in a functools.partial. The
+    formulas are compared with the loss's own gradient in the first batch. Autograd differentiates
+    every other module or function that gives one number, or one for each example: this takes one
+    derivative and one eigendecomposition for each output entry. Vectors that a function gives, a
+    list or a tensor [n, *f.shape], are not checked.
 
     An example whose positions are all ignored has zeros for vectors; a batch without examples has
     no vectors. `terms`, for kind "empirical" and reduction "mean", says what is squared: "joint",
-    the gradient of the example's mean loss; "separate", that of each of the T terms, the squares
-    averaged, with T vectors; "curvlinops", the joint one times √T, as curvlinops scales it.
+    the gradient of the example's mean loss; "separate", the gradients of each of the T terms, in T
+    vectors whose squares are averaged; "curvlinops", the joint gradient times √T, as in curvlinops.
 
-    Raises ValueError for options that there are not, TypeError for what is no loss, and both when
-    called with outputs, targets and losses that do not fit.
+    Raises ValueError for unknown options and TypeError for values that are no loss; the function
+    raises both for outputs, targets and losses that do not fit.
     """
     from torch import nn
 
@@ -104,7 +103,7 @@ def vectors_of(
 
 
 def _known(loss: Any) -> Any:
-    """A module of torch with the options of a loss; None for a loss that is not torch's own."""
+    """The module of torch with a loss's options; None for a loss that is not torch's own."""
     from torch import nn
 
     functions: dict[Any, Any] = {
@@ -112,24 +111,24 @@ def _known(loss: Any) -> Any:
         nn.functional.cross_entropy: nn.CrossEntropyLoss,
         nn.functional.binary_cross_entropy_with_logits: nn.BCEWithLogitsLoss,
     }
-    given: dict[str, Any] = {}
+    options: dict[str, Any] = {}
     if isinstance(loss, partial) and not loss.args:
-        loss, given = loss.func, loss.keywords
+        loss, options = loss.func, loss.keywords
     if not isinstance(loss, nn.Module):
         cls = next((cls for function, cls in functions.items() if loss is function), None)
-        if cls is None or not given.keys() <= signature(cls).parameters.keys():
+        if cls is None or not options.keys() <= signature(cls).parameters.keys():
             return None
-        return cls(**given)
+        return cls(**options)
     hooked = loss._forward_hooks or loss._forward_pre_hooks or "forward" in vars(loss)
     for cls in functions.values():
-        own = type(loss).forward is cls.forward and type(loss).__call__ is nn.Module.__call__
-        if isinstance(loss, cls) and own and not hooked and not given:
+        is_plain = type(loss).forward is cls.forward and type(loss).__call__ is nn.Module.__call__
+        if isinstance(loss, cls) and is_plain and not hooked and not options:
             return loss
     return None
 
 
 class _Known:
-    """Vectors by the formulas of a loss of torch."""
+    """The vectors of a loss of torch, by its formulas."""
 
     def __init__(self, loss: Any, options: Any, wanted: VectorChoice) -> None:
         if options.reduction not in ("mean", "sum", "none"):
@@ -141,17 +140,17 @@ class _Known:
         self._checked = False
 
     def __call__(self, f: Tensor, y: Any, rows: int = 1) -> Iterator[Tensor]:
-        """The vectors; of half precision, computed in float32."""
+        """Compute the vectors, in float32 for outputs of half precision."""
         from torch import float32
 
         check_outputs(f, rows)
         if not len(f):
             return iter(())
-        given = f.detach()
-        wide = given.float() if f.dtype.itemsize < float32.itemsize else given
+        outputs = f.detach()
+        wide = outputs.float() if f.dtype.itemsize < float32.itemsize else outputs
         terms = self._formula(self._options, wide, y, rows)
         if not self._checked:
-            check_gradients(self._loss, given, y, rows, terms.gradient())
+            check_gradients(self._loss, outputs, y, rows, terms.gradient())
             self._checked = True
         return (v.to(f.dtype) for v in self._vectors(terms))
 

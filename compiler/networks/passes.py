@@ -1,4 +1,4 @@
-"""The passes that one batch takes: forward, the check, a backward pass for each vector."""
+"""The passes of one batch: forward, the check, and a backward pass for each vector."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Roots = Callable[["Tensor", "Tensor", int], "Iterator[Tensor]"]
 
 
 class Passes:
-    """The passes of batches through a network, one batch after the other."""
+    """Runs batches through a network, one after the other."""
 
     def __init__(self, model: nn.Module, collector: Collector, roots: Roots, check: str) -> None:
         self.model, self.collector, self.roots, self.check = model, collector, roots, check
@@ -27,7 +27,7 @@ class Passes:
         self.checked = check == "off"
 
     def batch(self, x: Any, y: Any) -> int:
-        """Run one batch, and give its number of examples."""
+        """Run one batch; its number of examples."""
         collector = self.collector
         with computed_weights(self.model), collector.forward():
             f = output_of(self.model(x))
@@ -42,6 +42,7 @@ class Passes:
         return reading.examples
 
     def _check_recorded(self, f: Tensor) -> None:
+        """Raise RuntimeError for an output without gradients."""
         if not f.requires_grad:
             raise RuntimeError(
                 "the network's output does not depend on its layers by operations that have "
@@ -51,7 +52,7 @@ class Passes:
     # -- whose rows are whose ----------------------------------------------------------------------
 
     def _reading(self, x: Any, f: Tensor) -> BatchReading:
-        """How the batch is read: as the one before, or as one example alone confirms."""
+        """Read the batch: like the one before, or as one example alone confirms."""
         from torch import random
 
         if self.reading is not None and self.check != "every":
@@ -64,7 +65,7 @@ class Passes:
             assert usual is not None
             self.reading = usual
             return usual
-        with random.fork_rng():  # which stay as they are
+        with random.fork_rng():  # the caller's random numbers do not change
             alone = read(x, f, self._alone, self.collector.low)
         found = alone.reading
         if found is None:
@@ -75,7 +76,7 @@ class Passes:
         return found
 
     def _alone(self, x: Any) -> Tensor:
-        """The network's output without gradients; its buffers stay as they are."""
+        """The network's output for one example, without gradients; its buffers do not change."""
         from torch import no_grad
         from torch.func import functional_call
 
@@ -87,7 +88,7 @@ class Passes:
             return output_of(functional_call(self.model, buffers, (x,)))
 
     def _look(self, f: Tensor, reading: BatchReading) -> None:
-        """Check the first batch, and find whose rows are whose where that is not known."""
+        """Check the first batch, and find to which examples rows belong where that is not known."""
         from torch import Generator, randn
 
         examples, sites = reading.examples, self.collector.called()
@@ -113,7 +114,7 @@ class Passes:
     def _backward(
         self, f: Tensor, v: Tensor, visit: Visit, by: list[Tensor], *, keep: bool
     ) -> list[Tensor | None]:
-        """A backward pass for a cotangent v, and the gradients by some tensors."""
+        """Run a backward pass for a cotangent v; the gradients by the tensors `by`."""
         from torch import autograd
 
         assert self.collector.anchor is not None
@@ -124,7 +125,7 @@ class Passes:
         return list(found[1:])
 
     def _vectors(self, f: Tensor, y: Any, reading: BatchReading) -> int:
-        """A backward pass for each vector, and their number."""
+        """Run a backward pass for each vector; the number of vectors."""
         shared = [s for s in self.collector.called() if isinstance(s.layout, Shared)]
         waiting, count = self.roots(f, y, reading.rows), 0
         v = next(waiting, None)
@@ -143,7 +144,7 @@ class Passes:
 
 
 def add_own(site: Site, grad: Tensor) -> None:
-    """Add a vector's gradient to the sums of a layer whose rows are single examples'."""
+    """Add a vector's gradient to the sums of a layer whose rows belong to single examples."""
     if not isinstance(site.layout, Shared):
         site.add_vector(grad)
 
@@ -155,7 +156,7 @@ def keep_shared(site: Site, grad: Tensor) -> None:
 
 
 def each_example(v: Tensor, reading: BatchReading) -> Iterator[Tensor]:
-    """v with one example's rows, and zeros elsewhere."""
+    """Yield v with one example's rows, and zeros elsewhere."""
     from torch import zeros_like
 
     for n in range(reading.examples):
@@ -165,32 +166,32 @@ def each_example(v: Tensor, reading: BatchReading) -> Iterator[Tensor]:
         yield one
 
 
-def output_of(made: Any) -> Tensor:
-    """A network's output. Raises TypeError for what is no tensor, ValueError for one without an
+def output_of(output: Any) -> Tensor:
+    """Check a network's output. Raises TypeError unless it is a tensor, ValueError where it has no
     axis of examples."""
     from torch import Tensor
 
-    if not isinstance(made, Tensor):
-        named = isinstance(made, Mapping)
-        parts = f"with the fields {', '.join(map(str, made))}" if named else ""
-        if isinstance(made, (tuple, list)):
-            parts = f"with {len(made)} entries"
-        first = f"[{next(iter(made), 0)!r}]" if named else "[0]" if parts else ""
+    if not isinstance(output, Tensor):
+        named = isinstance(output, Mapping)
+        parts = f"with the fields {', '.join(map(str, output))}" if named else ""
+        if isinstance(output, (tuple, list)):
+            parts = f"with {len(output)} entries"
+        first = f"[{next(iter(output), 0)!r}]" if named else "[0]" if parts else ""
         raise TypeError(
-            f"the network returns a value of type {type(made).__name__} {parts}".rstrip()
+            f"the network returns a value of type {type(output).__name__} {parts}".rstrip()
             + ", not one "
             "tensor [b, …]; give a module whose forward returns the tensor that the loss takes"
             + (f", such as self.inner(x){first}" if parts else "")
         )
-    if made.ndim < 1:
+    if output.ndim < 1:
         raise ValueError(
             "the network's output is a single number, not [b, …]: give the network without its loss"
         )
-    return made
+    return output
 
 
 def ordered_labels(reading: BatchReading, y: Any) -> Any:
-    """The labels in the order of the output's rows."""
+    """Put labels into the order of the output's rows."""
     from torch import Tensor
 
     rows = reading.examples * reading.rows
@@ -200,8 +201,8 @@ def ordered_labels(reading: BatchReading, y: Any) -> Any:
 
 
 def unconfirmed(alone: Alone, usual: BatchReading | None, f: Tensor) -> BatchReading:
-    """The usual reading, where one example alone could tell nothing. Raises ValueError where it
-    tells that examples are coupled, or where there is no usual one."""
+    """The usual reading, for a network that one example alone says nothing about. Raises ValueError
+    where it shows that examples are coupled, or where there is no usual reading."""
     if alone.coupled:
         raise ValueError(
             "the last example alone has another output than in its batch, by "
@@ -218,7 +219,7 @@ def unconfirmed(alone: Alone, usual: BatchReading | None, f: Tensor) -> BatchRea
 
 @contextmanager
 def computed_weights(model: nn.Module) -> Iterator[None]:
-    """Weights that parametrisations compute are computed once, so that the layer's call uses the
+    """A context in which parametrisations compute weights once, so that the layer's call uses the
     tensor that hooks see."""
     from torch.nn.utils import parametrize
 
@@ -230,7 +231,7 @@ def computed_weights(model: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def uncheckpointed() -> Iterator[None]:
-    """Errors of reentrant checkpoints in words of our own."""
+    """A context that explains errors of reentrant checkpoints."""
     try:
         yield
     except RuntimeError as error:

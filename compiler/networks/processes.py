@@ -1,10 +1,11 @@
-"""Processes that wait for each other, and hear at once of each other's failures.
+"""Processes that wait for each other, and learn at once of each other's failures.
 
-Two means. The process group's *store* holds plain text: what each process has, and the first
-failure. Each process looks there between batches and while it waits, so that nobody sits in a
-collective that another will never join. A *ping* finds a process that is gone, which can write
-nothing: a byte is sent to the next process once a second, by gloo, which fails at once where the
-connection is closed. Tensors are communicated only after all have said that they are ready.
+They have two means. The process group's *store* holds plain text: the data of each process, and the
+first failure. Each process looks there between batches and while it waits, so that no process waits
+in a collective that another will never join. A *ping* finds a process that is gone and can write
+nothing: once a second a byte goes to the next process, by gloo, which fails at once where the
+connection is closed. Tensors are communicated only after all processes have said that they are
+ready.
 """
 
 from __future__ import annotations
@@ -22,20 +23,23 @@ if TYPE_CHECKING:
 
 Judge = Callable[[list[dict[str, Any]]], "str | None"]
 
-HEAR, PING = 0.02, 1.0  # seconds between two looks into the store, and between two pings
-GRACE = 3.0  # seconds that the first process, which may hold the store, stays for others to hear
-TAG = 0x6467  # of pings among a group's messages
+HEAR, PING = 0.02, 1.0
+"""Seconds between two looks into the store, and between two pings."""
+GRACE = 3.0
+"""Seconds that the first process, which may hold the store, waits until others have read it."""
+TAG = 0x6467
+"""The tag of pings among a group's messages."""
 
-# Pings of a group that nobody has received yet, as a call that fails leaves them. They are kept: a
-# connection whose message is let go breaks when the other side asks for it, in the next call.
 _SENT: WeakKeyDictionary[Any, list[Any]] = WeakKeyDictionary()
+"""Pings of each group that no process has received yet, left by a call that failed. They must be
+kept: a connection breaks when the next call of the other side asks for a message that is freed."""
 
 
 class Processes:
     """The processes of a group while they make one result; a context manager.
 
-    An exception inside of it is an error of all: RuntimeError with the process, the type and the
-    text. The process where it was raised raises its own.
+    An exception inside it becomes an error of all: RuntimeError with the process, the type and the
+    text. The process that raised it raises its own exception.
     """
 
     def __init__(self, group: ProcessGroup | None) -> None:
@@ -52,9 +56,9 @@ class Processes:
         root: Any = distributed_c10d._get_default_store()
         self.timeout: float = _timeout(whole, root).total_seconds()
         shared = distributed_c10d.PrefixStore(f"diagrammar/{whole.group_name}", root)
-        call = shared.add(f"calls/{self.rank}", 1)  # each call has keys of its own
+        call = shared.add(f"calls/{self.rank}", 1)  # each call has its own keys
         self.store = distributed_c10d.PrefixStore(f"{call}", shared)
-        self.common: str | None = None  # the words of a failure that all have in common
+        self.common: str | None = None  # the words of a failure that all processes raise
         self._line = whole if _is_gloo(whole) else None
         self._own_line = False
         self._byte, self._last = zeros(1), zeros(1) + 1
@@ -68,7 +72,7 @@ class Processes:
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
-        at: TracebackType | None,
+        traceback: TracebackType | None,
     ) -> None:
         if error is not None:
             self._tell(error)
@@ -79,13 +83,13 @@ class Processes:
 
     # -- agreeing ----------------------------------------------------------------------------------
 
-    def agree(self, stage: str, own: Mapping[str, Any], judge: Judge) -> list[dict[str, Any]]:
-        """What all processes have, once all are here and `judge` finds no fault in it.
+    def agree(self, stage: str, data: Mapping[str, Any], judge: Judge) -> list[dict[str, Any]]:
+        """The data of all processes, once all have sent theirs and `judge` finds no fault in it.
 
         Raises RuntimeError on all with the judge's words.
         """
         keys = [f"{stage}/{rank}" for rank in range(self.size)]
-        self.store.set(keys[self.rank], json.dumps(own, default=repr))
+        self.store.set(keys[self.rank], json.dumps(data, default=repr))
         everybody = f"{stage}/all"
 
         def late() -> str:
@@ -94,11 +98,11 @@ class Processes:
 
         if self.rank == 0:
             self.wait(lambda: self.store.check(keys), late)
-            found = [json.loads(self.store.get(key)) for key in keys]
-            problem = judge(found)
+            headers = [json.loads(self.store.get(key)) for key in keys]
+            problem = judge(headers)
             if problem is not None:
                 raise self._in_common(problem)
-            self.store.set(everybody, json.dumps(found))
+            self.store.set(everybody, json.dumps(headers))
             for key in keys:
                 self.store.delete_key(key)
         self.wait(lambda: self.store.check([everybody]), late)
@@ -108,8 +112,8 @@ class Processes:
         return heard
 
     def wait(self, done: Callable[[], bool], late: Callable[[], str]) -> None:
-        """Until something is done. Raises RuntimeError as soon as another process fails, and after
-        the group's time-out."""
+        """Wait until `done`. Raises RuntimeError as soon as another process fails, and after the
+        group's time-out."""
         began, pause = monotonic(), 1e-4
         while not self._ask(done):
             self.listen()
@@ -132,7 +136,7 @@ class Processes:
     # -- hearing -----------------------------------------------------------------------------------
 
     def listening(self, batches: Iterable[Any]) -> Iterator[Any]:
-        """The batches, with a look at the other processes before each."""
+        """Yield the batches; before each, look at the other processes."""
         for batch in batches:
             self.listen()
             yield batch
@@ -150,6 +154,8 @@ class Processes:
             self._ping(self._byte)
 
     def _ping(self, byte: Any) -> None:
+        """Send a byte to the next process. Raises RuntimeError where that process is gone."""
+
         from torch.distributed import isend
 
         following = (self.rank + 1) % self.size
@@ -160,7 +166,7 @@ class Processes:
         self._sent.append((work, byte))
 
     def end_pings(self) -> None:
-        """Receive what the process before has sent, so that no message stays in the group."""
+        """Receive the bytes from the process before, so that no message stays in the group."""
         from torch import zeros
         from torch.distributed import recv
 
@@ -178,7 +184,8 @@ class Processes:
             self._reason(f"a process next to {self.rank} is gone", error)
 
     def _open_line(self) -> None:
-        """A group of gloo's for pings, where this one cannot send a byte between processors."""
+        """Make a group of gloo for pings, where this group cannot send a byte between
+        processors."""
         from torch import distributed
 
         if self.size == 1 or not distributed.is_gloo_available():
@@ -191,7 +198,7 @@ class Processes:
     # -- telling -----------------------------------------------------------------------------------
 
     def _tell(self, error: BaseException) -> None:
-        """Leave the failure for the others, if it is the first."""
+        """Write the failure into the store, if it is the first."""
         text = self.common or f"process {self.rank}: {type(error).__name__}: {error}".strip(": ")
         try:
             if not self.store.check(["failed"]):
@@ -201,11 +208,11 @@ class Processes:
             while self.members[self.rank] == 0 and heard < self.size and monotonic() < end:
                 sleep(HEAR)  # the store ends with its process
                 heard = self.store.add("heard", 0)
-        except RuntimeError:  # the store is gone, and the others hear of that
+        except RuntimeError:  # the store is gone, which the others notice themselves
             pass
 
     def _ask(self, question: Callable[[], bool]) -> bool:
-        """The store's answer. Raises RuntimeError where the process that holds it is gone."""
+        """Ask the store. Raises RuntimeError where the process that holds it is gone."""
         from torch.distributed import DistNetworkError
 
         try:
@@ -215,8 +222,8 @@ class Processes:
             raise RuntimeError(f"{self.common}; its own output may say why") from error
 
     def _reason(self, otherwise: str, error: BaseException) -> NoReturn:
-        """Raise the failure that another process has told, or these words for all."""
-        end = monotonic() + 10 * HEAR  # it may be just telling it
+        """Raise the failure that another process wrote, or the words `otherwise` for all."""
+        end = monotonic() + 10 * HEAR  # another process may be about to write it
         while monotonic() < end:
             if self._ask(lambda: self.store.check(["failed"])):
                 raise self._in_common(self.store.get("failed").decode()) from error
@@ -224,11 +231,13 @@ class Processes:
         raise self._in_common(otherwise) from error
 
     def _in_common(self, text: str) -> RuntimeError:
+        """Make an error whose words all processes have in common."""
         self.common = text
         return RuntimeError(text)
 
 
 def _late(stage: str, missing: list[int], timeout: float) -> str:
+    """The words for processes that are late."""
     who = f"process{'es' * (len(missing) > 1)} {', '.join(map(str, missing))}" if missing else ""
     after = f"after {timeout:g} s, the group's time-out (init_process_group has it)"
     if stage == "start":
@@ -256,7 +265,7 @@ def _is_gloo(group: Any) -> bool:
 
 
 def _timeout(group: Any, store: Any) -> timedelta:
-    """The time-out of a group, which torch tells by its backends only; else the store's."""
+    """The time-out of a group, which only its backends know; else the store's."""
     for device in group._device_types:
         options = getattr(group._get_backend(device), "options", None)
         found = getattr(options, "_timeout", None)

@@ -1,7 +1,7 @@
-"""What `dg.curvature` returns: sums over examples, their means, saving, merging.
+"""The result of `dg.curvature`: sums over examples, their means, saving, merging.
 
-Sums, not means, are what parts of a data set have in common: parts are merged by adding sums and
-numbers of examples, on one machine by `+`, on many by an all-reduce.
+Parts of a data set are merged by adding sums and numbers of examples: on one machine by `+`, on
+many by an all-reduce. Means could not be merged.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ class Curvature:
 
     `sums[layer][quantity]` is a sum over examples: "kfac_expand.A" and ".B", "kfac_reduce.A" and
     ".B", "ekfac.diagonal", "diag_ggn.weight" and ".bias"; "kfac_expand.rows" and "kfac_reduce.rows"
-    are the numbers of terms in ".B": rows with their positions, and examples that have rows.
-    `options` are those it was made with.
-    Gram matrices are no sums; they stand in `grams` and cannot be merged. `bases` has the
-    eigenvectors that EKFAC's diagonal refers to. `identity` says of which loss and network they
-    are: the loss with its options, each module in words, each parameter and buffer by a digest.
+    count the terms in ".B": rows with their positions, and examples that have rows. `options` are
+    the arguments of `dg.curvature`. Gram matrices are no sums; they are in `grams` and cannot be
+    merged. `bases` has the eigenvectors that EKFAC's diagonal refers to. `identity` describes loss
+    and network: the loss with its options, each module in words, each parameter and buffer by a
+    digest.
     """
 
     sums: Mapping[str, Mapping[str, Tensor]]
@@ -55,6 +55,7 @@ class Curvature:
         return f"<Curvature {what}: {len(self.layers)} layers, {self.examples} examples>"
 
     def _mean(self, layer: str, quantity: str) -> Tensor:
+        """The mean of a sum. Raises KeyError for a layer or quantity that was not computed."""
         if layer not in self.layers:
             raise KeyError(f"no layer {layer!r}; there are {', '.join(self.layers)}")
         if quantity not in self.sums.get(layer, {}):
@@ -63,7 +64,8 @@ class Curvature:
         return self.sums[layer][quantity] / max(self._count(layer, quantity), 1)
 
     def _count(self, layer: str, quantity: str) -> int:
-        """What a sum is divided by for its mean: examples, or the rows that it has a term for."""
+        """The number that a sum is divided by for its mean: examples, or the rows that it has terms
+        for."""
         kind, _, part = quantity.partition(".")
         rows = self.sums[layer].get(f"{kind}.rows") if part == "B" else None
         return self.examples if rows is None else int(rows)
@@ -74,9 +76,9 @@ class Curvature:
         return self._mean(layer, f"{kind}.A"), self._mean(layer, f"{kind}.B")
 
     def eigenvectors(self, layer: str) -> tuple[Tensor, Tensor]:
-        """Those of the Kronecker factors A and B as columns, [g, d, d] and [g, c_out/g, c_out/g],
-        of KFAC-expand where that was computed, else of KFAC-reduce. Raises ValueError where
-        neither was."""
+        """The eigenvectors of the Kronecker factors A and B as columns, [g, d, d] and [g, c_out/g,
+        c_out/g]: of KFAC-expand where that was computed, else of KFAC-reduce. Raises ValueError
+        where neither was."""
         from torch.linalg import eigh
 
         kinds = [k for k in ("kfac_expand", "kfac_reduce") if k in self.options.get("what", ())]
@@ -90,18 +92,20 @@ class Curvature:
     def ekfac(self, layer: str) -> tuple[Tensor, Tensor, Tensor]:
         """EKFAC's diagonal Λ [g, c_out/g, d] and the eigenvectors Q_A [g, d, d] and Q_B [g,
         c_out/g, c_out/g]: (Q_B ⊗ Q_A) Λ (Q_B ⊗ Q_A)ᵀ approximates the mean over examples of the
-        Gauss–Newton matrix of one example's loss, and of all diagonals Λ is the nearest."""
+        Gauss–Newton matrix of one example's loss. Of all diagonals in that basis, Λ is the
+        nearest."""
         return self._mean(layer, "ekfac.diagonal"), *self.bases[layer]
 
     def diagonal(self, layer: str) -> tuple[Tensor, Tensor | None]:
-        """The Gauss–Newton diagonal's mean over examples, as weight and bias (None without)."""
+        """The mean over examples of the Gauss–Newton diagonal, as weight and bias (None
+        without)."""
         bias = "diag_ggn.bias" in self.sums.get(layer, {})
         by_weight = self._mean(layer, "diag_ggn.weight")
         return by_weight, self._mean(layer, "diag_ggn.bias") if bias else None
 
     def gram(self, layer: str | None = None) -> Tensor:
-        """Inner products of examples' gradients, [v, n, v, n] for v vectors and n examples, by one
-        layer's parameters, or by those of all layers."""
+        """Inner products of examples' gradients, [v, n, v, n] for v vectors and n examples: by one
+        layer's parameters, or by the parameters of all layers."""
         if not self.grams:
             raise KeyError(f"{GRAM} was not computed; ask for what=({GRAM!r}, …)")
         if layer is not None:
@@ -112,8 +116,8 @@ class Curvature:
     # -- merging -----------------------------------------------------------------------------------
 
     def __add__(self, other: Curvature) -> Curvature:
-        """Both data sets' curvature. Raises ValueError where loss, network, layers, shapes or
-        options differ, and where an older version saved one of both, not the other."""
+        """The curvature of both data sets. Raises ValueError where loss, network, layers, shapes or
+        options differ, and where an older version saved only one of the two."""
         problem = difference(self.header(), other.header())
         if problem:
             raise ValueError(f"these cannot be added: {problem}")
@@ -134,7 +138,7 @@ class Curvature:
         )
 
     def header(self) -> dict[str, Any]:
-        """What must agree for two results to be added."""
+        """The data that must agree for two results to be added."""
         if self.grams:
             raise ValueError(
                 "Gram matrices of parts of a data set cannot be merged: they need every pair of "
@@ -150,23 +154,23 @@ class Curvature:
     def all_reduced(self, group: ProcessGroup | None = None) -> Curvature:
         """The sum over all processes of a group (None: all), each of which must call this.
 
-        What `+` compares is compared first; then each sum is all-reduced; last, all processes tell
-        each other that they are done. A process without examples takes part with zeros. Raises
-        RuntimeError on every process that is left where one differs, fails or is gone.
+        First everything that `+` compares is compared; then each sum is all-reduced; last, all
+        processes tell each other that they are done. A process without examples takes part with
+        zeros. Raises RuntimeError on every remaining process where one differs, fails or is gone.
         """
         return verb(Curvature.all_reduced)(self, group)
 
     # -- files -------------------------------------------------------------------------------------
 
     def save(self, path: str | Path) -> None:
-        """Write a safetensors file (`pip install 'diagrammar[save]'`), whole or not at all. Raises
-        OSError where that cannot be done."""
+        """Write a safetensors file (`pip install 'diagrammar[save]'`), completely or not at all.
+        Raises OSError where that fails."""
         tensors = {f"{name}": value.contiguous() for name, value in self._named()}
         about = {"examples": self.examples, "options": dict(self.options)}
         about["identity"] = dict(self.identity)
         said = {"diagrammar": json.dumps(about)}
         with replacing(path, named=True) as part:
-            if part == Path(path):  # a pipe or a device, into which only bytes can be written
+            if part == Path(path):  # a pipe or a device takes bytes only
                 part.write_bytes(_safetensors().save(tensors, said))
             else:
                 _safetensors().save_file(tensors, str(part), said)
@@ -180,8 +184,8 @@ class Curvature:
 
     @staticmethod
     def load(path: str | Path, device: str = "cpu") -> Curvature:
-        """Read what `save` wrote. Raises ValueError for other files. What a version without
-        `identity` wrote can be added to its like only."""
+        """Read a file of `save`. Raises ValueError for other files. A result of a version without
+        `identity` can only be added to a result of that kind."""
         from safetensors import safe_open
 
         _safetensors()

@@ -1,9 +1,9 @@
-"""Which rows of a layer's input belong to which example of the network.
+"""The example to which each row of a layer's input belongs.
 
-A row is what the layer maps on its own: all but the channels of a linear layer's input, the first
-axis of a convolution's. The first axis need not be the examples: frames, windows and crops are
-folded into it, time may come first, two halves may be concatenated. Rows of one example are
-positions that share the weight, like those of an image.
+The layer maps each row on its own: rows are along all axes but the channels of a linear layer's
+input, and along the first axis of a convolution's. The first axis need not be the examples: frames,
+windows and crops are folded into it, time may come first, two halves may be concatenated. Rows of
+one example are positions that share the weight, like the pixels of an image.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ UNKNOWN, SEVERAL = -1, -2
 
 @dataclass(frozen=True)
 class Regular:
-    """Where the N examples are among a layer's rows [*lead].
+    """A regular layout of N examples among a layer's rows [*lead].
 
-    Along `axis` there are N·m entries: each example's m are consecutive, or `strided`, N apart.
+    Along `axis` there are N·m entries: each example's m entries are consecutive, or `strided`, N
+    apart.
     """
 
     axis: int
@@ -32,7 +33,7 @@ class Regular:
     strided: bool = False
 
     def fits(self, lead: Sequence[int], examples: int) -> bool:
-        """Whether rows of this shape can be laid out so."""
+        """Whether rows of this shape can have this layout."""
         return self.axis < len(lead) and lead[self.axis] == examples * self.m
 
     def is_plain(self) -> bool:
@@ -40,7 +41,7 @@ class Regular:
         return self.axis == 0 and self.m == 1
 
     def grouped(self, rows: Tensor, dims: int, examples: int) -> Tensor:
-        """Rows [*lead, …], `dims` axes of them, as [N, rows of an example, …]."""
+        """Reshape rows [*lead, …], with `dims` axes in lead, to [N, rows of an example, …]."""
         moved = rows.movedim(self.axis, 0)
         rest = moved.shape[1:]
         if self.strided:
@@ -53,13 +54,15 @@ class Regular:
         """The example of each row: [*lead]."""
         from torch import arange
 
-        at = arange(lead[self.axis])
-        one = at % examples if self.strided else at // self.m
-        return one.view(*(-1 if a == self.axis else 1 for a in range(len(lead)))).expand(*lead)
+        entries = arange(lead[self.axis])
+        examples_of = entries % examples if self.strided else entries // self.m
+        return examples_of.view(*(-1 if a == self.axis else 1 for a in range(len(lead)))).expand(
+            *lead
+        )
 
 
 def rules(lead: Sequence[int], examples: int) -> Iterator[Regular]:
-    """All ways in which N examples can be laid out in rows [*lead], the most usual ones first."""
+    """Yield all regular layouts of N examples in rows [*lead], the most usual ones first."""
     for axis, size in enumerate(lead):
         if size % examples == 0 and size:
             m = size // examples
@@ -69,7 +72,7 @@ def rules(lead: Sequence[int], examples: int) -> Iterator[Regular]:
 
 
 def rule_of(owners: Tensor, examples: int) -> list[Regular]:
-    """The layouts that agree with what is known of the rows' owners [*lead]."""
+    """The regular layouts that agree with the known owners [*lead] of rows."""
     lead = tuple(owners.shape)
     seen = owners >= 0
     return [
@@ -81,7 +84,7 @@ def rule_of(owners: Tensor, examples: int) -> list[Regular]:
 
 @dataclass(frozen=True)
 class Ragged:
-    """Rows without a regular layout, such as those that an expert is given: the example of each,
+    """Rows without a regular layout, for example the rows of an expert: the example of each,
     [rows], `UNKNOWN` where the row has no part in the output."""
 
     owners: Tensor
@@ -93,7 +96,7 @@ class Ragged:
         return known.bincount(minlength=self.examples)
 
     def padded(self, rows: Tensor) -> Tensor:
-        """Rows [rows, …] as [N, most rows of an example, …], with zeros behind."""
+        """Reshape rows [rows, …] to [N, most rows of an example, …], with zeros behind."""
         order = self.owners.argsort(stable=True)
         order = order[int((self.owners < 0).sum()) :]
         counts = self.counts()
@@ -106,15 +109,15 @@ class Ragged:
         return made.reshape(self.examples, most, *rows.shape[1:])
 
     def summed(self, rows: Tensor) -> Tensor:
-        """Sums over each example's rows: [N, …] from [rows, …]."""
+        """Sum over each example's rows: [N, …] from [rows, …]."""
         known = self.owners >= 0
-        made = rows.new_zeros((self.examples, *rows.shape[1:]))
-        return made.index_add_(0, self.owners[known].to(rows.device), rows[known.to(rows.device)])
+        sums = rows.new_zeros((self.examples, *rows.shape[1:]))
+        return sums.index_add_(0, self.owners[known].to(rows.device), rows[known.to(rows.device)])
 
 
 @dataclass(frozen=True)
 class Shared:
-    """Rows that all examples use, such as those of a table of positions."""
+    """Rows that all examples use, for example a table of positions."""
 
     lead: tuple[int, ...]
 
@@ -124,7 +127,7 @@ class Shared:
 
 
 def flat(rows: Tensor, dims: int) -> Tensor:
-    """Rows [*lead, …] as [rows, …]."""
+    """Reshape rows [*lead, …] to [rows, …]."""
     return rows.reshape(prod(rows.shape[:dims]), *rows.shape[dims:])
 
 
@@ -132,36 +135,36 @@ def flat(rows: Tensor, dims: int) -> Tensor:
 
 
 def digits(examples: int, base: int) -> list[Tensor]:
-    """The digits of examples' numbers, [N] each, the lowest first."""
+    """The digits of examples' numbers in a base, [N] each, the lowest first."""
     from torch import arange
 
-    at = arange(examples)
-    found: list[Tensor] = []
-    while not found or examples > 1:
-        found.append(at % base)
-        at, examples = at // base, -(-examples // base)
-    return found
+    numbers = arange(examples)
+    results: list[Tensor] = []
+    while not results or examples > 1:
+        results.append(numbers % base)
+        numbers, examples = numbers // base, -(-examples // base)
+    return results
 
 
 def owners_of(norms: Sequence[Tensor], base: int, examples: int, tolerance: float) -> Tensor:
-    """The example of each row, from the norms of its gradient [*lead] in several passes.
+    """Find the example of each row, from norms of the rows' gradients [*lead] in several passes.
 
-    In the first, the output's cotangent is v; in the others, v times two to the power of a digit
-    of the example's number, which is exact. A row of one example has its norm times that power; one
-    of several examples has no such norm.
+    In the first pass the output's cotangent is v; in each other pass it is v times two to the power
+    of a digit of the example's number, which is exact. The norm of a row of one example is
+    multiplied by that power; the norm of a row of several examples is not.
     """
     from torch import full_like, int64, where
 
     first, *others = norms
     largest = first.max() if first.numel() else 0
     seen = first > largest * 1e-30
-    found, several, weight = first.to(int64) * 0, first != first, 1
+    owners, several, weight = first.to(int64) * 0, first != first, 1
     for norm in others:
         exponent = (norm / where(seen, first, 1)).clamp(min=2.0**-9).log2()
         digit = exponent.round()
         several = several | ((exponent - digit).abs() > tolerance) | (digit < 0) | (digit >= base)
-        found = found + digit.clamp(0, base - 1).to(int64) * weight
+        owners = owners + digit.clamp(0, base - 1).to(int64) * weight
         weight *= base
-    several = several | (found >= examples)
-    found = where(several, full_like(found, SEVERAL), found)
-    return where(seen, found, full_like(found, UNKNOWN)).cpu()
+    several = several | (owners >= examples)
+    owners = where(several, full_like(owners, SEVERAL), owners)
+    return where(seen, owners, full_like(owners, UNKNOWN)).cpu()

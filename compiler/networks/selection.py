@@ -1,4 +1,4 @@
-"""Which layers of a network are looked at, and which networks cannot be."""
+"""Choose the layers of a network, and refuse networks that cannot be handled."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ KINDS = "Conv1d/2d/3d, ConvTranspose1d/2d/3d and Linear, with torch's own forwar
 
 
 def unwrapped(model: nn.Module) -> nn.Module:
-    """The network in a wrapper that computes the same: `torch.compile`'s, whose code runs no hooks,
-    and those of parallel training."""
+    """Take a network out of wrappers that compute the same: `torch.compile`, whose code runs no
+    hooks, and wrappers of parallel training."""
     from torch import nn
 
     while True:
@@ -38,10 +38,10 @@ def is_compiled(model: nn.Module) -> bool:
 def chosen(
     model: nn.Module, layers: Sequence[str] | None, exclude: Sequence[str], skip_others: bool
 ) -> dict[str, nn.Module]:
-    """The layers by name: those listed, or all that are trained; without those to exclude.
+    """The layers by name: the listed ones, or all trained ones; without the excluded ones.
 
-    Raises ValueError for names that there are not, TypeError for modules that there are no
-    operations for, NotImplementedError for layers that share a parameter with another module.
+    Raises ValueError for unknown names, TypeError for modules without operations,
+    NotImplementedError for layers that share a parameter with another module.
     """
     everything = dict(model.named_modules())
     listed = _names(layers, "layers", everything)
@@ -61,20 +61,21 @@ def chosen(
 
 
 def _names(
-    given: Sequence[str] | None, option: str, there: dict[str, nn.Module]
+    given: Sequence[str] | None, option: str, modules: dict[str, nn.Module]
 ) -> tuple[str, ...] | None:
-    """Names that there are, each once. A string is one name."""
+    """Check names of modules, each once; a string is one name. Raises ValueError for unknown
+    names."""
     if given is None:
         return None
     names = dict.fromkeys((given,) if isinstance(given, str) else given)
     for name in names:
-        if name not in there:
+        if name not in modules:
             raise ValueError(f"{option}: no module {name!r} in this network")
     return tuple(names)
 
 
 def unfit(module: nn.Module) -> str | None:
-    """Why a module is no layer that there are operations for; None where it is one."""
+    """Say why there are no operations for a module; None where there are."""
     from torch import nn
 
     kinds: tuple[Any, ...] = (
@@ -94,7 +95,8 @@ def unfit(module: nn.Module) -> str | None:
 
 
 def is_trained(module: nn.Module, name: str = "weight") -> bool:
-    """Whether a layer's weight (or bias), or what it is made from, requires a gradient."""
+    """Whether a layer's weight (or bias), or a parameter that it is computed from, requires a
+    gradient."""
     plain = module._parameters.get(name)
     if plain is not None:
         return plain.requires_grad
@@ -104,10 +106,10 @@ def is_trained(module: nn.Module, name: str = "weight") -> bool:
 def _trained(
     model: nn.Module, everything: dict[str, nn.Module], without: set[str], skip_others: bool
 ) -> dict[str, nn.Module]:
-    """All layers that are trained. Raises TypeError where others have parameters that are."""
+    """All trained layers. Raises TypeError where other modules have trained parameters."""
     fit = {n: m for n, m in everything.items() if unfit(m) is None}
-    kept = {n: m for n, m in fit.items() if n not in without and is_trained(m)}
-    inside = {id(p) for m in kept.values() for p in m.parameters()}
+    layers = {n: m for n, m in fit.items() if n not in without and is_trained(m)}
+    inside = {id(p) for m in layers.values() for p in m.parameters()}
     for name in without:
         inside |= {id(p) for p in everything[name].parameters()}
     others = [n for n, p in model.named_parameters() if p.requires_grad and id(p) not in inside]
@@ -119,10 +121,11 @@ def _trained(
             f"operations for ({'; '.join(k.removeprefix('a ') for k in kinds)}); skip_others=True "
             "leaves them out"
         )
-    return kept
+    return layers
 
 
 def _nothing(everything: dict[str, nn.Module]) -> str:
+    """The words for a network without layers."""
     fit = [n for n, m in everything.items() if unfit(m) is None]
     if not fit:
         return "this network has no convolution and no linear layer"
@@ -133,8 +136,8 @@ def _nothing(everything: dict[str, nn.Module]) -> str:
 
 
 def _check_untied(model: nn.Module, layers: dict[str, nn.Module]) -> None:
-    """Raise NotImplementedError where a layer's parameter is another module's, too: gradients
-    are sums over both uses then, with products between them."""
+    """Raise NotImplementedError where another module has a layer's parameter, too: then gradients
+    are sums over both uses, and squares have products between them."""
     owners: dict[int, list[tuple[str, str, nn.Module]]] = {}
     for name, module in model.named_modules():
         for parameter, value in module.named_parameters(recurse=False):
@@ -158,8 +161,8 @@ def _layers_of(names: Sequence[str], layers: dict[str, nn.Module]) -> tuple[str,
 
 
 def coupled(model: nn.Module) -> Iterator[str]:
-    """The names of modules that use statistics of the batch, in training mode or for want of
-    running ones."""
+    """Yield the names of modules that use statistics of the batch: in training mode, or without
+    running statistics."""
     from torch import nn
 
     for name, module in model.named_modules():

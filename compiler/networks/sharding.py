@@ -1,7 +1,7 @@
-"""The curvature of a data set whose parts are on several processes: an all-reduce of sums.
+"""Curvature of a data set whose parts are on several processes: an all-reduce of sums.
 
-Everything that must agree is compared before the first batch, what has come of the batches before
-the first sum. Communication is torch.distributed's. No process returns before all have every sum.
+Settings are compared before the first batch, results before the first sum. torch.distributed
+communicates. No process returns before all have every sum.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def shards(group: ProcessGroup | None, distributed: bool) -> Shards | Whole:
-    """Parts of a data set on the processes of a group, or all of it on this one."""
+    """The parts of a data set on the processes of a group, or all of it on this process."""
     return Shards(Processes(group)) if distributed or group is not None else Whole()
 
 
@@ -34,15 +34,15 @@ class Whole:
         pass
 
     def agree(self, model: nn.Module, identity: Mapping[str, Any], bases: Bases) -> Bases:
-        """The bases."""
+        """Return the bases."""
         return bases
 
     def listening(self, batches: Iterable[Any]) -> Iterable[Any]:
-        """The batches."""
+        """Return the batches."""
         return batches
 
     def summed(self, part: Curvature) -> Curvature:
-        """The result. Raises ValueError where there are no examples."""
+        """Return the result. Raises ValueError where there are no examples."""
         if not part.examples:
             raise ValueError("the data has no examples; an iterator can be read only once")
         return part
@@ -53,7 +53,7 @@ class Shards:
 
     def __init__(self, processes: Processes) -> None:
         self.processes = processes
-        self._device: device | None = None  # where sums are
+        self._device: device | None = None  # of the sums
 
     def __enter__(self) -> Shards:
         self.processes.__enter__()
@@ -63,9 +63,9 @@ class Shards:
         self.processes.__exit__(*about)
 
     def agree(self, model: nn.Module, identity: Mapping[str, Any], bases: Bases) -> Bases:
-        """Compare networks, losses and options; the first process' bases for all.
+        """Compare networks, losses and options; the first process's bases for all.
 
-        Raises RuntimeError on all where one differs, and for Gram matrices.
+        Raises RuntimeError on all where one differs, and ValueError for Gram matrices.
         """
         if "gram" in identity["options"]["what"]:
             raise ValueError(NO_GRAMS)
@@ -76,19 +76,20 @@ class Shards:
             for name, pair in bases.items()
         }
         loss = {n: v for n, v in identity["loss"].items() if n != "reduction"}  # see Reduction
-        own = {
+        header = {
             "version of diagrammar": version("diagrammar"), **identity, "loss": loss,
             "devices": devices, "autocast": _autocast(devices), "bases": shapes,
         }  # fmt: skip
-        self.processes.agree("start", own, _odd_one)
+        self.processes.agree("start", header, _odd_one)
         return self._broadcast(bases)
 
     def listening(self, batches: Iterable[Any]) -> Iterable[Any]:
-        """The batches, with a look at the other processes before each."""
+        """Yield the batches; before each, look at the other processes."""
         return self.processes.listening(batches)
 
     def _broadcast(self, bases: Bases) -> Bases:
-        """The first process' eigenvectors, as those of equal factors can still differ."""
+        """Send the first process's eigenvectors to all: eigenvectors of equal factors may
+        differ."""
         from torch import distributed
 
         sent = {name: [q.contiguous().clone() for q in pair] for name, pair in bases.items()}
@@ -103,15 +104,15 @@ class Shards:
         return {name: (a, b) for name, (a, b) in sent.items()}
 
     def summed(self, part: Curvature) -> Curvature:
-        """The sum of all processes' parts; one without examples takes part with zeros.
+        """Sum the parts of all processes; a process without examples takes part with zeros.
 
-        Raises RuntimeError on all where they differ, or where one is gone.
+        Raises RuntimeError on all where parts differ, or where a process is gone.
         """
         import torch
 
-        own = {**part.header(), "examples": part.examples}
-        found = self.processes.agree("sums", own, _unequal)
-        header = _leading(found)
+        described = {**part.header(), "examples": part.examples}
+        headers = self.processes.agree("sums", described, _unequal)
+        header = _leading(headers)
         device = self._device or _device(part, self.processes.group)
         sums: dict[str, dict[str, Tensor]] = {}
         for name, (dtype, shape) in header["shapes"].items():
@@ -122,16 +123,18 @@ class Shards:
             sums.setdefault(layer, {})[quantity] = value.clone().contiguous()
         totals = [total for quantities in sums.values() for total in quantities.values()]
         self._add_up(totals)
-        done = torch.ones((), device=totals[0].device if totals else device)
-        self._add_up([done])
-        if int(done) != self.processes.size:
-            raise RuntimeError(f"{int(done)} of {self.processes.size} processes have the sums")
+        count = torch.ones((), device=totals[0].device if totals else device)
+        self._add_up([count])
+        if int(count) != self.processes.size:
+            raise RuntimeError(f"{int(count)} of {self.processes.size} processes have the sums")
         self.processes.end_pings()
-        examples = sum(header["examples"] for header in found)
+        examples = sum(header["examples"] for header in headers)
         identity = {name: header[name] for name in part.identity}
         return Curvature(sums, examples, part.options, {}, part.bases, identity)
 
     def _add_up(self, totals: Iterable[Tensor]) -> None:
+        """All-reduce sums in place."""
+
         from torch import distributed
 
         group = self.processes.group
@@ -147,7 +150,7 @@ NO_GRAMS = (
 
 
 def _odd_one(headers: list[dict[str, Any]]) -> str | None:
-    """How the first process that differs from the first of all does so."""
+    """Say how the first process that differs from process 0 does so."""
     for rank, header in enumerate(headers):
         problem = difference(headers[0], header)
         if problem:
@@ -156,14 +159,14 @@ def _odd_one(headers: list[dict[str, Any]]) -> str | None:
 
 
 def _leading(headers: list[dict[str, Any]]) -> dict[str, Any]:
-    """The header of a process with examples, if there is one, of a loss with several terms."""
+    """The header of a process with examples, if possible with a loss of several terms."""
     used = [header for header in headers if header["examples"]]
     means = [h for h in used if h.get("loss", {}).get("reduction") != "any"]
     return [*means, *used][0]
 
 
 def _unequal(headers: list[dict[str, Any]]) -> str | None:
-    """How processes with examples differ."""
+    """Say how processes with examples differ."""
     if not any(header["examples"] for header in headers):
         return "no process has examples"
     expected = _leading(headers)
@@ -187,7 +190,7 @@ def _autocast(devices: Iterable[str]) -> dict[str, str]:
 
 
 def _device(part: Curvature, group: ProcessGroup | None) -> Any:
-    """Where a group's backend wants tensors: those of this part, or its current GPU."""
+    """The device of the part's tensors; without any, the group's current GPU, or the processor."""
     import torch
     from torch import distributed
 

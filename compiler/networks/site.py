@@ -1,7 +1,7 @@
-"""One layer of a network: what was seen of it in a batch, and the sums that it becomes.
+"""One layer of a network: its recorded call in a batch, and its sums.
 
-Sums are computed, and kept, in float32 at least: a sum in bfloat16 stops at 256 times its addends,
-one in float16 leaves the range.
+Sums are computed and kept in float32 at least: a sum in bfloat16 stops growing at 256 times its
+addends, a sum in float16 leaves the range.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ Layout = Regular | Ragged | Shared
 
 @dataclass(frozen=True)
 class Quantities:
-    """What is computed: quantities, the groups' option, and the eigenvectors of EKFAC."""
+    """The quantities to compute, the option `groups`, the layers' options, and the eigenvectors for
+    EKFAC."""
 
     what: tuple[str, ...]
     groups: str
@@ -40,8 +41,8 @@ class Quantities:
 
 @dataclass(frozen=True)
 class LayerCall:
-    """What a layer was called with: its input, with an axis for the batch and as it was given; how
-    often that was written into before; the parameters that are used."""
+    """The recorded call of a layer: its input with an axis for the batch, the input as given, how
+    often that had been written into, and the parameters in use."""
 
     x: Tensor
     given: Tensor
@@ -52,10 +53,10 @@ class LayerCall:
 
 @dataclass
 class Site:
-    """A layer of the network, and what has been seen of it in this batch.
+    """A layer of the network, and its record of this batch.
 
-    `layout` says which rows of the input are which example's, and is `settled` where no other one
-    could be meant.
+    `layout` says which rows of the input belong to which example; it is `settled` where no other
+    layout fits.
     """
 
     name: str
@@ -91,7 +92,7 @@ class Site:
 
     @property
     def x(self) -> Tensor:
-        """Its input, with an axis for the batch."""
+        """The layer's input, with an axis for the batch."""
         return self.seen.x
 
     # -- rows --------------------------------------------------------------------------------------
@@ -104,12 +105,12 @@ class Site:
         return isinstance(self.module, nn.Linear)
 
     def batched(self, x: Tensor) -> Tensor:
-        """An input or output with an axis for the batch."""
+        """Give an input or output an axis for the batch."""
         least = 2 if self.is_linear else self.layer.geometry.dims + 2
         return x if x.ndim >= least else x.unsqueeze(0)
 
     def rows_of(self, x: Tensor) -> int:
-        """The number of leading axes that say which row it is."""
+        """The number of leading axes that number the rows."""
         return x.ndim - 1 if self.is_linear else 1
 
     def lead(self, x: Tensor) -> tuple[int, ...]:
@@ -117,8 +118,8 @@ class Site:
         return tuple(x.shape[: self.rows_of(x)])
 
     def grouped(self, x: Tensor, layout: Layout | None = None) -> Tensor:
-        """An input or output gradient by examples: [N, c, rows, …] of a convolution, unless its
-        first axis is the examples, and [N, rows, c] of a linear layer."""
+        """Group an input or output gradient by examples: [N, c, rows, …] of a convolution, or the
+        same tensor where its first axis is the examples; [N, rows, c] of a linear layer."""
         layout = layout or self.layout
         dims = self.rows_of(x)
         match layout:
@@ -126,16 +127,16 @@ class Site:
                 return x
             case Regular():
                 examples = x.shape[layout.axis] // layout.m
-                made = layout.grouped(x, dims, examples)
+                groups = layout.grouped(x, dims, examples)
             case Ragged():
-                made = layout.padded(flat(x, dims))
+                groups = layout.padded(flat(x, dims))
             case _:
                 raise AssertionError("a layer whose rows are not known")
-        return made if self.is_linear else made.movedim(2, 1)
+        return groups if self.is_linear else groups.movedim(2, 1)
 
     def layer_of(self, x: Tensor) -> Conv:
-        """The layer for an input of `grouped`: where rows are an axis of their own, a convolution
-        with a kernel of size one along it."""
+        """The layer for a grouped input: where rows are an axis of their own, a convolution with
+        kernel size one along it."""
         if self.is_linear or x.ndim == self.layer.geometry.dims + 2:
             return self.layer
         return lifted_layer(self.layer, **self.wanted.options)
@@ -150,19 +151,19 @@ class Site:
             self.sums[quantity] = value
 
     def add_count(self, quantity: str, number: int) -> None:
-        """Add to a number of rows, which float64 holds up to 2⁵³."""
+        """Add to a number of rows, in float64, which is exact up to 2⁵³."""
         from torch import float64, tensor
 
-        device = "cpu" if self.x.device.type == "mps" else self.x.device  # which has no float64
+        device = "cpu" if self.x.device.type == "mps" else self.x.device  # mps has no float64
         self.add(quantity, tensor(number, dtype=float64, device=device))
 
     def take_input(self, x: Tensor) -> None:
-        """See the input of the layer's call, and the parameters that it uses.
+        """Record the input of the layer's call, and the parameters in use.
 
-        KFAC-expand's factor, Σ a aᴴ over rows and positions, is made at once, since it does not
-        matter for it whose rows they are.
+        KFAC-expand's factor, Σ a aᴴ over rows and positions, is computed at once: it does not
+        depend on which rows belong to which example.
         """
-        module: Any = self.module  # a parametrised weight is made anew at each access
+        module: Any = self.module  # each access to a parametrised weight makes a new tensor
         used = module.bias if self.bias else None
         self.call = LayerCall(self.batched(x.detach()), x, _version(x), module.weight, used)
         if "kfac_expand" not in self.wanted.what:
@@ -173,7 +174,7 @@ class Site:
             self.expanded = factor if self.expanded is None else self.expanded.add_(factor)
 
     def check_input(self) -> None:
-        """Raise NotImplementedError where the input was overwritten since the call."""
+        """Raise NotImplementedError where the input was overwritten after the call."""
         if _version(self.seen.given) != self.seen.version:
             raise NotImplementedError(
                 f"the input of layer {self.name!r} is overwritten in place after the call, so that "
@@ -181,7 +182,7 @@ class Site:
             )
 
     def add_vector(self, grad: Tensor) -> None:
-        """What one vector's gradient by the layer's output adds."""
+        """Add one vector's gradient by the layer's output to the sums."""
         self.vectors += 1
         x, s = together(self.x, self.batched(grad.detach()))
         if "kfac_expand" in self.wanted.what:
@@ -193,7 +194,8 @@ class Site:
         self.add_examples(self.grouped(x), self.grouped(s)[None])
 
     def add_shared(self, examples: int) -> None:
-        """The same of a layer whose rows all examples use, from one gradient for each example."""
+        """Add one vector to the sums of a layer whose rows all examples use, from one gradient for
+        each example."""
         from torch import stack
 
         self.vectors += 1
@@ -209,12 +211,12 @@ class Site:
         self.add_examples(x, s[None])
 
     def positions(self, s: Tensor) -> int:
-        """The number of rows, with the positions of each, in an output gradient."""
+        """The number of rows of an output gradient, times the positions of each."""
         channels = s.shape[-1] if self.is_linear else s.shape[1]
         return s.numel() // max(channels, 1)
 
     def add_examples(self, x: Tensor, S: Tensor) -> None:
-        """What examples add, each as a whole: x [N, …] and S [1, N, …]."""
+        """Add quantities of whole examples: x [N, …] and S [1, N, …]."""
         what, layer = self.wanted.what, self.layer_of(x)
         if "kfac_reduce" in what:
             factor = layer.kfac_reduce_grad(S, groups=self.wanted.groups)
@@ -227,10 +229,10 @@ class Site:
         if "gram" in what:
             self.kept.append(S)
 
-    def add_diagonal(self, made: Any) -> None:
-        """The Gauss–Newton diagonal by weight and bias. Where `torch.nn.utils.prune` has a mask,
-        it is that by the parameter, zero where nothing is left of it."""
-        parts = made if isinstance(made, tuple) else (made,)
+    def add_diagonal(self, diagonal: Any) -> None:
+        """Add the Gauss–Newton diagonal by weight and bias. With a mask of `torch.nn.utils.prune`
+        it is the diagonal by the parameter, zero where the mask is."""
+        parts = diagonal if isinstance(diagonal, tuple) else (diagonal,)
         for name, part in zip(("weight", "bias"), parts, strict=False):
             if name == "weight":
                 part = part.reshape(self.seen.weight.shape)
@@ -247,7 +249,7 @@ class Site:
     # -- the end of a batch ------------------------------------------------------------------------
 
     def finish(self, examples: int) -> None:
-        """Add what is known once all vectors came back."""
+        """Add the quantities that need all vectors to have come back."""
         x, positions = precise(self.x), self.output_positions()
         if "kfac_expand" in self.wanted.what:
             assert self.expanded is not None
@@ -259,7 +261,7 @@ class Site:
             self.add_reduced(x, examples)
 
     def keep(self, vectors: int, examples: int) -> None:
-        """Count a batch of the layer, and keep what its Gram matrix needs."""
+        """Count a batch of the layer, and keep the tensors that its Gram matrix needs."""
         self.batches += bool(self.calls)
         if "gram" not in self.wanted.what:
             return
@@ -273,7 +275,7 @@ class Site:
         self.grams.append(Part(vectors, examples, x.clone(), cat(self.kept)))
 
     def by_example(self, x: Tensor, examples: int) -> Tensor:
-        """The input by examples, also where all use the same rows."""
+        """Group the input by examples, also where all use the same rows."""
         if not isinstance(self.layout, Shared):
             return self.grouped(x)
         rows = flat(x, self.rows_of(x))
@@ -281,7 +283,7 @@ class Site:
         return rows if self.is_linear else rows.movedim(1, 2)
 
     def output_positions(self) -> int:
-        """The number of rows, with the positions of each, in the input's output."""
+        """The number of rows, times the output positions of each."""
         x, rows = self.x, 1
         for size in self.lead(x):
             rows *= size
@@ -292,7 +294,7 @@ class Site:
         return rows
 
     def add_reduced(self, x: Tensor, examples: int) -> None:
-        """KFAC-reduce's factor of the input: Σ ā āᴴ over examples that have rows."""
+        """Add KFAC-reduce's factor of the input: Σ ā āᴴ over examples that have rows."""
         if not isinstance(self.layout, Ragged):
             grouped = self.by_example(x, examples)
             layer = self.layer_of(grouped)
@@ -314,17 +316,18 @@ class Site:
         self.add_count("kfac_reduce.rows", int(seen.sum()))
 
     def products_of(self, means: Tensor) -> Tensor:
-        """Σ ā āᴴ for each group, from averaged patches [N, c_in·∏k]."""
+        """Sum ā āᴴ for each group, from averaged patches [N, c_in·∏k]."""
         from torch import cat, einsum
 
         groups = self.layer.geometry.groups
-        rows = means.reshape(len(means), groups, means.shape[1] // groups)  # also of no rows
+        # the size and not -1: there may be no rows
+        rows = means.reshape(len(means), groups, means.shape[1] // groups)
         if self.wanted.groups != "exact":
             rows = rows.mean(1, keepdim=True)
         if self.bias:
             rows = cat([rows, rows.new_ones(*rows.shape[:2], 1)], 2)
-        made = einsum("ngd,nge->gde", rows, rows.conj())
-        return made if self.wanted.groups == "exact" else made[0]
+        products = einsum("ngd,nge->gde", rows, rows.conj())
+        return products if self.wanted.groups == "exact" else products[0]
 
 
 def _version(x: Tensor) -> int:
@@ -333,14 +336,14 @@ def _version(x: Tensor) -> int:
 
 
 def precise(x: Tensor) -> Tensor:
-    """A tensor in float32, or in its own dtype where that is more."""
+    """A tensor in float32, or in its own dtype where that is wider."""
     from torch import float32, promote_types
 
     return x.to(promote_types(x.dtype, float32))
 
 
 def together(x: Tensor, s: Tensor) -> tuple[Tensor, Tensor]:
-    """Both in one dtype, at least float32: under autocast they come in two."""
+    """Both tensors in one dtype, at least float32: under autocast their dtypes differ."""
     from torch import float32, promote_types
 
     dtype = promote_types(promote_types(x.dtype, s.dtype), float32)
@@ -351,5 +354,5 @@ def plainly(x: Tensor) -> AbstractContextManager[Any]:
     """A context in which autocast does not lower the precision."""
     from torch import autocast
 
-    made: AbstractContextManager[Any] = autocast(x.device.type, enabled=False)
-    return made
+    context: AbstractContextManager[Any] = autocast(x.device.type, enabled=False)
+    return context
