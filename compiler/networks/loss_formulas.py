@@ -225,12 +225,14 @@ class Categorical(Terms):
 
     def _slope(self) -> Tensor:
         """The gradient of each term times its weight, w p − q."""
-        predicted: Tensor = self._p * self.weight.unsqueeze(1)
         if self._probable:
-            return predicted - self._q
-        labels = self._one_hot(self._labels) * (1 - self._smoothing)
-        q = (labels + self._smoothing / self.f.shape[1]) * self._by_class
-        return predicted - q * self._counted.unsqueeze(1)
+            q = self._q
+        else:
+            labels = self._one_hot(self._labels) * (1 - self._smoothing)
+            q = (labels + self._smoothing / self.f.shape[1]) * self._by_class
+            q = q * self._counted.unsqueeze(1)
+        slope: Tensor = self._p * self.weight.unsqueeze(1) - q
+        return slope
 
     def _one_hot(self, labels: Tensor) -> Tensor:
         from torch import zeros_like
