@@ -1,8 +1,8 @@
 """Two-dimensional convolutions whose kernel is given by factors: CP, Tucker, tensor train and ring.
 
-The job of conv_einsum (arXiv 2401.03384). Input and factors are contracted in the order that the
-planner finds for the sizes at hand; the kernel itself is made only where that is cheapest.
-The definitions are `conv2d_cp.tn`, `conv2d_tucker.tn`, `conv2d_tt.tn` and `conv2d_tr.tn`.
+They compute the same as conv_einsum (arXiv 2401.03384). Input and factors are contracted in the
+order that the planner finds for the given sizes; the kernel itself is computed only where that is
+cheapest. The definitions are `conv2d_cp.tn`, `conv2d_tucker.tn`, `conv2d_tt.tn` and `conv2d_tr.tn`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ FORMS = {
     "tt": "W[co, ci, k1, k2] = A[co, r] * C1[r, k1, q] * C2[q, k2, t] * B[t, ci]",
     "tr": "W[co, ci, k1, k2] = A[u, co, r] * C1[r, k1, q] * C2[q, k2, t] * B[t, ci, u]",
 }
-"""The kernel of each form, and so the names and axes of its factors."""
+"""The kernel of each form, with the names and axes of its factors."""
 
 
 def conv2d(
@@ -37,40 +37,42 @@ def conv2d(
     dilation: int | tuple[int, int] = 1,
     **options: Any,
 ) -> Tensor:
-    """The convolution of x [b, ci, i1, i2] with a kernel in factors: [b, co, o1, o2].
+    """Convolve x [b, ci, i1, i2] with a kernel in factors: [b, co, o1, o2].
 
-    form: "cp", "tucker", "tt" or "tr"; the factors in the order and with the axes of `FORMS`.
-    A tuple has a value for each dimension; a padding is a number, a pair (left, right), "same" or
-    "valid". Options are those of `compile`, such as `plan="measure"` or `memory="1GiB"`. Raises
-    DiagramError for an unknown form and for factors that do not fit. As
-    `torch.nn.functional.conv2d` with `kernel(form, *factors)`, up to rounding.
+    `form` is "cp", "tucker", "tt" or "tr"; factors have the order and the axes of `FORMS`. A tuple
+    has a value for each dimension; a padding is a number, a pair (left, right), "same" or "valid".
+    `options` are those of `compile`, for example `plan="measure"` or `memory="1GiB"`. Raises
+    DiagramError for an unknown form and for factors that do not fit. Up to rounding, the result
+    equals `torch.nn.functional.conv2d` with `kernel(form, *factors)`.
     """
     values = {"s": stride, "p": padding, "d": dilation, **options}
-    made = compiled(form, tuple(sorted(values.items())))
-    result: Tensor = made(x, *factors)
+    function = compiled(form, tuple(sorted(values.items())))
+    result: Tensor = function(x, *factors)
     return result
 
 
 def kernel(form: str, *factors: Tensor) -> Tensor:
-    """The kernel [co, ci, k1, k2] that factors stand for. Raises DiagramError as `conv2d` does."""
+    """Compute the kernel [co, ci, k1, k2] of factors. Raises DiagramError as `conv2d` does."""
     result: Tensor = _rebuilding(_known(form))(*factors)
     return result
 
 
 @lru_cache(maxsize=256)
 def compiled(form: str, values: tuple[tuple[str, Any], ...]) -> Function:
-    """The function of x and the factors at some hyper-parameters and options."""
+    """Compile the function of x and the factors at some hyper-parameters and options."""
     return shipped(f"conv2d_{_known(form)}")["Y"].compile(**dict(values))
 
 
 @lru_cache(maxsize=8)
 def _rebuilding(form: str) -> Function:
+    """The function that computes the kernel from its factors."""
     factors = FORMS[form].split(" = ")[1].split(" * ")
     declared = "".join(f"tensor {factor}\n" for factor in factors)
     return parse(f"{declared}{FORMS[form]}\n")["W"].compile()
 
 
 def _known(form: str) -> str:
+    """Return the form. Raises DiagramError for an unknown one."""
     if form not in FORMS:
         message = f"no form of kernels is called {form!r}"
         raise DiagramError(

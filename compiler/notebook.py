@@ -4,8 +4,8 @@
     tensor X[b, i]
     …
 
-The text of the cell becomes a `Spec` in the variable `conv`, and diagrams of it are shown. How
-objects show themselves in notebooks otherwise is in their `_repr_svg_` and `_repr_html_`.
+The text of the cell becomes a `Spec` in the variable `conv`, and its diagrams are shown. Notebooks
+show other objects by their own `_repr_svg_` and `_repr_html_`.
 """
 
 from __future__ import annotations
@@ -28,11 +28,14 @@ class _Mistake(Exception):
 
 
 class _Parser(argparse.ArgumentParser):
+    """A parser that raises its errors."""
+
     def error(self, message: str) -> NoReturn:
         raise _Mistake(f"{message}\n{self.format_usage().rstrip()}")
 
 
 def _parser() -> _Parser:
+    """The options of the magic."""
     usage = "%(prog)s [VARIABLE] [--show Y,dW] [--simplify] [--steps] [--set k=3,s=2]"
     parser = _Parser(prog="%%diagram", add_help=False, usage=usage)
     parser.add_argument("variable", nargs="?", default="spec", metavar="VARIABLE")
@@ -44,39 +47,41 @@ def _parser() -> _Parser:
 
 
 def diagram(line: str, cell: str, namespace: dict[str, Any]) -> list[Diagram | Trace]:
-    """What a `%%diagram` cell shows; its spec goes into the namespace.
+    """Show a `%%diagram` cell, and put its spec into the namespace.
 
-    `--show` names definitions (else the last one is shown), `--simplify` shows them simplified,
-    `--steps` their derivation, `--set` gives sizes and parameters for that. Raises DiagramError for
-    mistakes in the cell, ValueError for mistakes in the line.
+    `--show` names definitions (without it the last one is shown), `--simplify` shows them
+    simplified, `--steps` shows their derivation, `--set` gives sizes and parameters for both.
+    Raises DiagramError for mistakes in the cell, ValueError for mistakes in the line.
     """
     try:
-        given = _parser().parse_args(shlex.split(line))
-        if not given.variable.isidentifier():
-            raise _Mistake(f"'{given.variable}' is not the name of a variable")
-        spec = parse(cell, f"<{given.variable}>")
-        names = [name.strip() for name in given.show.split(",") if name.strip()]
-        shown = list(_shown(spec, names, given))
+        options = _parser().parse_args(shlex.split(line))
+        if not options.variable.isidentifier():
+            raise _Mistake(f"'{options.variable}' is not the name of a variable")
+        spec = parse(cell, f"<{options.variable}>")
+        names = [name.strip() for name in options.show.split(",") if name.strip()]
+        shown = list(_shown(spec, names, options))
     except _Mistake as mistake:
         raise ValueError(str(mistake)) from None
-    namespace[given.variable] = spec
+    namespace[options.variable] = spec
     return shown
 
 
-def _shown(spec: Spec, names: list[str], given: argparse.Namespace) -> Iterator[Diagram | Trace]:
-    values = dict(_setting(text) for text in given.values.split(",") if text.strip())
+def _shown(spec: Spec, names: list[str], options: argparse.Namespace) -> Iterator[Diagram | Trace]:
+    """Yield the diagrams or derivations to show."""
+    values = dict(_setting(text) for text in options.values.split(",") if text.strip())
     for name in names or list(spec)[-1:]:
         if name not in spec:
             help = near(name, spec) or f"there are {', '.join(spec)}"
             raise _Mistake(f"no definition '{name}' in this cell; {help}")
-        if not (given.simplify or given.steps or values):
+        if not (options.simplify or options.steps or values):
             yield spec[name]
             continue
         simplified = spec[name].simplify(**values)
-        yield simplified.trace if given.steps else simplified.diagram
+        yield simplified.trace if options.steps else simplified.diagram
 
 
 def _setting(text: str) -> tuple[str, int | str]:
+    """Read one NAME=VALUE."""
     name, equals, value = (part.strip() for part in text.partition("="))
     if not (equals and name and value):
         raise _Mistake(f"--set takes NAME=VALUE, not '{text}'; write it as --set k=3")
@@ -84,7 +89,7 @@ def _setting(text: str) -> tuple[str, int | str]:
 
 
 def load_ipython_extension(shell: Any) -> None:
-    """Called by `%load_ext diagrammar`: registers the magic."""
+    """Register the magic; `%load_ext diagrammar` calls this."""
 
     def magic(line: str, cell: str) -> None:
         display = import_module("IPython.display").display

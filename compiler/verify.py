@@ -1,9 +1,9 @@
-"""Every rewrite and every emitted function of a file against the dense oracle, on random operands.
+"""Compare every rewrite and every emitted function of a file with the dense oracle, on random
+operands.
 
-For a definition and random small sizes, the diagram as it was written is evaluated densely, in
-float64. Each step of its derivation must have the same value, both of the derivation at these
-sizes and of the one without sizes; so must the emitted functions, the specialised one and the
-shape-generic one.
+For a definition and random small sizes, the diagram as written is evaluated densely, in float64.
+Each step of its derivation must have the same value, at these sizes and without sizes. So must both
+emitted functions, the specialised one and the shape-generic one.
 """
 
 from __future__ import annotations
@@ -35,9 +35,12 @@ TOLERANCE: Final = 1e-10
 """The largest difference that counts as rounding, relative to the largest entry."""
 
 ATTEMPTS: Final = 400
+"""Draws of sizes before a definition counts as one that no sizes fit."""
 LARGEST_TENSOR: Final = 20_000
+"""Entries of the largest tensor that is drawn."""
 NO_OPERANDS: Final = "skipped: it has no operands"
 RANKS: Final = (2, 1, 3)
+"""Members of packs of open rank, in turn."""
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Progress = Callable[[str], None]
@@ -45,7 +48,8 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Mismatch:
-    """A rewrite or a function that gave another value than the definition, and for which sizes."""
+    """A rewrite or a function whose value differs from the definition's, and the sizes for which it
+    does."""
 
     definition: str
     what: str
@@ -59,7 +63,7 @@ class Mismatch:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What was compared for one definition, and the largest relative error that was met."""
+    """The comparisons for one definition, and the largest relative error."""
 
     name: str
     cases: int
@@ -83,7 +87,7 @@ class Report:
 
     @property
     def mismatches(self) -> tuple[Mismatch, ...]:
-        """All that disagreed."""
+        """All mismatches."""
         return tuple(m for verdict in self.verdicts for m in verdict.mismatches)
 
     @property
@@ -92,7 +96,7 @@ class Report:
         return all(verdict.ok for verdict in self.verdicts)
 
     def rows(self) -> Iterator[tuple[str, ...]]:
-        """The table, its head first."""
+        """Yield the rows of the table, its head first."""
         yield "definition", "cases", "rewrites", "functions", "largest error", ""
         for v in self.verdicts:
             counts = (str(v.cases), str(v.rewrites), str(v.functions))
@@ -120,11 +124,11 @@ def verify(
     names: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> Report:
-    """Compare definitions (all, or those named) with the oracle in `cases` random cases each.
+    """Compare definitions (all, or the named ones) with the oracle in `cases` random cases each.
 
-    The first case of each keeps the file's own sizes and parameters where it states them; packs of
-    open rank have one, two and three members in turn.
-    `progress` is called with the definition's name after each case.
+    The first case of each keeps the sizes and parameters that the file states; packs of open rank
+    have two, one and three members in turn. `progress` is called with the definition's name after
+    each case.
     """
     verdicts = []
     for name in names or tuple(spec):
@@ -142,7 +146,7 @@ def verify(
 
 @dataclass
 class _Tally:
-    """What is counted while a definition is compared."""
+    """The counts while one definition is compared."""
 
     name: str
     cases: int = 0
@@ -173,7 +177,7 @@ class _Tally:
         scale = float(np.abs(expected).max(initial=0.0)) or 1.0
         error = float(np.abs(value - expected).max(initial=0.0)) / scale
         self.largest_error = max(self.largest_error, error)
-        if not error <= TOLERANCE:  # a NaN is a mismatch too
+        if not error <= TOLERANCE:  # so a NaN is a mismatch, too
             problem = f"relative error {error:.1e}"
             self.mismatches.append(Mismatch(self.name, what, values, problem))
 
@@ -184,14 +188,15 @@ class _Tally:
 def _case(
     diagram: Diagram, random: np.random.Generator, tally: _Tally, *, own_values: bool
 ) -> None:
+    """Compare one random case."""
     if not diagram.operands:
         tally.unfit = NO_OPERANDS
         return
-    found = random_sizes(diagram, random, own_values=own_values)
-    if found is None:
+    drawn_sizes = random_sizes(diagram, random, own_values=own_values)
+    if drawn_sizes is None:
         tally.unfit = "no small sizes fit it"
         return
-    values, symbols = found
+    values, symbols = drawn_sizes
     tally.cases += 1
     fixed = diagram.substitute(symbols)
     operands = {o.name: _drawn(o, random) for o in fixed.operands}
@@ -200,7 +205,7 @@ def _case(
     def attempt(what: str, make: Callable[[], Array]) -> None:
         try:
             value = make()
-        except Exception as error:  # whatever goes wrong is a mismatch to report
+        except Exception as error:  # any error is a mismatch to report
             problem = f"{type(error).__name__}: {error}"
             tally.mismatches.append(Mismatch(tally.name, what, values, problem))
         else:
@@ -220,27 +225,32 @@ def _case(
 def _traces(
     diagram: Diagram, fixed: Diagram, values: Mapping[str, int]
 ) -> Iterator[tuple[str, Trace]]:
-    """The derivation at the given sizes, and that with the parameters only."""
+    """Yield the derivation at the given sizes, and the derivation with parameters only."""
     yield "at these sizes", fixed.simplify().trace.rewrites
     yield "without sizes", diagram.simplify(**_needed(diagram, values)).trace.rewrites
 
 
 def _oracle(diagram: Diagram, operands: Mapping[str, Array]) -> Array:
+    """Evaluate a diagram densely."""
     return evaluate(dense(diagram.name, [diagram], diagram.operands), operands)[0]
 
 
 def _specialised(
     diagram: Diagram, values: Mapping[str, int], operands: Mapping[str, Array]
 ) -> Array:
+    """Call the function for these shapes."""
     shapes = {name: array.shape for name, array in operands.items()}
     return _called(diagram.compile(**values).specialise(**shapes), diagram, operands)
 
 
 def _generic(diagram: Diagram, values: Mapping[str, int], operands: Mapping[str, Array]) -> Array:
+    """Call the function for all shapes."""
     return _called(diagram.compile(**_needed(diagram, values)).generic(), diagram, operands)
 
 
 def _called(function: Callable[..., Any], diagram: Diagram, operands: Mapping[str, Array]) -> Array:
+    """Call a function on operands as tensors."""
+
     import torch
 
     tensors = [torch.from_numpy(operands[o.name].copy()) for o in diagram.operands]
@@ -249,10 +259,11 @@ def _called(function: Callable[..., Any], diagram: Diagram, operands: Mapping[st
 
 
 def _needed(diagram: Diagram, values: Mapping[str, int]) -> dict[str, int]:
-    """What a shape-generic function must be told: parameters, defaults, what no operand has."""
+    """The values that a shape-generic function needs: parameters, defaults, and sizes that no
+    operand has."""
     wanted = {*diagram.parameters, *diagram.defaults}
-    given = {name: value for name, value in values.items() if name in wanted}
-    loose = unbound(diagram, given)
+    fixed = {name: value for name, value in values.items() if name in wanted}
+    loose = unbound(diagram, fixed)
     return {name: value for name, value in values.items() if name in wanted or name in loose}
 
 
@@ -274,7 +285,7 @@ def unbound(diagram: Diagram, values: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _drawn(operand: Declared, random: np.random.Generator) -> Array:
-    """A random operand; a constant is what the file declares of it."""
+    """Draw an operand; a constant is the matrix that the file declares."""
     shape = tuple(int(n) for n in operand.shape())
     return drawn(operand.kind, shape[0], random) if operand.kind else random.standard_normal(shape)
 
@@ -282,9 +293,9 @@ def _drawn(operand: Declared, random: np.random.Generator) -> Array:
 def random_sizes(
     diagram: Diagram, random: np.random.Generator, *, own_values: bool = False
 ) -> tuple[dict[str, int], dict[sympy.Symbol, Any]] | None:
-    """Small sizes and parameters at random that a diagram can have, by name and by symbol.
+    """Draw small sizes and parameters that a diagram can have, by name and by symbol.
 
-    None when none were found. With `own_values`, what the file states stays.
+    None where none were found in 400 attempts. With `own_values`, values that the file states stay.
     """
     free = diagram if own_values else replace(diagram, defaults={})
     related = {
@@ -296,28 +307,28 @@ def random_sizes(
     }
     for _ in range(ATTEMPTS):
         try:
-            found = _draw(free, random, related)
-        except (DiagramError, ZeroDivisionError):  # a stride of zero, say
+            sizes = _draw(free, random, related)
+        except (DiagramError, ZeroDivisionError):  # for example a stride of zero
             continue
-        if found is not None:
-            return found
+        if sizes is not None:
+            return sizes
     return None
 
 
 def _draw(
     diagram: Diagram, random: np.random.Generator, related: set[str]
 ) -> tuple[dict[str, int], dict[sympy.Symbol, Any]] | None:
-    """One draw; None where it does not fit.
+    """Draw sizes once; None where they do not fit.
 
     Every second draw has parameters of 0 and 1 only, and half of the wires that meet a relation are
-    short: that is where the special cases of patterns are.
+    short: patterns have their special cases there.
     """
     largest = int(random.choice((1, 2)))
     values: dict[str, int] = {}
     names = names_of(diagram)
     symbols, problems = resolve_values(diagram, values)
-    for at in random.permutation(len(names)):
-        name, expressions = list(names.items())[at]
+    for number in random.permutation(len(names)):
+        name, expressions = list(names.items())[number]
         symbol = next((e for e in expressions if getattr(e, "is_Symbol", False)), None)
         if symbol is None or symbol in symbols:
             continue
@@ -333,10 +344,10 @@ def _draw(
     symbols, problems = resolve_values(diagram, values)
     if problems:
         return None
-    for name, expressions in names.items():  # what equalities gave
-        found = [symbols[e] for e in expressions if e in symbols]
-        if found:
-            values[name] = int(found[0])
+    for name, expressions in names.items():  # sizes that equalities give
+        numbers = [symbols[e] for e in expressions if e in symbols]
+        if numbers:
+            values[name] = int(numbers[0])
     values = {name: values[name] for name in names if name in values}
     return (values, symbols) if _fits(diagram.substitute(symbols)) else None
 

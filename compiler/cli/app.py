@@ -1,6 +1,6 @@
 """The commands as typer sees them: arguments, options, help with examples.
 
-Each command imports what it needs when it runs, so that `--help` is quick.
+Each command imports its modules when it runs, so that `--help` is quick.
 """
 
 from __future__ import annotations
@@ -17,14 +17,19 @@ from diagrammar import __version__
 if TYPE_CHECKING:
     from diagrammar.grammar.errors import Problem
 
+
+def _examples(*lines: str) -> str:
+    """Command lines that help shows at its end."""
+    return "\n\n".join(("[bold]Examples[/]", *lines))
+
+
 app = typer.Typer(
     name="diagrammar",
     help="Check, format, show, compile and verify tensor-network diagrams in .tn files.",
-    epilog=(
-        "[bold]Examples[/]\n\n"
-        "diagrammar check conv2d.tn\n\n"
-        "diagrammar show conv2d A_reduce --steps\n\n"
-        "diagrammar compile conv2d.tn -o ops.py"
+    epilog=_examples(
+        "diagrammar check conv2d.tn",
+        "diagrammar show conv2d A_reduce --steps",
+        "diagrammar compile conv2d.tn -o ops.py",
     ),
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
@@ -33,7 +38,7 @@ app = typer.Typer(
 
 
 class Format(StrEnum):
-    """How a diagram can be shown."""
+    """A format to show a diagram in."""
 
     text = "text"
     svg = "svg"
@@ -43,14 +48,14 @@ class Format(StrEnum):
 
 
 class Device(StrEnum):
-    """What does the work."""
+    """A kind of device that computes."""
 
     cpu = "cpu"
     cuda = "cuda"
 
 
 def _complete_name(context: typer.Context, incomplete: str) -> list[str]:
-    """Definitions of the file that stands on the command line already."""
+    """The definitions of the file on the command line, for the shell to complete."""
     from diagrammar.cli.inputs import complete_definitions
 
     file = context.params.get("file")
@@ -83,8 +88,27 @@ Set = Annotated[
     ),
 ]
 
+Name = Annotated[
+    str,
+    typer.Argument(metavar="NAME", help="A definition of the file.", autocompletion=_complete_name),
+]
+Threads = Annotated[
+    int, typer.Option("--threads", min=0, help="Threads of the processor; 0: as torch has it.")
+]
+
+
+def _shape(help: str) -> Any:
+    """The option `--shape`, which may be repeated."""
+    return typer.Option("--shape", metavar="X=8,64,56,56", help=help)
+
+
+def _output(metavar: str, help: str) -> Any:
+    """The option `--output`."""
+    return typer.Option("--output", "-o", metavar=metavar, help=help)
+
 
 def _show_version(value: bool) -> None:
+    """Print the version and end, where `--version` is given."""
     if value:
         print(f"diagrammar {__version__}")
         raise typer.Exit
@@ -100,18 +124,18 @@ def _main(
         ),
     ] = False,
 ) -> None:
+    """Show help where there is no command."""
     if context.invoked_subcommand is None:
         print(context.get_help())
         raise typer.Exit(2)
 
 
 @app.command(
-    epilog=(
-        "[bold]Examples[/]\n\n"
-        "diagrammar check conv2d.tn\n\n"
-        "diagrammar check *.tn\n\n"
-        "cat conv2d.tn | diagrammar check -"
-    ),
+    epilog=_examples(
+        "diagrammar check conv2d.tn",
+        "diagrammar check *.tn",
+        "cat conv2d.tn | diagrammar check -",
+    )
 )
 def check(files: Files) -> None:
     """Report every error of the files, or a line per definition: operands, summed wires, sizes."""
@@ -121,12 +145,11 @@ def check(files: Files) -> None:
 
 
 @app.command(
-    epilog=(
-        "[bold]Examples[/]\n\n"
-        "diagrammar fmt conv2d.tn\n\n"
-        "diagrammar fmt --check *.tn\n\n"
-        "diagrammar fmt - < conv2d.tn"
-    ),
+    epilog=_examples(
+        "diagrammar fmt conv2d.tn",
+        "diagrammar fmt --check *.tn",
+        "diagrammar fmt - < conv2d.tn",
+    )
 )
 def fmt(
     files: Files,
@@ -144,21 +167,15 @@ def fmt(
 
 
 @app.command(
-    epilog=(
-        "[bold]Examples[/]\n\n"
-        "diagrammar show conv2d A_reduce --steps\n\n"
-        "diagrammar show conv2d Y --set k1=1,k2=1,s=2,p=0 --steps\n\n"
-        "diagrammar show conv2d U --format html --shape X=8,3,32,32 -o U.html"
-    ),
+    epilog=_examples(
+        "diagrammar show conv2d A_reduce --steps",
+        "diagrammar show conv2d Y --set k1=1,k2=1,s=2,p=0 --steps",
+        "diagrammar show conv2d U --format html --shape X=8,3,32,32 -o U.html",
+    )
 )
 def show(
     file: File,
-    name: Annotated[
-        str,
-        typer.Argument(
-            metavar="NAME", help="A definition of the file.", autocompletion=_complete_name
-        ),
-    ],
+    name: Name,
     steps: Annotated[bool, typer.Option("--steps", help="Show every rewrite on the way.")] = False,
     format: Annotated[Format, typer.Option("--format", help="How to show it.")] = Format.text,
     values: Set = None,
@@ -169,19 +186,9 @@ def show(
         bool, typer.Option("--picture", help="Draw it above its text, for terminals.")
     ] = False,
     shape: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--shape",
-            metavar="X=8,64,56,56",
-            help="The shape of an operand, for a report with --format html.",
-        ),
+        list[str] | None, _shape("The shape of an operand, for a report with --format html.")
     ] = None,
-    output: Annotated[
-        str,
-        typer.Option(
-            "--output", "-o", metavar="FILE", help="The file to write; - is standard output."
-        ),
-    ] = "-",
+    output: Annotated[str, _output("FILE", "The file to write; - is standard output.")] = "-",
 ) -> None:
     """Show a diagram, simplified: as a file of definitions, drawn, or as a report of its
     function."""
@@ -192,30 +199,19 @@ def show(
 
 
 @app.command(
-    epilog=(
-        "[bold]Examples[/]\n\n"
-        "diagrammar compile conv2d -o ops.py\n\n"
-        "diagrammar compile conv2d A_reduce -o ops.py --set s=2\n\n"
-        "diagrammar compile conv2d dW -o - --shape X=8,64,56,56 --shape dY=8,128,56,56"
-    ),
+    epilog=_examples(
+        "diagrammar compile conv2d -o ops.py",
+        "diagrammar compile conv2d A_reduce -o ops.py --set s=2",
+        "diagrammar compile conv2d dW -o - --shape X=8,64,56,56 --shape dY=8,128,56,56",
+    )
 )
 def compile(
     file: File,
     names: Names = None,
-    output: Annotated[
-        str,
-        typer.Option(
-            "--output", "-o", metavar="OPS.py", help="The module to write; - is standard output."
-        ),
-    ] = "-",
+    output: Annotated[str, _output("OPS.py", "The module to write; - is standard output.")] = "-",
     values: Set = None,
     shape: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--shape",
-            metavar="X=8,64,56,56",
-            help="The shape of an operand; without any, functions take all shapes.",
-        ),
+        list[str] | None, _shape("The shape of an operand; without any, functions take all shapes.")
     ] = None,
 ) -> None:
     """Write a Python module of functions that needs torch only."""
@@ -225,12 +221,11 @@ def compile(
 
 
 @app.command(
-    epilog=(
-        "[bold]Examples[/]\n\n"
-        "diagrammar verify conv2d.tn\n\n"
-        "diagrammar verify conv2d A_expand A_reduce --cases 100\n\n"
-        "diagrammar verify conv2d.tn --seed 7"
-    ),
+    epilog=_examples(
+        "diagrammar verify conv2d.tn",
+        "diagrammar verify conv2d A_expand A_reduce --cases 100",
+        "diagrammar verify conv2d.tn --seed 7",
+    )
 )
 def verify(
     file: File,
@@ -247,18 +242,15 @@ def verify(
 
 
 @app.command(
-    epilog=(
-        "[bold]Examples[/]\n\n"
-        "diagrammar calibrate\n\n"
-        "diagrammar calibrate --threads 1\n\n"
-        "diagrammar calibrate --show"
-    ),
+    epilog=_examples(
+        "diagrammar calibrate",
+        "diagrammar calibrate --threads 1",
+        "diagrammar calibrate --show",
+    )
 )
 def calibrate(
     device: Annotated[Device, typer.Option("--device", help="What to measure.")] = Device.cpu,
-    threads: Annotated[
-        int, typer.Option("--threads", min=0, help="Threads of the processor; 0: as torch has it.")
-    ] = 0,
+    threads: Threads = 0,
     show: Annotated[
         bool, typer.Option("--show", help="Show what is stored; measure nothing.")
     ] = False,
@@ -273,29 +265,18 @@ def calibrate(
 
 
 @app.command(
-    epilog=(
-        "[bold]Examples[/]\n\n"
-        "diagrammar bench conv2d A_reduce --shape X=8,16,14,14\n\n"
-        "diagrammar bench conv2d A_expand --shape X=8,16,14,14 --threads 1\n\n"
-        "diagrammar bench conv2d U --shape X=8,16,14,14 --dtype float64"
-    ),
+    epilog=_examples(
+        "diagrammar bench conv2d A_reduce --shape X=8,16,14,14",
+        "diagrammar bench conv2d A_expand --shape X=8,16,14,14 --threads 1",
+        "diagrammar bench conv2d U --shape X=8,16,14,14 --dtype float64",
+    )
 )
 def bench(
     file: File,
-    name: Annotated[
-        str,
-        typer.Argument(
-            metavar="NAME", help="A definition of the file.", autocompletion=_complete_name
-        ),
-    ],
-    shape: Annotated[
-        list[str] | None,
-        typer.Option("--shape", metavar="X=8,64,56,56", help="The shape of an operand, for each."),
-    ] = None,
+    name: Name,
+    shape: Annotated[list[str] | None, _shape("The shape of an operand, for each.")] = None,
     values: Set = None,
-    threads: Annotated[
-        int, typer.Option("--threads", min=0, help="Threads of the processor; 0: as torch has it.")
-    ] = 0,
+    threads: Threads = 0,
     dtype: Annotated[str, typer.Option("--dtype", help="The operands' dtype.")] = "float32",
     device: Annotated[Device, typer.Option("--device", help="Where to run.")] = Device.cpu,
     seconds: Annotated[
@@ -310,13 +291,13 @@ def bench(
 
 
 def run(arguments: list[str]) -> int:
-    """Carry a command line out; the exit status. Mistakes are shown, never raised."""
+    """Run a command line; the exit status. Mistakes are shown, never raised."""
     from diagrammar.cli.inputs import Misuse
     from diagrammar.cli.output import complain
     from diagrammar.grammar.errors import DiagramError, Problem
 
     command = typer.main.get_command(app)
-    wrong_use: Any = typer.BadParameter.__mro__[1]  # click's UsageError, wherever typer keeps it
+    wrong_use: Any = typer.BadParameter.__mro__[1]  # click's UsageError; typer's path to it varies
     try:
         status = command.main(arguments, prog_name="diagrammar", standalone_mode=False)
         sys.stdout.flush()
@@ -331,7 +312,7 @@ def run(arguments: list[str]) -> int:
         return 2
     except typer.Abort:
         return 130
-    except BrokenPipeError:  # the reader, `head` say, has seen enough
+    except BrokenPipeError:  # the reader, for example `head`, has stopped
         _close_output()
         return 141
     except OSError as error:
@@ -343,12 +324,12 @@ def run(arguments: list[str]) -> int:
 
 
 def _close_output() -> None:
-    """What is left of the result goes nowhere, also at exit."""
+    """Send the rest of the output nowhere, also at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _misuse(error: Any) -> Problem:
-    """A wrong use of the command line, as typer found it, in our own form."""
+    """Put an error that typer found into our own form."""
     from diagrammar.grammar.errors import Problem, near
 
     place = f" {error.ctx.info_name}" if error.ctx and error.ctx.parent else ""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Measuring:
-    """How to measure: threads (0: as torch has it), dtype, device, seconds in all."""
+    """How to measure: threads (0: torch's own number), dtype, device, and seconds for the whole."""
 
     threads: int = 0
     dtype: str = "float32"
@@ -33,8 +33,8 @@ class Measuring:
 
 @dataclass(frozen=True)
 class Contender:
-    """A contender: its name, the seconds that the cost model gives it, those that it took, the
-    bytes that it holds at once (None where that is not known), and what is special about it."""
+    """A program: its name, the seconds that the cost model predicts, the measured seconds, its peak
+    memory in bytes (None where that is not known), and a remark."""
 
     name: str
     predicted: float | None
@@ -44,7 +44,7 @@ class Contender:
 
 
 def run(file: str, name: str, shape: Sequence[str], given: Sequence[str], wish: Measuring) -> int:
-    """Print the table; the exit status."""
+    """Print the table of a definition's programs; the exit status."""
     import torch
 
     if wish.dtype not in DTYPES:
@@ -68,7 +68,7 @@ def run(file: str, name: str, shape: Sequence[str], given: Sequence[str], wish: 
 def measured(
     function: Function, special: Specialised, operands: Sequence[Any], wish: Measuring
 ) -> tuple[list[Contender], list[str]]:
-    """All candidates and the naive einsum, in turn, the fastest first."""
+    """Time all candidates and the naive einsum in turn; the rows, the fastest first, and notes."""
     import torch
     from rich.console import Console
 
@@ -81,10 +81,10 @@ def measured(
     for candidate in special.candidates:
         source = backend.emit_module([candidate.planned.program], "", checked=False)
         calls.append(partial(backend.load_one(source, name), *operands))
-    given = dict(zip((p.name for p in special.program.parameters), operands, strict=True))
+    arguments = dict(zip((p.name for p in special.program.parameters), operands, strict=True))
     try:
-        program = dense(name, function.diagrams_for(given), function.operands)
-        calls.append(naive(program, given))
+        program = dense(name, function.diagrams_for(arguments), function.operands)
+        calls.append(naive(program, arguments))
     except TooLarge as error:
         notes.append(f"The naive einsum is not run: {error}.")
     on_gpu = wish.device == "cuda"
@@ -113,12 +113,15 @@ def measured(
 
 
 def _remark(recipe: Recipe, chosen: Recipe | None) -> str:
-    said = ["the plan's choice"] * (recipe == chosen)
-    said += ["PyTorch's own"] * recipe.is_one_call
-    return ", ".join(said)
+    """Say whether a program is the plan's choice, and whether it is one call of PyTorch's."""
+    remarks = ["the plan's choice"] * (recipe == chosen)
+    remarks += ["PyTorch's own"] * recipe.is_one_call
+    return ", ".join(remarks)
 
 
 def _waiting(call: Callable[[], Any]) -> None:
+    """Call, and wait until the GPU has finished."""
+
     import torch
 
     call()
@@ -128,6 +131,8 @@ def _waiting(call: Callable[[], Any]) -> None:
 def _print(
     name: str, rows: Sequence[Contender], notes: list[str], threads: int, wish: Measuring
 ) -> None:
+    """Print the table and the notes."""
+
     from rich.console import Console
     from rich.table import Table
 
@@ -153,4 +158,5 @@ def _print(
 
 
 def _duration(seconds: float) -> str:
+    """Write seconds as milliseconds or microseconds."""
     return f"{seconds * 1e3:.3g} ms" if seconds >= 1e-3 else f"{seconds * 1e6:.3g} µs"

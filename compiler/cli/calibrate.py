@@ -11,7 +11,7 @@ from diagrammar.cost.cost import DEFAULT
 
 
 def run(device: str, threads: int, *, show: bool, forget: bool) -> int:
-    """Measure and store, or show or forget what is stored; the exit status."""
+    """Measure and store rates, or show or forget the stored ones; the exit status."""
     import torch
     from rich.console import Console
     from rich.table import Table
@@ -29,19 +29,19 @@ def run(device: str, threads: int, *, show: bool, forget: bool) -> int:
         return 0
     if show:
         known = store.get(name)
-        made = devices.read(known, default)
+        rates = devices.read(known, default)
         title = name if known else f"{name}: defaults, not calibrated"
     else:
         with Console(stderr=True).status("measuring", spinner="dots") as status:
-            made = calibrate(default, device, lambda rate: status.update(f"measuring {rate}"))
+            rates = calibrate(default, device, lambda rate: status.update(f"measuring {rate}"))
         title = name
-        if not store.put(name, devices.written(made)):
+        if not store.put(name, devices.written(rates)):
             raise Misuse(f"cannot write '{store.path}'", "set DIAGRAMMAR_CACHE to another folder")
     table = Table(title=title, title_justify="left")
     table.add_column("rate")
     table.add_column("here", justify="right")
     table.add_column("default", justify="right")
-    for rate, value in devices.written(made).items():
+    for rate, value in devices.written(rates).items():
         if rate not in ("dense_pattern", "library_discount", "itemsize"):
             table.add_row(rate, f"{value:.3g}", f"{getattr(default, rate):.3g}")
     Console(width=None if sys.stdout.isatty() else 120).print(table)

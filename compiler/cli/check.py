@@ -1,4 +1,4 @@
-"""`diagrammar check`: every error of every file, else a line per definition."""
+"""`diagrammar check`: every error of every file, else a line for each definition."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def run(files: Sequence[str]) -> int:
     misuse = False
     for name in dict.fromkeys(files):
         try:
-            found, lines = check(name)
+            problems, lines = check(name)
         except Misuse as problem:
             complain([problem.problem])
             misuse = True
             continue
-        complain(found)
-        errors += sum(problem.severity == "error" for problem in found)
+        complain(problems)
+        errors += sum(problem.severity == "error" for problem in problems)
         print("".join(f"{line}\n" for line in lines), end="")
     if errors:
         note(f"{errors} error{'s' * (errors > 1)}")
@@ -37,7 +37,7 @@ def run(files: Sequence[str]) -> int:
 
 
 def check(name: str) -> tuple[tuple[Problem, ...], list[str]]:
-    """The problems of a file and, if none is an error, its summary."""
+    """The problems of a file, and its summary unless one of them is an error."""
     try:
         return check_source(read(name))
     except DiagramError as error:
@@ -45,7 +45,7 @@ def check(name: str) -> tuple[tuple[Problem, ...], list[str]]:
 
 
 def check_source(source: Source) -> tuple[tuple[Problem, ...], list[str]]:
-    """The problems of a text and, if none is an error, its summary."""
+    """The problems of a text, and its summary unless one of them is an error."""
     spec, problems = read_spec(source)
     diagrams = []
     clashes: dict[str, Problem] = {}
@@ -53,13 +53,14 @@ def check_source(source: Source) -> tuple[tuple[Problem, ...], list[str]]:
         values, clash = resolve_values(diagram, {})
         clashes.update({str(problem): problem for problem in clash})
         diagrams.append(diagram.substitute(values))
-    found = (*problems, *clashes.values())
-    if any(problem.severity == "error" for problem in found):
-        return found, []
-    return found, _summary(spec, diagrams)
+    everything = (*problems, *clashes.values())
+    if any(problem.severity == "error" for problem in everything):
+        return everything, []
+    return everything, _summary(spec, diagrams)
 
 
 def _summary(spec: Spec, diagrams: Sequence[Diagram]) -> list[str]:
+    """A line for each definition, in columns."""
     count = f"{len(diagrams)} definition{'s' * (len(diagrams) != 1)}"
     rows = [_row(diagram, spec.axes_as_written(diagram)) for diagram in diagrams]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -68,7 +69,8 @@ def _summary(spec: Spec, diagrams: Sequence[Diagram]) -> list[str]:
 
 
 def _row(diagram: Diagram, axes: Axes) -> tuple[str, str, str, str]:
-    """Name with axes as written, operands, summed wires, sizes at the file's own values."""
+    """Describe a definition: name with axes as written, operands, summed wires, and sizes at the
+    file's own values."""
     head = f"{diagram.name}[{', '.join(axis_names(axes))}]"
     summed = dict.fromkeys(w for term in diagram.terms for w in term.inner(diagram.open))
     sizes: dict[str, Dim] = {}

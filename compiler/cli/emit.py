@@ -77,7 +77,8 @@ def _programs(
 
 
 def _program(diagram: Diagram, values: Mapping[str, Any], known: Shapes) -> Program:
-    """The program for given shapes; without any, for all. DiagramError says what to pass."""
+    """Compile a definition for the given shapes; without any, for all shapes. DiagramError says
+    what to pass."""
     function = diagram.compile(**values)
     if known:
         shapes = _all_shapes(diagram, values, known)
@@ -99,14 +100,14 @@ def _program(diagram: Diagram, values: Mapping[str, Any], known: Shapes) -> Prog
 
 
 def _all_shapes(diagram: Diagram, values: Mapping[str, Any], known: Shapes) -> Shapes:
-    """The shapes of all operands, from those that are given and from sizes."""
-    given = replace(diagram, operands=tuple(o for o in diagram.operands if o.name in known))
+    """Work out the shapes of all operands from the given shapes and sizes."""
+    sized = replace(diagram, operands=tuple(o for o in diagram.operands if o.name in known))
     facts, problems = value_facts(diagram, values)
-    more, wrong = shape_facts(given, known)
+    stated, wrong = shape_facts(sized, known)
     if problems or wrong:
         raise DiagramError([*problems, *wrong])
     try:
-        fixed = diagram.substitute(solve([*facts, *more]))
+        fixed = diagram.substitute(solve([*facts, *stated]))
     except Contradiction as clash:
         raise DiagramError([clash.problem]) from None
     shapes = {o.name: o.shape() for o in fixed.operands}
@@ -118,7 +119,7 @@ def _all_shapes(diagram: Diagram, values: Mapping[str, Any], known: Shapes) -> S
 
 
 def _lacks_shapes(definition: str, lacking: Mapping[str, Sequence[Any]]) -> Problem:
-    """The problem of operands without a shape; `lacking` has the unknown sizes of each."""
+    """Make the problem of operands without a shape; `lacking` has the unknown sizes of each."""
     symbols = [
         s for sizes in lacking.values() for e in sizes for s in sorted(e.free_symbols, key=str)
     ]
@@ -133,7 +134,7 @@ def _lacks_shapes(definition: str, lacking: Mapping[str, Sequence[Any]]) -> Prob
 
 
 def _planned(diagram: Diagram, make: Callable[[], Program]) -> Program:
-    """A program, and what cannot be planned or named as a problem of the definition."""
+    """Make a program, and report a ValueError as a problem of the definition."""
     try:
         return make()
     except DiagramError:
@@ -143,18 +144,20 @@ def _planned(diagram: Diagram, make: Callable[[], Program]) -> Program:
 
 
 def _listed(names: Sequence[str]) -> str:
+    """Quote names, and join them with commas and 'and'."""
     quoted = [f"'{name}'" for name in names]
     return " and ".join([", ".join(quoted[:-1]), quoted[-1]] if len(quoted) > 1 else quoted)
 
 
 def _warning(name: str, problem: Problem) -> Problem:
+    """A warning in place of the error of a definition that is left out."""
     return Problem(
         f"{problem.message}; '{name}' is left out", help=problem.help, severity="warning"
     )
 
 
 def _unknown_values(diagrams: Sequence[Diagram], values: Mapping[str, Any]) -> list[Problem]:
-    """Values that none of the definitions knows."""
+    """The problems of values that no definition knows."""
     known = dict.fromkeys(name for diagram in diagrams for name in _names(diagram))
     return [
         Problem(
@@ -167,9 +170,10 @@ def _unknown_values(diagrams: Sequence[Diagram], values: Mapping[str, Any]) -> l
 
 
 def _names(diagram: Diagram) -> tuple[str, ...]:
-    """What --set may name: sizes and parameters, those that are no numbers too."""
-    worded = diagram.reword.worded if diagram.reword else frozenset[str]()
-    return (*names_of(diagram), *sorted(worded))
+    """The names that --set may have: sizes and parameters, also parameters whose values are
+    words."""
+    words = diagram.reword.worded if diagram.reword else frozenset[str]()
+    return (*names_of(diagram), *sorted(words))
 
 
 def _knows(diagram: Diagram, name: str) -> bool:
@@ -178,7 +182,7 @@ def _knows(diagram: Diagram, name: str) -> bool:
 
 
 def _unknown_shapes(diagrams: Sequence[Diagram], known: Shapes) -> list[Problem]:
-    """Shapes of operands that none of the definitions takes."""
+    """The problems of shapes of operands that no definition takes."""
     operands = dict.fromkeys(o.name for diagram in diagrams for o in diagram.operands)
     return [
         Problem(
@@ -193,6 +197,8 @@ def _unknown_shapes(diagrams: Sequence[Diagram], known: Shapes) -> list[Problem]
 def _module(
     spec: Spec, programs: Sequence[Program], values: Mapping[str, Any], known: Shapes
 ) -> str:
+    """Write the module."""
+
     from diagrammar.backends.torch.emit import emit_module
 
     try:
@@ -202,15 +208,15 @@ def _module(
 
 
 def _written(programs: Sequence[Program]) -> Iterator[str]:
-    """The functions' names, each with that of its definition where it has another."""
+    """The functions' names, each with the name of its definition where they differ."""
     from diagrammar.backends.torch.names import function_names
 
-    for name, made in function_names([program.name for program in programs]).items():
-        yield made if made == name else f"{made} ({name})"
+    for name, function in function_names([program.name for program in programs]).items():
+        yield function if function == name else f"{function} ({name})"
 
 
 def _header(spec: Spec, values: Mapping[str, Any], known: Shapes) -> str:
-    """What a module says of itself: nothing that changes from run to run."""
+    """Write a module's docstring, without anything that changes from run to run."""
     file = PurePath(spec.source.name).name.encode("utf-8", "backslashreplace").decode()
     lines = [
         f"Functions of {file}, written by diagrammar {__version__}.",

@@ -14,7 +14,7 @@ from diagrammar.grammar.source import Source
 
 
 def run(files: Sequence[str], *, check: bool) -> int:
-    """Format files, or only say which would change; the exit status."""
+    """Format files, or only name the files that would change; the exit status."""
     status = 0
     for name in dict.fromkeys(files):
         try:
@@ -29,7 +29,7 @@ def run(files: Sequence[str], *, check: bool) -> int:
 
 
 def _format(name: str, *, check: bool) -> int:
-    """Format one file. A file with mistakes stays as it is."""
+    """Format one file; the exit status. A file with mistakes stays as it is."""
     source = read(name)
     if name != "-" and name in shipped_names() and source.name != name and not check:
         raise Misuse(f"'{name}' is a shipped file, which is not yours to format")
@@ -48,7 +48,7 @@ def _format(name: str, *, check: bool) -> int:
 
 
 def canonical(source: Source) -> str:
-    """The one way to write a text. Raises DiagramError with its mistakes."""
+    """Write a text in its canonical form. Raises DiagramError with its mistakes."""
     parsed = parse(source)
     if parsed.problems:
         raise DiagramError(parsed.problems)

@@ -1,4 +1,4 @@
-"""What commands are given: files, names of definitions, `--set` and `--shape`."""
+"""Arguments of commands: files, names of definitions, `--set` and `--shape`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Misuse(Exception):
-    """A command line that cannot be carried out: exit status 2."""
+    """A command line that cannot be carried out; the exit status is 2."""
 
     def __init__(self, message: str, help: str = "") -> None:
         super().__init__(message)
@@ -52,7 +52,7 @@ def read(name: str) -> Source:
 
 
 def reason(error: Exception) -> str:
-    """What the system says, in lower case and without numbers and paths."""
+    """The system's words for an error, in lower case, without numbers and paths."""
     return ((error.strerror if isinstance(error, OSError) else None) or str(error)).lower()
 
 
@@ -64,7 +64,7 @@ def shipped_names() -> tuple[str, ...]:
 
 
 def _other_file(path: Path) -> str:
-    """A file of nearly that name, or the shipped ones."""
+    """Suggest a file of a similar name, or the shipped ones."""
     if path.suffix == ".tn" and path.stem in shipped_names():
         return f"a file of this name is shipped: write '{path.stem}'"
     try:
@@ -76,14 +76,15 @@ def _other_file(path: Path) -> str:
 
 
 def load(name: str) -> Spec:
-    """The definitions of a file. Raises Misuse if unreadable, DiagramError with its errors."""
+    """Read the definitions of a file. Raises Misuse if unreadable, DiagramError with its errors."""
     from diagrammar.language.spec import parse_source
 
     return parse_source(read(name))
 
 
 def chosen(spec: Spec, names: Sequence[str]) -> tuple[str, ...]:
-    """These names, or all when there are none. Raises Misuse for a name that the file lacks."""
+    """Return these names, or all where there are none. Raises Misuse for a name that the file
+    lacks."""
     for name in names:
         if name not in list(spec):
             way = near(name, spec) or f"it defines {', '.join(spec) or 'nothing'}"
@@ -91,39 +92,41 @@ def chosen(spec: Spec, names: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names)) or tuple(spec)
 
 
-def settings(given: Iterable[str]) -> dict[str, Any]:
-    """`k1=3,p=same,q=1/4` as values by name, `p=1,2` and `p=(1,0),2` as tuples; whether a name is
-    known, the compiler says."""
-    found: dict[str, list[Any]] = {}
-    for text in given:
+def settings(texts: Iterable[str]) -> dict[str, Any]:
+    """Read `k1=3,p=same,q=1/4` as values by name, `p=1,2` and `p=(1,0),2` as tuples.
+
+    The compiler checks whether a name is known. Raises Misuse for other texts.
+    """
+    values: dict[str, list[Any]] = {}
+    for text in texts:
         name = ""
         for entry in _entries(text):
-            head, equals, value = (part.strip() for part in entry.partition("="))
+            head, equals, written = (part.strip() for part in entry.partition("="))
             if not equals and name and head:
-                found[name].append(_setting(head))
+                values[name].append(_setting(head))
                 continue
-            if not equals or not head or not value:
+            if not equals or not head or not written:
                 raise Misuse(f"--set takes NAME=VALUE, not '{entry}'", "write it as --set k1=3")
-            if head in found:
+            if head in values:
                 raise Misuse(f"--set gives '{head}' twice", "give it once")
             name = head
-            found[name] = [_setting(value)]
-    return {name: v[0] if len(v) == 1 else tuple(v) for name, v in found.items()}
+            values[name] = [_setting(written)]
+    return {name: v[0] if len(v) == 1 else tuple(v) for name, v in values.items()}
 
 
 def _entries(text: str) -> Iterator[str]:
-    """The parts of a text between commas that stand in no parentheses."""
+    """Split at the commas outside of parentheses."""
     depth, start = 0, 0
-    for at, letter in enumerate(text):
+    for position, letter in enumerate(text):
         depth += (letter == "(") - (letter == ")")
         if letter == "," and depth <= 0:
-            yield text[start:at]
-            start = at + 1
+            yield text[start:position]
+            start = position + 1
     yield text[start:]
 
 
 def _setting(text: str) -> Any:
-    """A number, exact, a tuple in parentheses, or a word without its quotes."""
+    """Read a value: an exact number, a tuple in parentheses, or a word with or without quotes."""
     if text.startswith("(") and text.endswith(")"):
         return tuple(_setting(part.strip()) for part in _entries(text[1:-1]))
     if re.fullmatch(r"[0-9]+/0*[1-9][0-9]*|[0-9]+\.[0-9]+", text):
@@ -134,29 +137,31 @@ def _setting(text: str) -> Any:
 
 
 def _number(text: str) -> int | str:
+    """Read an integer, or leave the text."""
     try:
         return int(text)
     except ValueError:
         return text
 
 
-def shapes(given: Iterable[str]) -> dict[str, tuple[int, ...]]:
-    """`X=8,64,56,56` as the shape of an operand by its name."""
-    found: dict[str, tuple[int, ...]] = {}
-    for text in given:
+def shapes(texts: Iterable[str]) -> dict[str, tuple[int, ...]]:
+    """Read `X=8,64,56,56` as the shape of an operand, by its name. Raises Misuse for other
+    texts."""
+    results: dict[str, tuple[int, ...]] = {}
+    for text in texts:
         name, equals, value = (part.strip() for part in text.partition("="))
         sizes = [_number(part) for part in value.replace("x", ",").split(",") if part.strip()]
         if not equals or not name or not all(isinstance(n, int) and n >= 0 for n in sizes):
             way = "write it as --shape X=8,64,56,56"
             raise Misuse(f"--shape takes NAME=SIZE,SIZE,…, not '{text}'", way)
-        if name in found:
+        if name in results:
             raise Misuse(f"--shape gives '{name}' twice", "give it once")
-        found[name] = tuple(n for n in sizes if isinstance(n, int))
-    return found
+        results[name] = tuple(n for n in sizes if isinstance(n, int))
+    return results
 
 
 def complete_definitions(name: str, incomplete: str) -> list[str]:
-    """For the shell: the definitions of a file that begin so; none if it cannot be read."""
+    """The definitions of a file that begin with `incomplete`; none if it cannot be read."""
     from diagrammar.grammar import syntax
     from diagrammar.grammar.parser import parse
 

@@ -1,4 +1,4 @@
-"""What commands give back: problems on standard error, results, files replaced whole."""
+"""Output of commands: problems on standard error, results, files that are replaced completely."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _STYLES = (
 
 
 def complain(problems: Iterable[Problem]) -> None:
-    """Problems, with the ways out in terms of the command line, in colour on a terminal."""
+    """Print problems, with help in terms of the command line, in colour on a terminal."""
     for problem in problems:
         shown = re.sub(r"compile\((\w+)=(…|\d+)\)", r"--set \1=\2", str(problem))
         if sys.stderr.isatty():
@@ -43,12 +43,12 @@ def complain(problems: Iterable[Problem]) -> None:
 
 
 def note(text: str) -> None:
-    """A line for the reader, which is not part of the result."""
+    """Print a line for the reader that is not part of the result."""
     print(text, file=sys.stderr)
 
 
 def print_changes(text: str) -> None:
-    """A trace: on a terminal, `-` lines in red and `+` lines in green."""
+    """Print a trace; on a terminal `-` lines are red and `+` lines green."""
     if sys.stdout.isatty():
         styles = ((r"^  - .*$", "red"), (r"^  \+ .*$", "green"), (r"^\d+\. .*$", "bold"))
         _in_colour(text, styles, sys.stdout)
@@ -57,23 +57,26 @@ def print_changes(text: str) -> None:
 
 
 def _in_colour(text: str, styles: Iterable[tuple[str, str]], stream: TextIO) -> None:
+    """Print text with the styles of patterns."""
+
     from rich.console import Console
     from rich.text import Text
 
     shown: Text = Text(text + "\n" * (stream is sys.stderr))
     for pattern, style in styles:
-        for found in re.finditer(pattern, text, re.MULTILINE):
-            shown.stylize(style, *found.span(len(found.groups())))
+        for match in re.finditer(pattern, text, re.MULTILINE):
+            shown.stylize(style, *match.span(len(match.groups())))
     Console(file=stream, highlight=False).print(shown, soft_wrap=True)
 
 
 def write_output(path: str, text: str, file: str, spec: Spec) -> None:
-    """Write a result to a file, or to standard output (`-`). It never takes the place of what it
-    was made from: the command's own input `file`, a file that this uses, or a shipped one.
+    """Write a result to a file, or to standard output (`-`).
 
-    Raises Misuse where it would, or cannot be written.
+    It never overwrites a file that it was made from: the command's own input `file`, a file that
+    this one uses, or a shipped one. Raises Misuse where it would, or where the file cannot be
+    written.
     """
-    with suppress(OSError, ValueError):  # it is not there yet, or the writer says why
+    with suppress(OSError, ValueError):  # a new file; the writer reports errors
         place = os.fstat(sys.stdout.fileno()) if path == "-" else os.stat(path)
         if stat.S_ISREG(place.st_mode) and any(
             os.path.samestat(place, read) for read in _inputs(file, spec)
@@ -88,7 +91,7 @@ def write_output(path: str, text: str, file: str, spec: Spec) -> None:
 
 
 def _inputs(file: str, spec: Spec) -> Iterator[os.stat_result]:
-    """What the system knows of the files that a result is made from."""
+    """The system's records of the files that a result is made from."""
     if file == "-":
         with suppress(OSError, ValueError):
             yield os.fstat(sys.stdin.fileno())
@@ -99,8 +102,8 @@ def _inputs(file: str, spec: Spec) -> Iterator[os.stat_result]:
 
 
 def replace_file(path: str, text: str) -> None:
-    """Write a file whole or not at all (`diagrammar.replacing`). Raises Misuse when that cannot be
-    done."""
+    """Write a file completely or not at all (`diagrammar.replacing`). Raises Misuse where that
+    fails."""
     try:
         write(path, text)
     except (OSError, ValueError) as error:

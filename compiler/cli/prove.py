@@ -1,4 +1,4 @@
-"""`diagrammar verify`: rewrites and emitted functions against the oracle, as a table."""
+"""`diagrammar verify`: compare rewrites and emitted functions with the oracle, as a table."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def run(file: str, names: Sequence[str], *, cases: int, seed: int) -> int:
 
 
 def _with_progress(spec: Spec, names: Sequence[str], cases: int, seed: int) -> Report:
-    """The report; on a terminal, a bar moves while it is made."""
+    """Verify; on a terminal, with a progress bar."""
     if not sys.stderr.isatty():
         return verify(spec, cases, seed, names=names)
     from rich.console import Console

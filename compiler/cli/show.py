@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Showing:
-    """How a diagram is to be shown: which steps, in what format, for what shapes, into what file
+    """How to show a diagram: the format, with steps or not, for which shapes, and the file to write
     (- is standard output)."""
 
     format: str = "text"
@@ -71,7 +71,7 @@ def _check(wish: Showing, given: Sequence[str]) -> None:
 
 
 def _shown(wish: Showing, diagram: Diagram, derivation: Simplified | None) -> str:
-    """The diagram, or how it is derived, in the format that is wished for."""
+    """Draw or write the diagram, or its derivation, in the wanted format."""
     from diagrammar.draw import render
 
     drawn = diagram if derivation is None else derivation
@@ -85,18 +85,18 @@ def _shown(wish: Showing, diagram: Diagram, derivation: Simplified | None) -> st
 
 
 def _report(diagram: Diagram, values: dict[str, Any], known: dict[str, tuple[int, ...]]) -> str:
-    """The report of the compiled function; of the derivation alone where no function can be made
-    without shapes."""
+    """The report of the compiled function; of the derivation alone where a function needs
+    shapes."""
     from diagrammar.draw import render
 
     function = diagram.compile(**values)
     if known:
         return render(function.specialise(**known), "html")
     simplified = diagram.simplify(**values)
-    made: Specialised | None = None
+    compiled: Specialised | None = None
     try:
-        made = function.generic()
+        compiled = function.generic()
     except DiagramError as error:
         note(f"this report has no plan and no source: {error.errors[0].message}")
         note("give --shape for each operand, or what is missing with --set")
-    return render(made or simplified, "html")
+    return render(compiled or simplified, "html")

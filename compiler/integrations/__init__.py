@@ -1,6 +1,7 @@
-"""Backends for the libraries that compute curvature: curvlinops, singd, BackPACK.
+"""Backends for libraries that compute curvature: curvlinops, singd, BackPACK.
 
-Each module here is imported on request only, and needs its library: `pip install
-'diagrammar[curvlinops]'`, and so on. They use what a library documents or offers to subclasses, and
-check its version first. What they compute is that of `diagrammar.layers`.
+Each module is imported on request only, and needs its library: `pip install
+'diagrammar[curvlinops]'`, for example. It checks the library's version first, and uses only
+functions that the library documents or offers to subclasses. `diagrammar.layers` does the
+computing.
 """

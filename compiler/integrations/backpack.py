@@ -1,4 +1,4 @@
-"""BackPACK's quantities of convolutions by `diagrammar.layers`.
+"""BackPACK's quantities of convolutions, computed by `diagrammar.layers`.
 
     from diagrammar.integrations.backpack import ours
 
@@ -6,7 +6,7 @@
         loss.backward()
 
 `ours` sets module extensions, BackPACK's documented way, for Conv1d/2d/3d and
-ConvTranspose1d/2d/3d, so that groups, padding modes, `'same'` and output padding are right; all
+ConvTranspose1d/2d/3d, so that groups, padding modes, `'same'` and output padding are right. All
 other modules, losses and save fields stay BackPACK's. Made for BackPACK 1.6 and 1.7.
 """
 
@@ -48,11 +48,11 @@ MODULES = (
 
 
 def layer_of(module: Any) -> Conv:
-    """The layer of a module. Raises TypeError for one that computes something else, by a forward or
-    a forward hook of its own."""
+    """The layer of a module. Raises TypeError for a module that computes something else, by its own
+    forward or by a forward hook."""
     hooks = list(module._forward_hooks.values())
-    at = hooks.index(hook_store_io) if hook_store_io in hooks else len(hooks) - 1
-    if hooks[at + 1 :]:
+    position = hooks.index(hook_store_io) if hook_store_io in hooks else len(hooks) - 1
+    if hooks[position + 1 :]:
         raise TypeError(
             f"{type(module).__name__} has a forward hook that was registered after "
             "backpack.extend, which does not see what it changes; register it before"
@@ -62,7 +62,8 @@ def layer_of(module: Any) -> Conv:
 
 
 class GradientQuantity(ModuleExtension):
-    """A quantity of the examples' gradients: `method` of a layer, for weight and bias apart."""
+    """A quantity of the examples' gradients, a `method` of layers, for weight and bias
+    separately."""
 
     def __init__(self, method: str) -> None:
         self.method = method
@@ -71,8 +72,8 @@ class GradientQuantity(ModuleExtension):
     def weight(self, ext: Any, module: Any, g_inp: Any, g_out: Any, vectors: Any) -> Tensor:
         """The quantity by the weight."""
         x, v = self._seen(ext, module.input0, g_out[0])
-        found: Tensor = getattr(layer_of(module), self.method)(x, v)
-        return found
+        quantity: Tensor = getattr(layer_of(module), self.method)(x, v)
+        return quantity
 
     def bias(self, ext: Any, module: Any, g_inp: Any, g_out: Any, vectors: Any) -> Tensor:
         """The quantity by the bias, whose gradients are sums over positions."""
@@ -90,14 +91,14 @@ class GradientQuantity(ModuleExtension):
 
     @staticmethod
     def _seen(ext: Any, x: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """Input and gradient of the examples that the extension looks at."""
+        """The input and gradient of the examples that the extension looks at."""
         chosen = ext.get_subsampling()
         return subsample(x.detach(), subsampling=chosen), subsample(v, subsampling=chosen)
 
 
 class DiagonalGGN(ModuleExtension):
-    """The Gauss–Newton diagonal, from the vectors [n, b, c_out, *o] that BackPACK takes back
-    through the network; `each`: for each example."""
+    """The Gauss–Newton diagonal, from the vectors [n, b, c_out, *o] that BackPACK carries back
+    through the network; with `each`, of each example."""
 
     def __init__(self, each: bool) -> None:
         self.each = each
@@ -107,9 +108,9 @@ class DiagonalGGN(ModuleExtension):
         """The diagonal by the weight."""
         layer = layer_of(module)
         method = layer.batch_diag_ggn if self.each else layer.diag_ggn
-        found = method(module.input0.detach(), vectors)
-        assert not isinstance(found, tuple)
-        return found
+        diagonal = method(module.input0.detach(), vectors)
+        assert not isinstance(diagonal, tuple)
+        return diagonal
 
     def bias(self, ext: Any, module: Any, g_inp: Any, g_out: Any, vectors: Tensor) -> Tensor:
         """The diagonal by the bias."""
@@ -119,27 +120,28 @@ class DiagonalGGN(ModuleExtension):
     def backpropagate(
         self, ext: Any, module: Any, g_inp: Any, g_out: Any, vectors: Tensor
     ) -> Tensor:
-        """The vectors by the layer's input."""
-        made = layer_of(module).input_vjp(
+        """Carry the vectors back to the layer's input."""
+        flat = layer_of(module).input_vjp(
             vectors.flatten(0, 1), module.weight.detach(), module.input0.shape
         )
-        back: Tensor = unflatten(made, 0, vectors.shape[:2])
+        back: Tensor = unflatten(flat, 0, vectors.shape[:2])
         return back
 
 
 def ours(extension: Extension) -> Extension:
-    """An extension of BackPACK that takes convolutions' quantities from here; itself.
+    """Make an extension of BackPACK take convolutions' quantities from here; the same extension.
 
-    For BatchGrad, BatchL2Grad, SumGradSquared, Variance, DiagGGNExact, DiagGGNMC,
-    BatchDiagGGNExact and BatchDiagGGNMC. Raises TypeError for others.
+    For BatchGrad, BatchL2Grad, SumGradSquared, Variance, DiagGGNExact, DiagGGNMC, BatchDiagGGNExact
+    and BatchDiagGGNMC. Raises TypeError for others.
     """
-    made = _module_extension(extension)
+    module_extension = _module_extension(extension)
     for module in MODULES:
-        extension.set_module_extension(module, made, overwrite=True)
+        extension.set_module_extension(module, module_extension, overwrite=True)
     return extension
 
 
 def _module_extension(extension: BackpropExtension) -> ModuleExtension:
+    """Our module extension in place of BackPACK's. Raises TypeError where there is none."""
     match extension:
         case extensions.BatchGrad():
             return GradientQuantity("batch_grad")

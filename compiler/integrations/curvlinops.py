@@ -4,14 +4,15 @@
 
 Everything else stays: losses, Fisher types, scales, joint or separate bias, progress bar, inverse,
 state dictionaries. New are Conv1d and Conv3d, transposed convolutions, padding modes, `'same'` with
-even kernels; and `groups`: "exact" (the default) has a pair of factors for each group, which is
-exact where the loss's Hessian does not couple groups, "average_rows" is what curvlinops does.
+even kernels, and the option `groups`. "exact" (the default) has a pair of factors for each group,
+which is exact where the loss's Hessian does not couple groups; "average_rows" does the same as
+curvlinops.
 
-A layer that is not simply W [c_out, d], because it has groups or is transposed, is shown to
-curvlinops as *parts*, layers of their own that are: one for each group, `name[0]`, `name[1]`, ….
-Their parameters are slices that `_split` makes of the real ones and `_joined` puts together again;
-their positions come after the real parameters'. So traces, determinants, inverses, eigenvectors and
-state dictionaries are curvlinops' own code.
+Some layers are not simply W [c_out, d], because they have groups or are transposed. curvlinops sees
+these layers as *parts*: one layer W for each group, `name[0]`, `name[1]`, …. `_split` cuts the
+parts' parameters out of the real ones, and `_joined` puts them together again; their positions come
+after the real parameters'. So curvlinops' own code computes traces, determinants, inverses,
+eigenvectors and state dictionaries.
 
 Made for curvlinops 3.0: hooks are the methods that its KFACLinearOperator registers at modules.
 """
@@ -67,11 +68,12 @@ MODULES = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, *TRANSPOSED)
 GROUPS = ("exact", "average_rows")
 
 Mixed: Any = object
-"""Stands for the operator of curvlinops, which has no types, that `_Backend` comes before."""
+"""Stands for the class of curvlinops that stands behind `_Backend` in the bases; it has no type
+annotations."""
 
 
 class _Backend(Mixed):
-    """What replaces curvlinops' processing of inputs and gradients, before its KFAC and EKFAC."""
+    """Replaces how curvlinops' KFAC and EKFAC process inputs and gradients."""
 
     _SUPPORTED_MODULES = MODULES
     _by_module = False
@@ -94,56 +96,60 @@ class _Backend(Mixed):
 
     @property
     def _mapping(self) -> dict[str, dict[str, int]]:
-        """Layers and the positions of their parameters: of parts, or of modules while hooks run."""
+        """Layers with the positions of their parameters: parts, or whole modules while hooks
+        run."""
         if self._by_module:
             return self._modules
-        found: dict[str, dict[str, int]] = {}
+        positions: dict[str, dict[str, int]] = {}
         for name, params in self._modules.items():
             parts = self._layer(name).parts
-            found.update(parts if parts else {name: params})
-        return found
+            positions.update(parts if parts else {name: params})
+        return positions
 
     @_mapping.setter
     def _mapping(self, modules: dict[str, dict[str, int]]) -> None:
         self._modules = modules
 
     def _layer(self, name: str) -> SplitLayer:
+        """The layer of a module, with its parts."""
         if self._layers is None:
-            made, at = {}, len(self._params)
+            layers, position = {}, len(self._params)
             for module_name, params in self._modules.items():
                 module = self._model_func.get_submodule(module_name)
-                layer = SplitLayer.of(module_name, module, params, self._groups, at)
-                at += len(layer.parts) * len(params)
-                made[module_name] = layer
-            self._layers = made
+                layer = SplitLayer.of(module_name, module, params, self._groups, position)
+                position += len(layer.parts) * len(params)
+                layers[module_name] = layer
+            self._layers = layers
         return self._layers[name]
 
     def _names(self, name: str) -> list[str]:
+        """The names of a module's parts, or its own."""
         parts = self._layer(name).parts
         return [part for part, _ in parts] if parts else [name]
 
     def _split(self, tensors: list[Tensor]) -> list[Tensor]:
-        """Parameter-shaped tensors, and those of the parts after them."""
-        found = list(tensors)
+        """Add the parts' tensors to parameter-shaped tensors."""
+        results = list(tensors)
         for name, params in self._modules.items():
             layer = self._layer(name)
             if layer.parts:
-                taken = [layer.split(p, tensors[at]) for p, at in params.items()]
-                found += [tensor for part in zip(*taken, strict=True) for tensor in part]
-        return found
+                taken = [layer.split(p, tensors[position]) for p, position in params.items()]
+                results += [tensor for part in zip(*taken, strict=True) for tensor in part]
+        return results
 
     def _joined(self, tensors: list[Tensor]) -> list[Tensor]:
-        """What `_split` took apart."""
-        found = tensors[: len(self._params)]
+        """Put together the tensors that `_split` cut, and drop the parts' tensors."""
+        results = tensors[: len(self._params)]
         for name, params in self._modules.items():
             layer = self._layer(name)
-            for parameter, at in params.items() if layer.parts else ():
+            for parameter, position in params.items() if layer.parts else ():
                 parts = [tensors[places[parameter]] for _, places in layer.parts]
-                found[at] = layer.joined(parameter, parts)
-        return found
+                results[position] = layer.joined(parameter, parts)
+        return results
 
     @contextmanager
     def _modules_shown(self) -> Iterator[None]:
+        """A context in which `_mapping` has whole modules."""
         self._by_module = True
         try:
             yield
@@ -151,8 +157,7 @@ class _Backend(Mixed):
             self._by_module = False
 
     def _matmat(self, M: list[Tensor]) -> list[Tensor]:
-        made = super()._matmat(self._split(M))
-        return self._joined(made)
+        return self._joined(super()._matmat(self._split(M)))
 
     # -- factors -----------------------------------------------------------------------------------
 
@@ -162,11 +167,12 @@ class _Backend(Mixed):
             super().compute_kronecker_factors()
 
     def _joint(self, name: str) -> bool:
+        """Whether weight and bias of a layer share factors."""
         separate: bool = self._separate_weight_and_bias
         return not separate and self._modules[name].keys() >= {"weight", "bias"}
 
     def _add(self, store: dict[str, Any], name: str, factors: Tensor) -> None:
-        """Add the factors of a layer's groups to those of its parts."""
+        """Add the factors of a layer's groups to the factors of its parts."""
         for part, factor in zip(self._names(name), factors, strict=True):
             self._set_or_add_(store, part, factor)
 
@@ -183,23 +189,24 @@ class _Backend(Mixed):
         factor = layer.conv.kfac_expand if expands else layer.conv.kfac_reduce
         parts = parts_of(layer.conv, x) if expands else (x,)
         for part in parts:
-            made = factor(part, **options)
-            self._add(self._input_covariances, module_name, made)
+            self._add(self._input_covariances, module_name, factor(part, **options))
 
     def _accumulate_gradient_covariance(
         self, grad_output: Tensor, module: nn.Module, module_name: str
     ) -> None:
         layer, g = self._layer(module_name), grad_output.detach().unsqueeze(0)
         factor = layer.conv.kfac_expand_grad if self._expands() else layer.conv.kfac_reduce_grad
-        made = factor(g, scale="curvlinops-sum").mul_(self._correction(g.shape[1]))
-        self._add(self._gradient_covariances, module_name, made)
+        factors = factor(g, scale="curvlinops-sum").mul_(self._correction(g.shape[1]))
+        self._add(self._gradient_covariances, module_name, factors)
 
     def _expands(self) -> bool:
+        """Whether this is KFAC-expand."""
         kind: str = self._kfac_approx
         return kind == "expand"
 
     def _correction(self, batch: int) -> float:
-        """What turns products of the loss' gradients into their part of the data set's factor."""
+        """The number that turns products of the loss's gradients into their share of the data set's
+        factor."""
         samples: int = self._mc_samples
         if self._loss_func.reduction == "sum":
             return 1 / samples
@@ -214,7 +221,7 @@ class _Backend(Mixed):
             return
         super()._compute_loss_and_backward(output, y)
         store: dict[str, Tensor] = self._gradient_covariances
-        for name in self._modules:  # identities of a module's outputs: those of its parts instead
+        for name in self._modules:  # an identity for each part, in place of the module's
             layer, whole = self._layer(name), store.pop(name)
             rows = _outputs(self._model_func, name) // layer.groups
             for part in self._names(name):
@@ -235,8 +242,8 @@ class _Backend(Mixed):
     def _anchored(
         self, what: str, module: nn.Module, inputs: Any, output: Tensor, name: str
     ) -> Tensor:
-        """The output of a layer with curvlinops' hook, depending on what gradients are asked for
-        by in place of the parameters."""
+        """The output of a layer with curvlinops' hook. It depends on an anchor, by which backward
+        passes differentiate in place of the parameters."""
         check_unchanged(name, module, inputs[0], output, own=1)
         if self._anchor is None:
             self._anchor = new_anchor(output)
@@ -247,6 +254,7 @@ class _Backend(Mixed):
 
     @contextmanager
     def _anchor_shown(self) -> Iterator[None]:
+        """A context in which backward passes differentiate by the anchor only."""
         params = self._params
         self._params = [self._anchor] if self._anchor is not None else params
         try:
@@ -269,7 +277,7 @@ class _Backend(Mixed):
 class KFACLinearOperator(_Backend, curvlinops.KFACLinearOperator):
     """curvlinops.KFACLinearOperator with `backend="diagrammar"` and `groups`.
 
-    Raises what curvlinops raises, and ValueError for another backend or way to treat groups.
+    Raises the same errors as curvlinops, and ValueError for another backend or option `groups`.
     """
 
 
@@ -291,44 +299,45 @@ class EKFACLinearOperator(_Backend, curvlinops.EKFACLinearOperator):
         correction = self._correction(len(g))
         params, joint = self._modules[module_name], self._joint(module_name)
         Q_B = stack([self._gradient_covariances_eigenvectors[n] for n in names])
-        made: dict[str, Tensor] = {}
+        diagonals: dict[str, Tensor] = {}
         if "weight" in params:
             Q_A = stack([self._input_covariances_eigenvectors[n] for n in names])
             x = layer.rows_of(self._cached_activations[module_name])
-            made["weight"] = layer.conv.ekfac_diag(x, g.unsqueeze(0), Q_A, Q_B) * correction
+            diagonals["weight"] = layer.conv.ekfac_diag(x, g.unsqueeze(0), Q_A, Q_B) * correction
         if "bias" in params and not joint:
-            made["bias"] = _rotated_bias(layer, g, Q_B) * correction
+            diagonals["bias"] = _rotated_bias(layer, g, Q_B) * correction
         for n, part in enumerate(names):
             if joint:
-                self._set_or_add_(self._corrected_eigenvalues, part, made["weight"][n])
+                self._set_or_add_(self._corrected_eigenvalues, part, diagonals["weight"][n])
                 continue
             store = self._corrected_eigenvalues.setdefault(part, {})
             places = layer.parts[n][1] if layer.parts else params
-            for parameter, values in made.items():
+            for parameter, values in diagonals.items():
                 self._set_or_add_(store, places[parameter], values[n])
 
 
 class KFACInverseLinearOperator(curvlinops.KFACInverseLinearOperator):
-    """curvlinops.KFACInverseLinearOperator, for operators of this module, too.
+    """curvlinops.KFACInverseLinearOperator, also for operators of this module.
 
-    curvlinops' own class serves them where no layer has groups or is transposed; else it fails with
-    an IndexError.
+    curvlinops' own class handles them where no layer has groups or is transposed; elsewhere it
+    fails with an IndexError.
     """
 
     def _matmat(self, X: list[Tensor]) -> list[Tensor]:
         ours = isinstance(self._A, _Backend)
-        made: list[Tensor] = super()._matmat(self._A._split(X) if ours else X)
-        return self._A._joined(made) if ours else made
+        product: list[Tensor] = super()._matmat(self._A._split(X) if ours else X)
+        return self._A._joined(product) if ours else product
 
 
 @contextmanager
 def replaced() -> Iterator[None]:
-    """Within this context, `curvlinops.KFACLinearOperator` and its like are those of this module.
+    """A context in which `curvlinops.KFACLinearOperator`, `EKFACLinearOperator` and
+    `KFACInverseLinearOperator` are the classes of this module.
 
-    For code that cannot be edited; names that were imported before keep what they have.
+    This is for code that cannot be edited; names that were imported before keep their old classes.
     """
-    own = (KFACLinearOperator, EKFACLinearOperator, KFACInverseLinearOperator)
-    before = [(cls, getattr(curvlinops, cls.__name__)) for cls in own]
+    classes = (KFACLinearOperator, EKFACLinearOperator, KFACInverseLinearOperator)
+    before = [(cls, getattr(curvlinops, cls.__name__)) for cls in classes]
     places = [(import_module(theirs.__module__), cls, theirs) for cls, theirs in before]
     places += [(curvlinops, cls, theirs) for cls, theirs in before]
     try:
@@ -341,18 +350,20 @@ def replaced() -> Iterator[None]:
 
 
 def _checked(groups: str) -> str:
+    """Return the option `groups`. Raises ValueError for another value."""
     if groups not in GROUPS:
         raise ValueError(f"groups must be 'exact' or 'average_rows', not {groups!r}")
     return groups
 
 
 def _outputs(model: nn.Module, name: str) -> int:
+    """The output channels of a module."""
     module = model.get_submodule(name)
     return arguments(module)[1].channels or 0
 
 
 def _rotated_bias(layer: SplitLayer, g: Tensor, Q_B: Tensor) -> Tensor:
-    """The bias' diagonal in the eigenbasis, Σ (Q_Bᵀ Σ_o s)²: [g, c_out/g]."""
+    """The bias's diagonal in the eigenbasis, Σ (Q_Bᵀ Σ_o s)²: [g, c_out/g]."""
     if isinstance(layer.conv, Linear):
         sums = g.reshape(len(g), -1, g.shape[-1]).sum(1)
     else:

@@ -1,4 +1,5 @@
-"""Modules as operators of curvlinops see them with our factors: one layer, or one a group."""
+"""Modules in the form in which curvlinops' operators take our factors: one layer, or one for each
+group."""
 
 from __future__ import annotations
 
@@ -11,13 +12,14 @@ from diagrammar.layers.shared import shared_layer
 
 TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 BUDGET = "1024GiB"
-"""All programs fit it; with a budget, they let go of each value as soon as nothing reads it."""
+"""A memory budget that all programs fit into; with a budget, they free each value after its last
+use."""
 
 
 @dataclass(frozen=True)
 class SplitLayer:
-    """A module as its operations see it: `groups` of the factors, that of the weight, and names and
-    positions of its parts; no parts where it is one layer with W [c_out, d]."""
+    """A module with the `groups` of its factors, the groups of its weight, and the names and
+    positions of its parts. It has no parts where it is one layer with W [c_out, d]."""
 
     conv: Conv
     groups: int
@@ -27,12 +29,12 @@ class SplitLayer:
 
     @staticmethod
     def of(
-        name: str, module: nn.Module, params: dict[str, int], groups: str, at: int
+        name: str, module: nn.Module, params: dict[str, int], groups: str, start: int
     ) -> SplitLayer:
-        """The layer of a module whose parts' parameters stand from position `at` on.
+        """The layer of a module; its parts' parameters have positions from `start` on.
 
-        Raises TypeError for a module that computes something else, NotImplementedError for one
-        whose weight is made from other parameters.
+        Raises TypeError for a module that computes something else, NotImplementedError for a weight
+        that is computed from other parameters.
         """
         made_from = sorted(params.keys() - {"weight", "bias"})
         if made_from:
@@ -52,19 +54,18 @@ class SplitLayer:
         parts = []
         if factors > 1 or transposed:
             for n in range(factors):
-                places = {p: at + n * len(params) + m for m, p in enumerate(params)}
+                places = {p: start + n * len(params) + m for m, p in enumerate(params)}
                 parts.append((f"{name}[{n}]", places))
         return SplitLayer(conv, factors, count, transposed, tuple(parts))
 
     def rows_of(self, x: Tensor) -> Tensor:
-        """An input with the channels that the factors have: averaged over groups that they do not
-        tell apart."""
+        """Average an input over groups that share a factor; it then has the factor's channels."""
         if self.groups == self.weight_groups:
             return x
         return unflatten(x, 1, (self.weight_groups, -1)).mean(1)
 
     def split(self, parameter: str, tensor: Tensor) -> list[Tensor]:
-        """The parts' tensors of a parameter-shaped one, with further axes at its end."""
+        """Cut the parts' tensors out of a parameter-shaped tensor, with further axes at its end."""
         if parameter == "bias":
             return list(unflatten(tensor, 0, (self.groups, -1)).unbind())
         by_group = unflatten(tensor, 0, (self.weight_groups, -1))
@@ -73,7 +74,7 @@ class SplitLayer:
         return list(by_group.unbind() if self.groups > 1 else [by_group.flatten(0, 1)])
 
     def joined(self, parameter: str, parts: list[Tensor]) -> Tensor:
-        """What `split` took apart."""
+        """Put the parts' tensors together again."""
         if parameter == "bias":
             return stack(parts).flatten(0, 1)
         by_group = unflatten(stack(parts).flatten(0, 1), 0, (self.weight_groups, -1))

@@ -1,7 +1,7 @@
-"""Whether a module's forward hooks leave its output as its forward computes it.
+"""Whether forward hooks leave a module's output as its forward computes it.
 
-Operations on layers are by the layer's own output; where a hook scales it, or adds to it, gradients
-by the weight are other ones.
+Operations on layers need the layer's own output: where a hook scales it, or adds to it, gradients
+by the weight are different.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from torch import Tensor, finfo, nn, no_grad
 
 
 def check_unchanged(name: str, module: nn.Module, x: Tensor, output: Tensor, own: int) -> None:
-    """Compare a module's output with that of its forward on x, where it has more forward hooks than
-    `own`. Raises TypeError where they differ."""
+    """Compare a module's output with its forward on x, where it has more than `own` forward hooks.
+    Raises TypeError where they differ."""
     if len(module._forward_hooks) <= own:
         return
     with no_grad():

@@ -6,9 +6,9 @@
         loss.backward()          # singd's hooks process inputs of Conv2d here
         optimizer.step()
 
-singd has no registry, so this replaces the function that its hooks call, `process_input`, and gives
-it back when the context ends. Rows averaged over groups, a one for the bias, and the division by
-the root of their number are as in singd. Made for singd 0.0.5.
+singd has no registry, so this replaces the function that its hooks call, `process_input`, until the
+context ends. As in singd, rows are averaged over groups, end with a one for the bias, and are
+divided by the square root of their number. Made for singd 0.0.5.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ THEIRS = optimizer.process_input
 
 
 def process_input(x: Tensor, module: nn.Module, kfac_approx: str) -> Tensor:
-    """Rows of a layer's unfolded input ("expand") or their means over positions ("reduce"), whose
-    product with themselves is the input's factor: [rows, c_in/g·∏k (+ 1)].
+    """Compute rows of a layer's unfolded input ("expand"), or their means over positions
+    ("reduce"), whose product with themselves is the input's factor: [rows, c_in/g·∏k (+ 1)].
 
-    Raises what singd raises for modules other than Conv2d and Linear.
+    Other modules than Conv2d are left to singd, with its errors.
     """
     if not isinstance(module, nn.Conv2d):
         rows: Tensor = THEIRS(x, module, kfac_approx)
@@ -55,7 +55,7 @@ def process_input(x: Tensor, module: nn.Module, kfac_approx: str) -> Tensor:
 
 @contextmanager
 def inputs() -> Iterator[None]:
-    """Within this context, singd's hooks process inputs by `process_input` of this module."""
+    """A context in which singd's hooks process inputs by `process_input` of this module."""
     before = optimizer.process_input
     optimizer.process_input = process_input
     try:
