@@ -31,8 +31,8 @@ def offers(extra: str, distribution: str, names: Sequence[str]) -> None:
         others = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise ImportError(
             f"diagrammar.integrations.{extra} uses {missing[0].replace(':', '.')}{others}, which "
-            f"the {distribution} {version(distribution)} that is installed does not have; a release "
-            f"has it: pip install --force-reinstall 'diagrammar[{extra}]'"
+            f"the {distribution} {version(distribution)} that is installed does not have; a "
+            f"release has it: pip install --force-reinstall 'diagrammar[{extra}]'"
         )
 
 
