@@ -1,4 +1,4 @@
-"""Drawing diagrams and derivations: one layout, and what is made of it.
+"""Draw diagrams and derivations: one layout, which all formats share.
 
 render(diagram, "svg"), render(diagram.simplify().trace, "html"), …
 """
@@ -18,14 +18,13 @@ FORMATS = ("text", "svg", "html", "tikz", "dot")
 def render(
     what: Diagram | Simplified | Trace | Step | Specialised, format: str = "text", **options: Any
 ) -> str:
-    """A diagram, a derivation or a step of it in one of the formats text, svg, html, tikz, dot.
+    """Render a diagram, a derivation or a step of it as text, svg, html, tikz or dot.
 
-    Of a derivation all steps are drawn, unless `steps` says otherwise: "all", "ends" (before and
-    after), "last" or the number of one (0 is the start). `sizes=True` adds the sizes of wires,
-    `thickness=True` (svg, tikz, html) draws them as thick as they are large. html also takes a
-    function that was compiled for some shapes (`f.specialise(…)`): the report then has its costs,
-    its plan and its source. Raises ValueError for an unknown format, TypeError for an option that
-    the format does not have.
+    All steps of a derivation are drawn, unless `steps` is "ends" (before and after), "last" or a
+    number (0 is the start). `sizes=True` adds the sizes of wires; `thickness=True` (svg, tikz,
+    html) draws larger wires thicker. html also takes a function that was compiled for some shapes
+    (`f.specialise(…)`); that report has its costs, its plan and its source. Raises ValueError for
+    an unknown format, TypeError for an option that the format does not have.
     """
     from diagrammar.draw import formats
 

@@ -1,6 +1,6 @@
 """A sheet of characters on which wires run at right angles.
 
-A cell knows in which of four directions lines leave it, and which wire they belong to: two wires
+A cell knows in which of four directions lines leave it, and to which wire they belong: two wires
 may cross in a cell, but not run along each other.
 """
 
@@ -21,7 +21,7 @@ _LINES = {
 
 
 class Canvas:
-    """Lines first, then what stands over them."""
+    """Lines, and texts that cover them."""
 
     def __init__(self) -> None:
         self._lines: dict[Cell, dict[int, int]] = {}
@@ -30,8 +30,8 @@ class Canvas:
     # -- lines -------------------------------------------------------------------------------------
 
     def clashes(self, path: Sequence[Cell], owner: int) -> int:
-        """How bad it were to run a wire along a path: running along others counts most, then
-        crossings."""
+        """The cost of running a wire along a path: 20 for each cell along another wire or under a
+        text, 1 for each crossing."""
         count = 0
         for cell, mask in _masks(path):
             for other, theirs in self._lines.get(cell, {}).items():
@@ -49,7 +49,7 @@ class Canvas:
             lines[owner] = lines.get(owner, 0) | mask
 
     def own_runs(self, owner: int) -> Iterator[list[Cell]]:
-        """The horizontal stretches that belong to one wire alone, the longest first."""
+        """Yield the horizontal stretches that belong to one wire alone, the longest first."""
         cells = sorted(
             (row, column)
             for (column, row), lines in self._lines.items()
@@ -84,12 +84,12 @@ class Canvas:
         )
 
     def write(self, column: int, row: int, text: str) -> None:
-        """Put a text over whatever is there."""
+        """Write a text over lines and other texts."""
         for n, character in enumerate(text):
             self._over[column + n, row] = character
 
     def frame(self, left: int, top: int, right: int, bottom: int, style: str) -> None:
-        """A box; `style` has its corners (clockwise), horizontal and vertical line."""
+        """Draw a box; `style` has its corners (clockwise), horizontal and vertical line."""
         for row in range(top, bottom + 1):
             self.write(left, row, " " * (right - left + 1))
         self.write(left, top, style[0] + style[4] * (right - left - 1) + style[1])
@@ -112,15 +112,15 @@ class Canvas:
 
 
 def _sign(masks: Iterable[int]) -> str:
-    found = list(masks)
-    if len(found) == 1:
-        return _LINES.get(found[0], "●" if found[0] else " ")
+    directions = list(masks)
+    if len(directions) == 1:
+        return _LINES.get(directions[0], "●" if directions[0] else " ")
     return "┼"
 
 
 def _masks(path: Sequence[Cell]) -> Iterator[tuple[Cell, int]]:
-    """Every cell of a path given by its corners, with the directions in which the path leaves
-    it."""
+    """Yield every cell of a path given by its corners, with the directions in which the path leaves
+    the cell."""
     cells: list[Cell] = [path[0]]
     for (c0, r0), (c1, r1) in pairwise(path):
         steps = max(abs(c1 - c0), abs(r1 - r0))

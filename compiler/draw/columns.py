@@ -1,15 +1,15 @@
-"""Which column each thing of a picture stands in.
+"""The column of each thing in a picture.
 
-Operands stand in columns by their distance from the first one, going through relations; relations
-stand between what they relate; a dot stands in a gap between columns, and so do ends outside, left
-or right of all. Tensor columns have even numbers, gaps odd ones.
+Operands have columns by their distance from the first one, going through relations; relations stand
+between the operands that they relate; a dot stands in a gap between columns; ends outside stand
+left or right of all. Tensor columns have even numbers, gaps odd ones.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import fsum  # the built-in sum rounds otherwise from Python 3.12 on
+from math import fsum  # sum() rounds in another way from Python 3.12 on
 from typing import Literal
 
 from diagrammar.draw.wiring import Dot, Link
@@ -38,7 +38,7 @@ class Columns:
 
 
 def columns(parts: Parts) -> Columns:
-    """Columns for a connected part."""
+    """Choose columns and sides for a connected part."""
     place = _tensor_places(parts)
     numbers = {x: 2 * n for n, x in enumerate(sorted(set(place.values())))}
     column = {key: numbers[x] for key, x in place.items()}
@@ -57,6 +57,7 @@ def columns(parts: Parts) -> Columns:
 
 
 def _touching(links: Sequence[Link]) -> dict[str, list[str]]:
+    """The neighbours of each thing."""
     near: dict[str, list[str]] = {}
     for link in links:
         near.setdefault(link.a, []).append(link.b)
@@ -68,7 +69,7 @@ def _touching(links: Sequence[Link]) -> dict[str, list[str]]:
 
 
 def _tensor_places(parts: Parts) -> dict[str, float]:
-    """Operands at 0, 1, …; relations between."""
+    """Place operands at 0, 1, …, and relations between them."""
     fixed = parts.operands or parts.relations
     free = parts.relations if parts.operands else ()
     tensors = {*parts.operands, *parts.relations}
@@ -85,16 +86,16 @@ def _tensor_places(parts: Parts) -> dict[str, float]:
 
 
 def _by_dot(parts: Parts, tensors: set[str]) -> dict[str, list[str]]:
-    """Tensors that share a dot, once a dot."""
-    at: dict[str, list[str]] = {}
+    """The tensors that share a dot with each tensor, once for each dot."""
+    by_dot: dict[str, list[str]] = {}
     for link in parts.links:
         for dot, key in ((link.a, link.b), (link.b, link.a)):
             if dot in parts.dots and key in tensors:
-                at.setdefault(dot, []).append(key)
+                by_dot.setdefault(dot, []).append(key)
     shared: dict[str, list[str]] = {}
-    for keys in at.values():
+    for keys in by_dot.values():
         if len(keys) > 24:
-            continue  # a wire that everything shares says nothing about places
+            continue  # a wire of most tensors says nothing about their places
         for key in dict.fromkeys(keys):
             shared.setdefault(key, []).extend(k for k in keys if k != key)
     return shared
@@ -103,7 +104,7 @@ def _by_dot(parts: Parts, tensors: set[str]) -> dict[str, list[str]]:
 def _spread(
     root: str, start: int, plain: Mapping[str, list[str]], wanted: set[str], place: dict[str, float]
 ) -> None:
-    """Breadth first from an operand; relations on the way cost nothing."""
+    """Number operands breadth first from one of them; a relation on the way adds no distance."""
     layer, number = [root], start
     seen = {root}
     while layer:
@@ -126,15 +127,15 @@ def _between(
     shared: Mapping[str, list[str]],
     fixed: Mapping[str, float],
 ) -> dict[str, float]:
-    """Each relation at the mean of its neighbours; one that sees a single column stands on its
-    inner side."""
+    """Place each relation at the mean of its neighbours; one with neighbours in a single column
+    stands on its inner side."""
     middle = (min(fixed.values()) + max(fixed.values())) / 2 if fixed else 0.0
     near = {k: plain.get(k) or shared.get(k, []) for k in free}
     place = dict.fromkeys(free, middle)
     for _ in range(80 if len(free) < 100 else 20):
         for key in free:
-            at = [fixed.get(n, place.get(n, middle)) for n in near[key]]
-            place[key] = fsum(at) / len(at) if at else middle
+            places = [fixed.get(n, place.get(n, middle)) for n in near[key]]
+            place[key] = fsum(places) / len(places) if places else middle
     depth = _depths(free, plain, shared, fixed)
     deepest = max(depth.values(), default=1)
     for key in free:
@@ -166,30 +167,30 @@ def _depths(
 # -- dots and ends ---------------------------------------------------------------------------------
 
 
-def _gap(at: Sequence[int], last: int) -> int:
+def _gap(occupied: Sequence[int], last: int) -> int:
     """The gap nearest to the mean of some tensor columns."""
-    if not at:
+    if not occupied:
         return 1
-    if len(set(at)) == 1:
-        return at[0] + 1 if at[0] <= last / 2 else at[0] - 1
-    low, high = min(at), max(at)
+    if len(set(occupied)) == 1:
+        return occupied[0] + 1 if occupied[0] <= last / 2 else occupied[0] - 1
+    low, high = min(occupied), max(occupied)
     gaps = range(low + 1, high, 2)
-    mean = sum(at) / len(at)
+    mean = sum(occupied) / len(occupied)
     return min(gaps, key=lambda gap: (abs(gap - mean), -gap))
 
 
 def _sides(
     parts: Parts, column: Mapping[str, int], last: int, touching: Mapping[str, list[str]]
 ) -> dict[str, Side]:
-    """Bundles and the ends of outer columns go left or right, the others above or below."""
+    """Send bundles and the ends of outer columns left or right, other ends above."""
     side: dict[str, Side] = {}
     free = [k for k in parts.ends if k in touching]
     for number, (key, axis) in enumerate((k, parts.ends[k]) for k in free):
-        at = [column[k] for k in touching[key]]
-        mean = sum(at) / len(at)
+        occupied = [column[k] for k in touching[key]]
+        mean = sum(occupied) / len(occupied)
         if last == 0:
             side[key] = "left" if number < len(free) // 2 else "right"
-        elif len(axis) > 1 or len(at) > 1:
+        elif len(axis) > 1 or len(occupied) > 1:
             side[key] = "left" if mean < last / 2 else "right"
         elif mean <= 0 or mean >= last:
             side[key] = "left" if mean <= 0 else "right"

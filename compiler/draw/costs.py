@@ -1,4 +1,4 @@
-"""What the diagrams of a derivation cost: each planned as if it were the last."""
+"""The cost of each diagram of a derivation, planned as if the derivation ended there."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from diagrammar.program import Indicator
 from diagrammar.rules import RULES
 
 _LIMIT = 12
-"""Of derivations with more diagrams than this, only the ends are planned."""
+"""In derivations of more diagrams than this, only the first and the last are planned."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """The best plan of one diagram: its multiplications, the entries that it writes, the most that
-    it holds at once, and the seconds that the cost model gives it."""
+    """The best plan of one diagram: its multiplications, the entries that it writes, the most
+    entries that it holds at once, and the seconds that the cost model predicts."""
 
     multiplications: int
     written: int
@@ -30,7 +30,7 @@ class Cost:
 
     @property
     def duration(self) -> str:
-        """The seconds for people; a dash where only a dense pattern would do."""
+        """The seconds in words; a dash where only a dense pattern would do."""
         if self.seconds >= DEFAULT.dense_pattern:
             return "—"
         for unit, size in (("s", 1.0), ("ms", 1e-3)):
@@ -42,16 +42,17 @@ class Cost:
 def costs(
     diagrams: Sequence[Diagram], *, native: bool = True, contained: bool = True
 ) -> tuple[Cost | None, ...]:
-    """The cost of each; None where sizes are not known, or in the middle of a long derivation."""
+    """The cost of each diagram; None where sizes are not known, or in the middle of a long
+    derivation."""
     ends = {0, len(diagrams) - 1}
     return tuple(
-        _cost(diagram, native, contained) if len(diagrams) <= _LIMIT or at in ends else None
-        for at, diagram in enumerate(diagrams)
+        _cost(diagram, native, contained) if len(diagrams) <= _LIMIT or number in ends else None
+        for number, diagram in enumerate(diagrams)
     )
 
 
 def _best(diagram: Diagram, native: bool, contained: bool) -> Planned:
-    """The cheapest candidate of a diagram that is left as it is."""
+    """The cheapest candidate of a diagram, without rewriting it."""
     found = candidates(
         diagram.name,
         [diagram],

@@ -1,4 +1,4 @@
-"""Pictures as DOT, for those who want another layout: tensors, dots, ends outside, and wires."""
+"""Pictures as DOT, for other layout programs: tensors, dots, ends outside, and wires."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _DOTS = {
 
 
 def dot(layout: Layout, shown: Sequence[Scene], *, sizes: bool = False) -> str:
-    """One undirected graph; of several steps, each in a cluster."""
+    """Write one undirected graph; several steps become clusters."""
     lines = ["graph {", '  rankdir=LR; node [fontname="serif"]; edge [fontname="serif"];']
     for scene in shown:
         inside = _frame(layout.story.frames[scene.number], f"s{scene.number}", sizes)

@@ -1,5 +1,4 @@
-"""From a story to its pictures: terms set beside each other with their signs and factors, and
-sketched."""
+"""Draw a story: set terms beside each other with their signs and factors, and sketch them."""
 
 from __future__ import annotations
 
@@ -16,12 +15,13 @@ from diagrammar.draw.terms import PlacedTerm, place_term
 
 MARGIN = 14.0
 _ROW = 1150.0
-"""Terms that would make a row wider than this begin a new one."""
+"""The widest row of terms, in px."""
 
 
 @dataclass(frozen=True)
 class _Entry:
-    """A term in the sum: its place, and the widths of its sign and factor."""
+    """A term in the sum: its place, its network in each frame, and the widths of its sign and
+    factor."""
 
     term: PlacedTerm
     found: tuple[TermFrame | None, ...]
@@ -30,24 +30,26 @@ class _Entry:
 
     @property
     def width(self) -> float:
+        """The width with sign and factor."""
         return self.sign + self.factor + self.term.box.width
 
     def moved(self, dx: float, dy: float) -> _Entry:
+        """The term moved."""
         parts = tuple(part.moved(dx, dy) for part in self.term.parts)
         term = PlacedTerm(parts, self.term.box.moved(dx, dy), self.term.axis + dy)
         return replace(self, term=term)
 
 
 def pictures(story: Story, *, sizes: bool, spread: float) -> tuple[Picture, ...]:
-    """A picture for each frame. `spread` stretches all distances."""
+    """Draw a picture of each frame. `spread` stretches all distances."""
     entries = _entries(story, sizes, spread)
     offsets, width, height = _rows(entries)
     entries = [entry.moved(*offset) for entry, offset in zip(entries, offsets, strict=True)]
-    found = _pictures(story, entries, (width, height), sizes)
+    drawn = _pictures(story, entries, (width, height), sizes)
     paper = Box(0.0, 0.0, width, height)
-    inked = hull([paper, *(_margined(tag.box) for p in found for tag in p.tags)])
+    inked = hull([paper, *(_margined(tag.box) for p in drawn for tag in p.tags)])
     if inked == paper:
-        return found
+        return drawn
     entries = [entry.moved(-inked.left, -inked.top) for entry in entries]
     return _pictures(story, entries, (inked.width, inked.height), sizes)
 
@@ -60,35 +62,39 @@ def _pictures(
     story: Story, entries: Sequence[_Entry], size: Point, sizes: bool
 ) -> tuple[Picture, ...]:
     return tuple(
-        _picture(at, frame, story.frames[at - 1] if at else None, entries, size, sizes)
-        for at, frame in enumerate(story.frames)
+        _picture(number, frame, story.frames[number - 1] if number else None, entries, size, sizes)
+        for number, frame in enumerate(story.frames)
     )
 
 
 def _entries(story: Story, sizes: bool, spread: float) -> list[_Entry]:
+    """Place all terms of a story."""
     entries = []
     for number, start in enumerate(story.frames[0].terms):
-        found = tuple(frame.term(start.term) for frame in story.frames)
-        placed = place_term(story.frames, found, sizes=sizes, spread=spread)
-        pairs = list(zip(story.frames, found, strict=True))
+        networks = tuple(frame.term(start.term) for frame in story.frames)
+        placed = place_term(story.frames, networks, sizes=sizes, spread=spread)
+        pairs = list(zip(story.frames, networks, strict=True))
         factor = max(text_width(_factor(frame, term)) for frame, term in pairs)
         signed = number > 0 or any(_sign(frame, term) for frame, term in pairs)
-        entries.append(_Entry(placed, found, 26.0 * signed, factor + 8.0 * (factor > 0)))
+        entries.append(_Entry(placed, networks, 26.0 * signed, factor + 8.0 * (factor > 0)))
     return entries
 
 
 def _factor(frame: Frame, term: TermFrame | None) -> str:
+    """The factor of a term as text."""
     return "" if term is None else scalar(term.network, frame.diagram)
 
 
 def _sign(frame: Frame, term: TermFrame | None) -> str:
+    """The sign of a term as text."""
     if term is None:
         return ""
     return "−" if negative(term.network) else "" if frame.terms[0] is term else "+"
 
 
 def _rows(entries: Sequence[_Entry]) -> tuple[list[Point], float, float]:
-    """Terms side by side, in rows of a readable width: how far each moves, and the size of all."""
+    """Set terms side by side, in rows of a readable width: the shift of each, and the width and
+    height of all."""
     rows: list[list[_Entry]] = [[]]
     x = 0.0
     for entry in entries:
@@ -114,23 +120,24 @@ def _rows(entries: Sequence[_Entry]) -> tuple[list[Point], float, float]:
 
 
 def _picture(
-    at: int,
+    number: int,
     frame: Frame,
     before: Frame | None,
     entries: Sequence[_Entry],
     size: Point,
     sizes: bool,
 ) -> Picture:
+    """Draw one frame."""
     sketch = Sketch(sizes)
     for entry in entries:
-        now = entry.found[at]
+        now = entry.found[number]
         for part in entry.term.parts:
-            there = part.wirings[at]
+            wiring = part.wirings[number]
             if before is not None:
-                sketch.ghosts(part.place, entry.found[at - 1], frame.gone)
-            if there is not None and now is not None:
+                sketch.ghosts(part.place, entry.found[number - 1], frame.gone)
+            if wiring is not None and now is not None:
                 sketch.nodes_of(part.place, now, frame.touched)
-                sketch.wires_of(part.place, there, now, part.routed(at, now))
+                sketch.wires_of(part.place, wiring, now, part.routed(number, now))
         if now is not None:
             _front(sketch, frame, now, entry)
     if not frame.terms:
@@ -140,7 +147,7 @@ def _picture(
 
 
 def _front(sketch: Sketch, frame: Frame, term: TermFrame, entry: _Entry) -> None:
-    """What stands in front of a term: its sign and its factor."""
+    """Write the sign and the factor in front of a term."""
     x, y = entry.term.box.left, entry.term.axis
     text, sign = _factor(frame, term), _sign(frame, term)
     if text:

@@ -1,4 +1,4 @@
-"""The formats of `render`, one function each, with the options that each has."""
+"""The formats of `render`, one function for each, with the options that it has."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ What = Diagram | Simplified | Trace | Step
 
 
 def text(what: What, *, steps: Steps = "all", sizes: bool = False) -> str:
-    """For terminals."""
+    """Text for terminals."""
     shown = scenes(layout(what, sizes=sizes), steps)
     return as_text.picture_text(shown[0].picture) if len(shown) == 1 else as_text.film_text(shown)
 
@@ -53,13 +53,14 @@ def tikz(
 
 
 def dot(what: What, *, steps: Steps = "last", sizes: bool = False) -> str:
-    """DOT, the last step unless told otherwise."""
+    """DOT, of the last step by default."""
     laid = layout(what)
     return as_dot.dot(laid, scenes(laid, steps), sizes=sizes)
 
 
 def html(what: What | Specialised, *, sizes: bool = False, thickness: bool = False) -> str:
-    """A report of all steps as one HTML file; of a compiled function with its plan and code."""
+    """A report of all steps as one HTML file; of a compiled function also with its plan and
+    code."""
     if isinstance(what, (Diagram, Simplified, Trace, Step)):
         return as_html.report(layout(what, sizes=sizes), thickness=thickness)
     return as_html.operation_report(operation(what, sizes=sizes), thickness=thickness)

@@ -1,4 +1,4 @@
-"""Diagrams as plain networkx graphs: what other programs read, with the places of a picture."""
+"""Diagrams as plain networkx graphs, for other programs, with the places in the picture."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from diagrammar.ir.diagram import Diagram
 
 
 def graph(diagram: Diagram) -> networkx.MultiGraph:
-    """A bipartite graph of tensors and wires with attributes that any format can hold.
+    """Make a bipartite graph of tensors and wires, with attributes that any graph format can hold.
 
     Tensors are nodes `T0`, `T1`, … in order of appearance with `kind` (operand, constant, pattern,
     view, window, relation, delta), `label` and `title`. Wires are nodes by name (from the second
     term of a sum on with the term's number: `i@1`) with `kind` "wire", `label`, `size` and `open`.
-    An edge is an end of a wire with its `axis`. All nodes have their `term` and their place in the
+    An edge is an end of a wire, with its `axis`. All nodes have their `term` and their place in the
     picture, `x` and `y` (px, upwards).
     """
     made = networkx.MultiGraph(name=diagram.name, axes=", ".join(map(group, diagram.axes)))
@@ -50,15 +50,16 @@ def graph(diagram: Diagram) -> networkx.MultiGraph:
 
 
 def _wires(picture: Picture) -> dict[tuple[str, int], Wire]:
-    """The wires of a picture by name and by which of that name, in the order of terms."""
+    """The wires of a picture, by name and by the number of that name, in the order of terms."""
     seen: Counter[str] = Counter()
-    found = {}
+    numbered = {}
     for wire in picture.wires:
-        found[wire.name, seen[wire.name]] = wire
+        numbered[wire.name, seen[wire.name]] = wire
         seen[wire.name] += 1
-    return found
+    return numbered
 
 
 def _middle(wire: Wire) -> tuple[float, float]:
+    """The middle of a wire."""
     curves = [curve for run in wire.curves for curve in run]
     return along(curves[len(curves) // 2], 0.5) if curves else (0.0, 0.0)

@@ -1,7 +1,7 @@
 """Reports as one HTML file that needs no network: of a derivation, or of a compiled function.
 
 A slider and the arrow keys go through the steps; without scripts all steps stand below each other.
-A content security policy forbids every request. What stands beside the pictures is in `panels`.
+A content security policy forbids every request. `panels` writes the tables beside the pictures.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inl
 
 
 def report(layout: Layout, *, thickness: bool = False) -> str:
-    """A derivation: picture, law, condition and change of each step; definition; sizes."""
+    """Report a derivation: picture, law, condition and change of each step; definition; sizes."""
     title = signature(layout.story.frames[0].diagram)
     return _file(title, [_story(layout, 0, (), thickness), _texts(layout)])
 
 
 def operation_report(shown: Operation, *, thickness: bool = False) -> str:
-    """A compiled function: the derivation of each result with what its steps cost, then the
+    """Report a compiled function: the derivation of each result with the costs of its steps, the
     emitted code and the contraction tree, all linked with the pictures."""
     stories = [
         _story(layout, n, shown.costs[n], thickness) for n, layout in enumerate(shown.layouts)
@@ -62,11 +62,11 @@ def _file(title: str, parts: Sequence[str]) -> str:
     return "\n".join(line for line in lines if line) + "\n"
 
 
-def _story(layout: Layout, result: int, found: Sequence[Cost | None], thickness: bool) -> str:
-    """One derivation; `result` is its number among those of the report."""
+def _story(layout: Layout, result: int, costs: Sequence[Cost | None], thickness: bool) -> str:
+    """One derivation; `result` is its number in the report."""
     frames = layout.story.frames
     start = frames[0].diagram
-    known = list(found) or [None] * len(frames)
+    known = list(costs) or [None] * len(frames)
     steps = "\n".join(_step(layout, n, result, known, thickness) for n in range(len(frames)))
     heirs = escape(json.dumps(became(layout), separators=(",", ":")))
     name = escape(signature(start))
@@ -116,7 +116,7 @@ def _title(number: int, frame: Frame) -> str:
 
 
 def _step(
-    layout: Layout, number: int, result: int, found: Sequence[Cost | None], thickness: bool
+    layout: Layout, number: int, result: int, costs: Sequence[Cost | None], thickness: bool
 ) -> str:
     frame = layout.story.frames[number]
     head = escape(_title(number, frame))
@@ -130,7 +130,7 @@ def _step(
     picture = drawing(layout.pictures[number], thickness=thickness)
     parts.append(f'<div class="picture">{picture}</div>')
     if number:
-        parts.append(cost_line(found[number - 1], found[number]))
+        parts.append(cost_line(costs[number - 1], costs[number]))
         before = layout.story.frames[number - 1].diagram
         lines = "\n".join(_changed(line) for line in changed_lines(before, frame.diagram))
         parts.append(f'<pre class="change">{lines}</pre>' if lines else "")

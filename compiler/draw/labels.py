@@ -1,13 +1,13 @@
-"""What stands in a picture's labels: kinds of tensors, their lines, scalars, and how wide text is.
+"""Labels of pictures: kinds of tensors, their lines, scalars, and the widths of texts.
 
-Widths are estimates from above (those of DejaVu, the widest of the usual fonts), so that a layout
-made from them holds in any viewer. Where labels go is in `tags`.
+Widths are upper estimates (the widths of DejaVu, the widest of the usual fonts), so that texts fit
+in any viewer. `tags` places the labels.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import fsum  # the built-in sum rounds otherwise from Python 3.12 on
+from math import fsum  # sum() rounds in another way from Python 3.12 on
 from typing import Literal
 
 import sympy
@@ -24,9 +24,9 @@ FONT = 13.0
 SMALL = 10.0
 """Size of hyper-parameters and sizes, in px."""
 _LONG_SIZE = 10
-"""Sizes longer than this many characters do not stand beside a wire."""
+"""The most characters of a size that is written beside a wire."""
 _LONG = 30
-"""Conditions longer than this many characters are counted, not written, in a node."""
+"""The most characters of conditions that are written in a node; more are counted."""
 
 _WIDTHS = {
     **dict.fromkeys("il'.,:;|/\\ ![]()·jfIJ", 0.42),
@@ -36,14 +36,14 @@ _WIDTHS = {
 
 
 def text_width(text: str, font: float = FONT) -> float:
-    """An upper estimate of a line's width, in px."""
+    """Estimate a line's width from above, in px."""
     return font * fsum(_WIDTHS.get(c, 0.72 if c.isupper() else 0.66) for c in text)
 
 
 @dataclass(frozen=True)
 class Caption:
-    """How a tensor is called: its kind and name, the lines in its node, a sentence that says it
-    all."""
+    """The texts of a tensor: kind and name, the lines in its node, and a sentence with
+    everything."""
 
     kind: Kind
     name: str
@@ -52,7 +52,7 @@ class Caption:
 
 
 def caption(tensor: Tensor, sizes: Sizes) -> Caption:
-    """The caption of a tensor in a network with these sizes."""
+    """Write the caption of a tensor in a network with these sizes."""
     if isinstance(tensor, Operand):
         kind: Kind = "constant" if tensor.constant else "operand"
         axes = ", ".join(group(axis) for axis in tensor.axes)
@@ -62,11 +62,12 @@ def caption(tensor: Tensor, sizes: Sizes) -> Caption:
     if kind == "delta":
         return Caption(kind, tensor.name, (), f"delta {says}")
     lines = (tensor.name, line) if line else (tensor.name,)
-    said = "index relation" if kind == "relation" else kind
-    return Caption(kind, tensor.name, lines, f"{said} {says}")
+    noun = "index relation" if kind == "relation" else kind
+    return Caption(kind, tensor.name, lines, f"{noun} {says}")
 
 
 def _relation(relation: Relation, sizes: Sizes) -> tuple[Kind, str]:
+    """The kind of a relation, and the line below its name."""
     form = conv_form(relation, sizes)
     if form is not None and relation.view is None and form.k is None:
         if equal(form.S, 1) and equal(form.P, 0) and equal(form.I, form.O):
@@ -86,12 +87,13 @@ def _relation(relation: Relation, sizes: Sizes) -> tuple[Kind, str]:
 
 
 def _is_fixed(piece: Piece) -> bool:
-    """Whether a plain equation holds in a piece; without one it is a range, perhaps with steps."""
+    """Whether a plain equation holds in a piece; without one the piece is a range, perhaps with
+    steps."""
     return any(equation.modulus is None for equation in piece.equations)
 
 
 def conditions(relation: Relation) -> str:
-    """The conditions of a relation, as in its text; pieces are joined by ∨."""
+    """Write the conditions of a relation, as in its text; pieces are joined by ∨."""
     return " ∨ ".join(
         ", ".join([*map(_equation, piece.equations), *(f"{_linear(b)} ≥ 0" for b in piece.bounds)])
         or "1"
@@ -132,7 +134,7 @@ def _factor(amount: Dim) -> str:
 
 
 def value(amount: object) -> str:
-    """A size or hyper-parameter, sizes in bars."""
+    """Write a size or hyper-parameter, sizes in bars."""
     return scalar_text(amount, _name).replace("*", "·")
 
 
@@ -142,18 +144,19 @@ def _name(symbol: sympy.Symbol) -> str:
 
 
 def size_label(wire: str, extent: Dim) -> str:
-    """The size beside a wire's name; nothing where the name says it, or it is a formula."""
+    """Write the size beside a wire's name; empty where the name says it, or it is a formula."""
     written = value(extent)
     return "" if written == f"|{wire.rstrip(chr(39))}|" or len(written) > _LONG_SIZE else written
 
 
 def group(axis: tuple[str, ...]) -> str:
-    """An axis as the language writes it: i, or (g ci)."""
+    """Write an axis as the language does: i, or (g ci)."""
     return axis[0] if len(axis) == 1 else f"({' '.join(axis)})"
 
 
 def scalar(term: Network, diagram: Diagram) -> str:
-    """The factor in front of a term without its sign; empty for one (and sizes by their wires)."""
+    """Write the factor in front of a term without its sign; empty for one. Sizes are written by
+    their wires."""
     amount = -term.scalar if negative(term) else term.scalar
     if amount == 1 and term.tensors:
         return ""

@@ -1,4 +1,4 @@
-"""Names, scalars and sentences as LaTeX: everything that is special there is escaped."""
+"""Names, scalars and sentences as LaTeX, with its special characters escaped."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _MATH = {
 
 
 def prose(text: str) -> str:
-    """A sentence; characters that plain LaTeX does not know become question marks."""
+    """Write a sentence; characters that plain LaTeX does not know become question marks."""
     return _INDEX.sub(r"\1$_{\2}$", _escaped(text))
 
 
@@ -38,7 +38,7 @@ def _escaped(text: str) -> str:
 
 
 def name(text: str) -> str:
-    """A name in math mode, without dollars: k1' is k_{1}', ci upright in one piece."""
+    """Write a name in math mode, without dollars: k1' as k_{1}', ci upright in one piece."""
     if found := _INDEXED.fullmatch(text):
         stem, index, primes = found.groups()
         return f"{name(stem)}_{{\\mathrm{{{index}}}}}{primes}"
@@ -51,12 +51,12 @@ def name(text: str) -> str:
 
 
 def group(axis: tuple[str, ...]) -> str:
-    """An axis in math mode."""
+    """Write an axis in math mode."""
     return name(axis[0]) if len(axis) == 1 else "(" + r"\,".join(map(name, axis)) + ")"
 
 
 def statement(text: str) -> str:
-    """A sentence with formulas in it: words are set as words, all else in math mode."""
+    """Write a sentence with formulas: words as words, all else in math mode."""
     out, math, depth, bars = "", "", 0, 0
     tokens = _TOKEN.findall(text)
     for at, token in enumerate(tokens):
@@ -78,7 +78,7 @@ def statement(text: str) -> str:
 
 
 def _space(math: str, after: str, depth: int) -> str:
-    """The space between two parts of a formula: of an axis, of two formulas side by side."""
+    """The space between two parts of a formula: between axes, or between two formulas."""
     if after == "(" and not depth:
         return r"\ "
     if not after.isalnum() or not after.isascii():
@@ -89,7 +89,7 @@ def _space(math: str, after: str, depth: int) -> str:
 
 
 def _is_word(token: str, after: str) -> bool:
-    """Whether a token is of the sentence rather than of a formula: the names of wires are single
+    """Whether a token belongs to the sentence and not to a formula: names of wires are single
     letters, have digits or stand in brackets."""
     if token == "a":
         return after.isspace()
@@ -104,7 +104,7 @@ def _dollars(math: str) -> str:
 
 
 def formula(text: str) -> str:
-    """A scalar or a condition in math mode: names set as names, signs as signs."""
+    """Write a scalar or a condition in math mode, with names and signs."""
     out, at = "", 0
     for found in _WORD.finditer(text):
         out += _signs(text[at : found.start()]) + name(found.group())

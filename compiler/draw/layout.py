@@ -1,7 +1,7 @@
 """One layout for a whole derivation, which every renderer shares.
 
-`layout(what)` places the tensors of all steps once, so that they stay where they are, then draws
-each step as a `Picture`. Deterministic; knows no format.
+`layout(what)` places the tensors of all steps once, so that they stay in place, then draws each
+step as a `Picture`. The same input gives the same pictures, and no format matters here.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ from diagrammar.ir.diagram import Diagram
 from diagrammar.rewrite.engine import Simplified, Step, Trace
 
 _TRIES = 5
+"""How often a picture is spread by a quarter."""
 _CROWDED = 60
-"""Above this many tensors, names that find no room are left out rather than the picture spread."""
+"""The most tensors for which a picture is spread until all names find room; beyond, names without
+room are left out."""
 
 
 @dataclass(frozen=True)
@@ -32,10 +34,10 @@ def layout(what: Diagram | Simplified | Trace | Step, *, sizes: bool = False) ->
     told = story(what)
     crowded = sum(len(t.keys) for t in told.frames[0].terms) > _CROWDED
     spread = 1.0
-    found = pictures(told, sizes=sizes, spread=spread)
+    drawn = pictures(told, sizes=sizes, spread=spread)
     for _ in range(0 if crowded else _TRIES):
-        if not any(picture.unnamed for picture in found):
+        if not any(picture.unnamed for picture in drawn):
             break
         spread *= 1.25
-        found = pictures(told, sizes=sizes, spread=spread)
-    return Layout(told, found)
+        drawn = pictures(told, sizes=sizes, spread=spread)
+    return Layout(told, drawn)

@@ -1,8 +1,8 @@
 """The order of things in each column, and their coordinates.
 
-A link that passes a column has a lane in it, a thing like any other, so that no wire runs through a
-node. Orders follow the mean place of the neighbours, as long as that takes crossings away; heights
-are means of the neighbours' heights, kept apart.
+A link that passes a column has a lane in it, which takes room like any other thing, so that no wire
+runs through a node. Things are ordered by the mean place of their neighbours, as long as that
+removes crossings; heights are means of the neighbours' heights, kept apart.
 """
 
 from __future__ import annotations
@@ -11,22 +11,22 @@ from bisect import bisect_right, insort
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise, product
-from math import fsum  # the built-in sum rounds otherwise from Python 3.12 on
+from math import fsum  # sum() rounds in another way from Python 3.12 on
 
 from diagrammar.draw.wiring import Link
 
 LANE = 17.0
-"""Distance of parallel wires: a label fits between."""
+"""Distance of parallel wires in px: a label fits between."""
 APART = 26.0
-"""Least distance of nodes in a column."""
+"""Least distance of nodes in a column, in px."""
 
 _FEW = 6
-"""Up to so many columns, all ways to turn them are tried."""
+"""The most columns for which all ways to turn them are tried."""
 
 
 @dataclass
 class Cell:
-    """A thing in a column, or a lane for `links` (then `key` is made up)."""
+    """A thing in a column, or a lane for `links`, with a key of its own."""
 
     key: str
     column: int
@@ -38,18 +38,18 @@ class Cell:
 
     @property
     def is_lane(self) -> bool:
-        """Whether wires pass here."""
+        """Whether this is a lane."""
         return bool(self.links)
 
 
 @dataclass(frozen=True)
 class Grid:
-    """The cells by column, top to bottom, with their heights decided."""
+    """The cells by column, top to bottom, with their heights."""
 
     columns: tuple[tuple[Cell, ...], ...]
 
     def lane(self, link: Link, column: int) -> float | None:
-        """Where a link passes a column, if it has a lane there."""
+        """The height at which a link passes a column, if it has a lane there."""
         for cell in self.columns[column]:
             if link in cell.links:
                 first = cell.y - LANE * (len(cell.links) - 1) / 2
@@ -64,8 +64,8 @@ def arrange(
     reserved: Sequence[Link],
     spread: float,
 ) -> Grid:
-    """Order and heights for things with columns and sizes; `reserved` links get lanes where they
-    pass."""
+    """Order things with columns and sizes, and choose heights; `reserved` links get lanes where
+    they pass."""
     cells = {k: Cell(k, c, *sizes[k]) for k, c in column.items()}
     for cell in _lanes(column, reserved):
         cells[cell.key] = cell
@@ -78,6 +78,7 @@ def arrange(
 
 
 def _lanes(column: Mapping[str, int], links: Sequence[Link]) -> list[Cell]:
+    """Make the lanes of links that pass columns."""
     bunches: dict[tuple[str, str], list[Link]] = {}
     for link in links:
         if link.a in column and link.b in column and abs(column[link.a] - column[link.b]) > 1:
@@ -99,15 +100,14 @@ def _join(cells: Mapping[str, Cell], links: Sequence[Link], column: Mapping[str,
         path = [a, *(f"lane {a} {b} {c}" for c in range(column[a] + 1, column[b])), b]
         if any(key not in cells for key in path):
             path = [a, b]
-        for one, two in pairwise(path):
-            weight = {0: 1.0, 1: 2.0, 2: 6.0}[cells[one].is_lane + cells[two].is_lane]
-            cells[one].near.append((two, weight))
-            cells[two].near.append((one, weight))
+        for first, second in pairwise(path):
+            weight = {0: 1.0, 1: 2.0, 2: 6.0}[cells[first].is_lane + cells[second].is_lane]
+            cells[first].near.append((second, weight))
+            cells[second].near.append((first, weight))
 
 
 def _start(cells: list[Cell]) -> list[Cell]:
-    """Nodes in order with lanes and dots in their middle; a lone node in the middle of its
-    lanes."""
+    """Order nodes with lanes and dots in their middle; a lone node in the middle of its lanes."""
     nodes = [c for c in cells if not c.is_lane and not c.key.startswith("w:")]
     others = [c for c in cells if c not in nodes]
     outer, inner = (others, nodes) if len(nodes) == 1 and len(others) > 1 else (nodes, others)
@@ -119,8 +119,8 @@ def _start(cells: list[Cell]) -> list[Cell]:
 
 
 def _turned(stacks: list[list[Cell]]) -> list[list[Cell]]:
-    """Columns of one node and lanes turned upside down where that takes crossings away; of equally
-    good ways one that is the same from both sides."""
+    """Turn columns of one node and lanes upside down where that removes crossings; of equally good
+    ways, take one that is symmetric."""
     loose = [n for n, stack in enumerate(stacks) if len(stack) - sum(c.is_lane for c in stack) == 1]
     loose = [n for n in loose if len(stacks[n]) > 1]
     if not 0 < len(loose) <= _FEW:
@@ -136,8 +136,7 @@ def _turned(stacks: list[list[Cell]]) -> list[list[Cell]]:
 
 
 def _uncrossed(stacks: list[list[Cell]]) -> list[list[Cell]]:
-    """The stacks with the fewest crossings that a few sweeps find; the first ones win where
-    equal."""
+    """Find the stacks with the fewest crossings in a few sweeps; the first ones win where equal."""
     best, fewest = stacks, _crossings(stacks)
     now = stacks
     for sweep in range(8):
@@ -158,28 +157,30 @@ def _positions(stacks: Sequence[Sequence[Cell]]) -> dict[str, float]:
 
 
 def _sweep(stacks: list[list[Cell]], *, forward: bool) -> list[list[Cell]]:
+    """Sort each column by the mean place of the neighbours on one side."""
     out = [list(stack) for stack in stacks]
     numbers = range(len(out)) if forward else range(len(out) - 1, -1, -1)
     column = {c.key: c.column for stack in out for c in stack}
     for n in numbers:
-        at = _positions(out)
+        places = _positions(out)
 
-        def mean(cell: Cell, n: int = n, at: dict[str, float] = at) -> float:
-            before = [at[k] for k, _ in cell.near if (column[k] < n) == forward]
-            return fsum(before) / len(before) if before else at[cell.key]
+        def mean(cell: Cell, n: int = n, places: dict[str, float] = places) -> float:
+            before = [places[k] for k, _ in cell.near if (column[k] < n) == forward]
+            return fsum(before) / len(before) if before else places[cell.key]
 
         out[n].sort(key=mean)
     return out
 
 
 def _crossings(stacks: Sequence[Sequence[Cell]]) -> int:
+    """Count all crossings."""
     place = {c.key: n for stack in stacks for n, c in enumerate(stack)}
     column = {c.key: c.column for stack in stacks for c in stack}
     return sum(_between(stack, place, column) for stack in stacks)
 
 
 def _between(stack: Sequence[Cell], place: Mapping[str, int], column: Mapping[str, int]) -> int:
-    """Crossings of the links from a column to the next: inversions of their ends."""
+    """Count the crossings of links from a column to the next: inversions of their ends."""
     seen: list[int] = []
     count = 0
     for cell in stack:
@@ -191,7 +192,7 @@ def _between(stack: Sequence[Cell], place: Mapping[str, int], column: Mapping[st
 
 
 def _swapped(stacks: list[list[Cell]]) -> list[list[Cell]]:
-    """Neighbours exchanged wherever that takes crossings away."""
+    """Exchange neighbours wherever that removes crossings."""
     fewest = _crossings(stacks)
     better = True
     while better and fewest:
@@ -211,6 +212,7 @@ def _swapped(stacks: list[list[Cell]]) -> list[list[Cell]]:
 
 
 def _heights(stacks: list[list[Cell]], cells: Mapping[str, Cell], spread: float) -> None:
+    """Choose heights: spread evenly, then drawn towards the neighbours."""
     for stack in stacks:
         gaps = _gaps(stack, spread)
         total = fsum(gaps)
@@ -225,6 +227,7 @@ def _heights(stacks: list[list[Cell]], cells: Mapping[str, Cell], spread: float)
 
 
 def _wish(cell: Cell, cells: Mapping[str, Cell]) -> float:
+    """The mean of a cell's height and its neighbours'."""
     if not cell.near:
         return cell.y
     total = fsum(w for _, w in cell.near)
@@ -233,7 +236,7 @@ def _wish(cell: Cell, cells: Mapping[str, Cell]) -> float:
 
 
 def _gaps(stack: Sequence[Cell], spread: float) -> list[float]:
-    """The least distance of each cell's centre from that of the one above (0 for the first)."""
+    """The least distance of each cell's centre from the centre above (0 for the first)."""
     gaps = [0.0]
     for above, below in pairwise(stack):
         nodes = 2 - above.is_lane - below.is_lane
@@ -243,12 +246,13 @@ def _gaps(stack: Sequence[Cell], spread: float) -> list[float]:
 
 
 def _set_heights(stack: Sequence[Cell], wanted: Sequence[float], spread: float) -> None:
-    """The heights nearest to the wanted ones that keep the distances: isotonic regression."""
+    """Choose the heights nearest to the wanted ones that keep the distances, by isotonic
+    regression."""
     offset, offsets = 0.0, []
     for gap in _gaps(stack, spread):
         offset += gap
         offsets.append(offset)
-    blocks: list[tuple[float, float, int]] = []  # mean, weight, cells
+    blocks: list[tuple[float, float, int]] = []  # mean, weight and number of cells
     for cell, want, shift in zip(stack, wanted, offsets, strict=True):
         weight = 1.0 + fsum(w for _, w in cell.near)
         blocks.append((want - shift, weight, 1))

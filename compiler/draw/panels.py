@@ -1,4 +1,4 @@
-"""What stands beside the pictures of a report: costs, sizes, contraction tree and code."""
+"""Tables beside the pictures of a report: costs, sizes, contraction tree and code."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _COMMENT = re.compile(r"^(.*?)(\s*# .*)$")
 
 
 def summary(before: Cost | None, after: Cost | None) -> str:
-    """What simplifying gains: the best plan as written, and simplified."""
+    """Say what simplifying saves: the best plan as written, and simplified."""
     if before is None or after is None:
         return ""
     names = ("best plan", "multiplications", "written", "peak", "estimate")
@@ -31,7 +31,7 @@ def summary(before: Cost | None, after: Cost | None) -> str:
 
 
 def cost_line(before: Cost | None, after: Cost | None) -> str:
-    """The change that one step makes to the best plan."""
+    """Say how one step changes the best plan."""
     if before is None or after is None:
         return ""
     parts = [
@@ -47,7 +47,7 @@ def _change(old: str, new: str, what: str) -> str:
 
 
 def operands(shown: Operation) -> str:
-    """The operands with their axes and sizes."""
+    """List the operands with their axes and sizes."""
     items = "".join(
         f"<li><i>{escape(name)}</i> [{escape(axes)}]</li>" for name, axes in shown.operands
     )
@@ -55,7 +55,7 @@ def operands(shown: Operation) -> str:
 
 
 def sizes(first: Diagram, last: Diagram) -> str:
-    """Every wire with its size at the start and at the end, and where it ends."""
+    """List every wire with its size at the start and at the end, and where it ends."""
     before, after = _extents(first), _extents(last)
     rows = "".join(
         f'<tr><th scope="row"><i>{escape(wire)}</i></th><td>{escape(before.get(wire, "—"))}</td>'
@@ -81,7 +81,8 @@ def _role(wire: str, diagram: Diagram) -> str:
 
 
 def plan(shown: Operation) -> str:
-    """The contraction tree, results first, what they are made from below and to the right."""
+    """Show the contraction tree: results first, and the values that they are made from below and to
+    the right."""
     if not shown.tree:
         return ""
     rows = "\n".join(_plan_row(row) for row in shown.tree)
@@ -106,8 +107,8 @@ def _plan_row(row: PlanRow) -> str:
 
 
 def code(lines: Sequence[CodeLine], name: str) -> str:
-    """The emitted source, what stands above the function folded away; lines that deal with tensors
-    can be reached with the Tab key."""
+    """Show the emitted source, with the lines above the function folded away. The Tab key reaches
+    lines that compute with tensors."""
     if not lines:
         return ""
     start = next((n for n, line in enumerate(lines) if line.text.startswith(f"def {name}(")), 0)
@@ -122,8 +123,8 @@ def code(lines: Sequence[CodeLine], name: str) -> str:
 
 def _code_line(number: int, line: CodeLine) -> str:
     text = escape(line.text)
-    if line.within and (found := _COMMENT.match(text)):
-        text = f'{found[1]}<span class="comment">{found[2]}</span>'
+    if line.within and (labels := _COMMENT.match(text)):
+        text = f'{labels[1]}<span class="comment">{labels[2]}</span>'
     reach = ' tabindex="0"' if line.within else ""
     links = _linked(line.brings, line.within)
     return f'<span class="line" data-number="{number}"{links}{reach}>{text}</span>'

@@ -1,6 +1,6 @@
-"""What a picture consists of, for every renderer: nodes, wires as curves, dots, bundles, tags.
+"""The elements of a picture, for every renderer: nodes, wires as curves, dots, bundles, tags.
 
-Coordinates are px, y downwards. How they are found is in `drawing` and `sketch`.
+Coordinates are px, y downwards. `drawing` and `sketch` compute them.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from diagrammar.ir.scalar import Dim
 
 @dataclass(frozen=True)
 class Node:
-    """A tensor in a picture. `corner`: the radius of its corners; `touched`: changed by the step;
-    `gone`: taken away by it, shown as a ghost."""
+    """A tensor in a picture. `corner` is the radius of its corners; `touched`: the step changed it;
+    `gone`: the step took it away, and it is shown as a ghost."""
 
     key: str
     caption: Caption
@@ -30,13 +30,13 @@ class Node:
 
     @property
     def name_box(self) -> Box:
-        """The strip at the upper edge where a ghost has its name."""
+        """The strip at the upper edge with a ghost's name."""
         return Box(self.box.left, self.box.top, self.box.right, self.box.top + 14)
 
 
 @dataclass(frozen=True)
 class Wire:
-    """A wire: its stretches as knots and as curves, and how big it is."""
+    """A wire: its stretches as knots and as curves, and its size."""
 
     name: str
     extent: Dim
@@ -57,7 +57,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class Bundle:
-    """Where the wires of an open axis are tied: a bar, and a thick leg to the outside."""
+    """The bar where the wires of an open axis are tied, and a thick leg to the outside."""
 
     axis: tuple[str, ...]
     bar: Tie
@@ -66,7 +66,7 @@ class Bundle:
 
 @dataclass(frozen=True)
 class Picture:
-    """One step, drawn. `unnamed` are wires whose name found no room (of crowded pictures only)."""
+    """One step, drawn. `unnamed` are wires whose names found no room, in crowded pictures only."""
 
     diagram: Diagram
     width: float

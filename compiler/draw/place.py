@@ -1,7 +1,7 @@
-"""Where things stand in a picture, once for all steps of a derivation.
+"""Places of things in a picture, once for all steps of a derivation.
 
 Sizes of nodes come from their captions (the largest of all steps), columns from `columns`, heights
-from `order`. How wires run between is in `routes`.
+from `order`. `routes` runs the wires between.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from math import fsum  # the built-in sum rounds otherwise from Python 3.12 on
+from math import fsum  # sum() rounds in another way from Python 3.12 on
 
 from diagrammar.draw.columns import Columns, Parts, Side, columns
 from diagrammar.draw.labels import FONT, SMALL, Caption, group, text_width
@@ -18,17 +18,16 @@ from diagrammar.draw.shapes import Box, hull
 from diagrammar.draw.wiring import Dot, Link
 
 PORT = 12.5
-"""Least distance of wires at a node."""
+"""Least distance of wires at a node, in px."""
 LEG = 18.0
-"""Length of an open wire outside."""
+"""Length of an open wire outside, in px."""
 BAR = 5.0
-"""Width of the bar where a bundle is tied."""
+"""Width of the bar where a bundle is tied, in px."""
 
 
 @dataclass(frozen=True)
 class Spot:
-    """A thing's place: its box with the radius of its corners; for an end outside, on which
-    side."""
+    """A thing's place: its box, the radius of its corners, and the side of an end outside."""
 
     key: str
     box: Box
@@ -38,12 +37,12 @@ class Spot:
 
     @property
     def x(self) -> float:
-        """Centre."""
+        """The centre's x."""
         return self.box.centre[0]
 
     @property
     def y(self) -> float:
-        """Centre."""
+        """The centre's y."""
         return self.box.centre[1]
 
     @property
@@ -58,7 +57,7 @@ class Spot:
 
 @dataclass(frozen=True)
 class Stand:
-    """The places of a connected part: spots by key, the grid with its lanes, each column's x
+    """The places of a connected part: spots by key, the grid with its lanes, and each column's x
     range."""
 
     spots: Mapping[str, Spot]
@@ -69,7 +68,7 @@ class Stand:
 
     @property
     def box(self) -> Box:
-        """Around all spots."""
+        """The box around all spots."""
         return hull(s.box for s in self.spots.values())
 
     def gap(self, column: int) -> float:
@@ -79,12 +78,12 @@ class Stand:
         return self.ranges[column][1] + 26.0
 
     def lane(self, link: Link, column: int) -> float | None:
-        """Where a link passes a column, if a lane is kept for it."""
+        """The height at which a link passes a column, if it has a lane there."""
         y = self.grid.lane(link, column)
         return None if y is None else y + self.shift
 
     def moved(self, dx: float, dy: float) -> Stand:
-        """All of it elsewhere."""
+        """All places moved."""
         spots = {k: replace(s, box=s.box.moved(dx, dy)) for k, s in self.spots.items()}
         ranges = tuple((a + dx, b + dx) for a, b in self.ranges)
         return Stand(spots, self.grid, ranges, self.sides, self.shift + dy)
@@ -97,8 +96,8 @@ def stand(
     labels: Mapping[str, str],
     spread: float,
 ) -> Stand:
-    """Place a connected part. `steps` are the links of each step; those of the first get lanes.
-    `labels` are the wires' texts."""
+    """Place a connected part. `steps` are the links of each step; links of the first step get
+    lanes. `labels` are the wires' texts."""
     placed = columns(parts)
     busy: dict[str, int] = {}
     for links in steps:
@@ -132,7 +131,7 @@ def stand(
 
 
 def _busy(links: Sequence[Link], placed: Columns) -> dict[str, int]:
-    """How many wires leave each thing on its busier side."""
+    """Count the wires on each thing's busier side."""
     count: dict[tuple[str, bool], int] = {}
     for link in links:
         a, b = placed.column.get(link.a), placed.column.get(link.b)
@@ -192,11 +191,12 @@ def _ranges(
     labels: Mapping[str, str],
     spread: float,
 ) -> tuple[tuple[float, float], ...]:
-    """The x range of each column; a gap holds the names of the wires that only it has room for."""
+    """Choose the x range of each column; a gap has room for names of wires that fit nowhere
+    else."""
     thin = [_thin(column) for column in grid.columns]
     gaps = [30.0 if a or b else 48.0 for a, b in pairwise(thin)]
-    for at, width in _summed(links, placed, labels, len(gaps)).items():
-        gaps[at] = max(gaps[at], width)
+    for gap_number, width in _summed(links, placed, labels, len(gaps)).items():
+        gaps[gap_number] = max(gaps[gap_number], width)
     for link in links:
         a, b = sorted(placed.column.get(key, -1) for key in (link.a, link.b))
         if a < 0 or a == b or not all(thin[a + 1 : b]):

@@ -1,4 +1,4 @@
-"""Where wires touch nodes: ports along a face, and the small shifts that make wires level."""
+"""Ports: the points where wires touch nodes, and small shifts that make wires level."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from diagrammar.draw.shapes import Knot
 
 Face = Literal["left", "right", "top", "bottom"]
 _LEVEL = 3.0
-"""Steps smaller than this are taken out."""
+"""The largest step, in px, that is taken out."""
 
 
 def port(spot: Spot, face: Face, number: int, count: int) -> Knot:
-    """Where wire `number` of `count` leaves a face, spread around its middle."""
+    """The point where wire `number` of `count` leaves a face, spread around its middle."""
     upright = face in ("left", "right")
     if spot.is_dot:
         return Knot(spot.x, spot.y, "h" if upright else "v")
@@ -26,7 +26,7 @@ def port(spot: Spot, face: Face, number: int, count: int) -> Knot:
 
 
 def edge(spot: Spot, face: Face, off: float) -> Knot:
-    """The point of a face that is `off` from its middle, on the outline of a rounded box."""
+    """The point of a face at distance `off` from its middle, on the outline of a rounded box."""
     upright = face in ("left", "right")
     across, length = spot.box.width, spot.box.height
     if not upright:
@@ -41,17 +41,17 @@ def edge(spot: Spot, face: Face, off: float) -> Knot:
 
 
 def slid(spot: Spot, face: Face, knot: Knot, y: float) -> Knot:
-    """A port moved along its upright face to another height."""
+    """Move a port along its upright face to another height."""
     return replace(edge(spot, face, y - spot.y), flow=knot.flow)
 
 
 def nearly_level(a: Knot, b: Knot) -> bool:
-    """Whether two knots of a level wire are a small step apart."""
+    """Whether a small step lies between two knots of a level wire."""
     return a.flow == b.flow == "h" and abs(a.y - b.y) < _LEVEL
 
 
 def straightened(knots: tuple[Knot, ...]) -> tuple[Knot, ...]:
-    """Small steps between an end and the lanes next to it taken out."""
+    """Take out small steps between an end and the lanes next to it."""
     out = list(knots)
     for order in (range(1, len(out) - 1), range(len(out) - 2, 0, -1)):
         back = -1 if order.step > 0 else 1

@@ -1,7 +1,7 @@
-"""How wires run in one step of a picture: from node to node, through lanes, outside.
+"""Routes of wires in one step of a picture: from node to node, through lanes, outside.
 
 A wire leaves a node sideways, passes each column between at a free height, and runs on smoothly.
-Ends above or below go straight up or down where nothing stands in the way, else by the next gap.
+Ends above or below go straight up or down where nothing is in the way, else through the next gap.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from diagrammar.draw.shapes import Box, Knot
 from diagrammar.draw.wiring import Link, Wiring
 
 Stop = tuple[float, float, bool]
-"""Where an open wire stops, and whether that is above."""
+"""The point where an open wire stops, and whether that is above."""
 
 
 @dataclass(frozen=True)
 class Route:
-    """A stretch of a wire and the knots it runs through."""
+    """A stretch of a wire, and the knots on it."""
 
     link: Link
     knots: tuple[Knot, ...]
@@ -38,7 +38,7 @@ class Tie:
 
 @dataclass(frozen=True)
 class Routed:
-    """The routes of a step, the ends above and below with where they stop, and the ties of axes."""
+    """The routes of a step, the stops of ends above and below, and the ties of axes."""
 
     routes: tuple[Route, ...]
     stops: Mapping[str, Stop]
@@ -47,7 +47,7 @@ class Routed:
 
 @dataclass
 class _Hook:
-    """One end of a link: at which face of what; `toward` sorts the wires of a face."""
+    """One end of a link, at a face of a thing; `toward` sorts the wires of a face."""
 
     key: str
     face: Face
@@ -57,6 +57,8 @@ class _Hook:
 
 @dataclass
 class _Path:
+    """A link on its way: its ends, and the knots between."""
+
     link: Link
     start: _Hook
     middle: list[Knot]
@@ -67,6 +69,8 @@ class _Path:
 
 @dataclass
 class _Router:
+    """Routes the links of one step."""
+
     place: Stand
     wiring: Wiring
     spots: Mapping[str, Spot]
@@ -79,33 +83,34 @@ class _Router:
     # -- paths -------------------------------------------------------------------------------------
 
     def path(self, link: Link) -> _Path:
+        """Find the path of a link."""
         a, b = link.a, link.b
         for key, other in ((a, b), (b, a)):
             if self.wiring.dots.get(key) == "sum":
                 return self._stub(link, other)
             if key in self.place.sides and key not in self.spots:
                 return self._upright(link, other)
-        one, two = self.spots[a], self.spots[b]
-        if one.column == two.column:
-            return self._same_column(link, one, two)
-        if one.column > two.column:
-            one, two = two, one
-        middle = self._passes(link, one, two)
-        first = middle[0].y if middle else two.y
-        last = middle[-1].y if middle else one.y
-        return _Path(link, _Hook(one.key, "right", first), middle, _Hook(two.key, "left", last))
+        left, right = self.spots[a], self.spots[b]
+        if left.column == right.column:
+            return self._same_column(link, left, right)
+        if left.column > right.column:
+            left, right = right, left
+        middle = self._passes(link, left, right)
+        first = middle[0].y if middle else right.y
+        last = middle[-1].y if middle else left.y
+        return _Path(link, _Hook(left.key, "right", first), middle, _Hook(right.key, "left", last))
 
-    def _passes(self, link: Link, one: Spot, two: Spot) -> list[Knot]:
-        """Through each column between, at its lane or the free height nearest to a straight
+    def _passes(self, link: Link, start: Spot, end: Spot) -> list[Knot]:
+        """Pass each column between, in its lane or at the free height nearest to a straight
         line."""
         knots: list[Knot] = []
-        y = one.y
-        for column in range(one.column + 1, two.column):
+        y = start.y
+        for column in range(start.column + 1, end.column):
             left, right = self.place.ranges[column]
             reserved = self.place.lane(link, column)
             if reserved is None:
-                share = (column - one.column) / (two.column - one.column)
-                y = self._free(column, y if knots else one.y + share * (two.y - one.y))
+                share = (column - start.column) / (end.column - start.column)
+                y = self._free(column, y if knots else start.y + share * (end.y - start.y))
             else:
                 y = reserved
             self.used.setdefault(column, []).append(y)
@@ -116,6 +121,7 @@ class _Router:
         return knots
 
     def _free(self, column: int, wish: float) -> float:
+        """The free height in a column that is nearest to the wish."""
         boxes = [s.box for s in self.spots.values() if s.column == column]
         taken = self.used.get(column, [])
         tries = [wish]
@@ -130,28 +136,31 @@ class _Router:
         ]
         return min(good, key=lambda y: (round(abs(y - wish), 6), y), default=wish)
 
-    def _same_column(self, link: Link, one: Spot, two: Spot) -> _Path:
-        if one.y > two.y:
-            one, two = two, one
-        x = (one.x + two.x) / 2
+    def _same_column(self, link: Link, upper: Spot, lower: Spot) -> _Path:
+        """Join two things of one column: directly, or by a bow through the gap."""
+        if upper.y > lower.y:
+            upper, lower = lower, upper
+        x = (upper.x + lower.x) / 2
         blocked = any(
-            s.column == one.column and one.y < s.y < two.y and s.box.left < x < s.box.right
+            s.column == upper.column and upper.y < s.y < lower.y and s.box.left < x < s.box.right
             for s in self.spots.values()
         )
-        if not blocked and abs(one.x - two.x) < 1:
-            return _Path(link, _Hook(one.key, "bottom", x), [], _Hook(two.key, "top", x))
-        bow = Knot(self._lane_x(one.column), (one.y + two.y) / 2, "v")
-        return _Path(link, _Hook(one.key, "right", two.y), [bow], _Hook(two.key, "right", one.y))
+        if not blocked and abs(upper.x - lower.x) < 1:
+            return _Path(link, _Hook(upper.key, "bottom", x), [], _Hook(lower.key, "top", x))
+        bow = Knot(self._lane_x(upper.column), (upper.y + lower.y) / 2, "v")
+        return _Path(
+            link, _Hook(upper.key, "right", lower.y), [bow], _Hook(lower.key, "right", upper.y)
+        )
 
     def _lane_x(self, column: int) -> float:
-        """A free x in the gap to the right of a column: its middle, then beside it."""
+        """Take a free x in the gap to the right of a column: its middle, then beside it."""
         number = self.gaps.get(column, 0)
         self.gaps[column] = number + 1
         side = -1.0 if number % 2 else 1.0
         return self.place.gap(column) + side * ((number + 1) // 2) * 9.0
 
     def _stub(self, link: Link, key: str) -> _Path:
-        """A summed end: a short way inwards."""
+        """Run a summed end a short way inwards."""
         spot = self.spots[key]
         last = len(self.place.ranges) - 1
         inner = spot.column <= last / 2
@@ -162,7 +171,7 @@ class _Router:
         )
 
     def _busy(self, spot: Spot, *, right: bool) -> int:
-        """How many wires leave something to the right, or to the left."""
+        """Count the wires that leave something to the right, or to the left."""
         others = [
             self.spots.get(link.other(spot.key))
             for link in self.wiring.links
@@ -172,7 +181,7 @@ class _Router:
         return sum(c > spot.column if right else c < spot.column for c in columns)
 
     def _upright(self, link: Link, key: str) -> _Path:
-        """To an end above or below: whichever way crosses less, above if in doubt."""
+        """Run to an end above or below: on the side with fewer crossings, above if equal."""
         spot = self.spots[key]
         up = self._in_the_way(spot, up=True) <= self._in_the_way(spot, up=False)
         face: Face = "top" if up else "bottom"
@@ -186,7 +195,7 @@ class _Router:
         return _Path(link, _Hook(key, face, spot.x + count), [], None, Knot(spot.x, y, "v"))
 
     def _in_the_way(self, spot: Spot, *, up: bool) -> int:
-        """What a wire straight up or down from something meets: 10 for a node, 1 for a lane."""
+        """Count what a wire straight up or down meets: 10 for a node, 1 for a lane."""
         count = 0
         for cell in self.place.grid.columns[spot.column]:
             y = cell.y + self.place.shift
@@ -202,7 +211,7 @@ class _Router:
     # -- ports -------------------------------------------------------------------------------------
 
     def hook_up(self, paths: Sequence[_Path]) -> list[Tie]:
-        """Give each hook its port; return the ties of axes whose wires leave side by side."""
+        """Give each hook its port; the ties of axes whose wires leave side by side."""
         faces: dict[tuple[str, Face], list[tuple[_Hook, str]]] = {}
         for path in paths:
             for hook in (path.start, path.end):
@@ -221,19 +230,21 @@ class _Router:
         return ties
 
     def _ties(self, key: str, face: Face, hooks: Sequence[tuple[_Hook, str]]) -> list[Tie]:
+        """Tie the wires of each axis that leave a face side by side."""
         wires = [wire for _, wire in hooks]
-        found = []
+        ties = []
         for axis in self.groups.get(key, ()):
-            at = sorted(n for n, wire in enumerate(wires) if wire in axis)
-            if len(at) == len(axis) > 1 and at[-1] - at[0] == len(at) - 1:
-                ends = [hooks[n][0].at for n in at]
+            numbers = sorted(n for n, wire in enumerate(wires) if wire in axis)
+            if len(numbers) == len(axis) > 1 and numbers[-1] - numbers[0] == len(numbers) - 1:
+                ends = [hooks[n][0].at for n in numbers]
                 points = [knot for knot in ends if knot is not None]
                 edge = (max if face == "right" else min)(k.x for k in points)
                 x = edge + (5 if face == "right" else -5)
-                found.append(Tie(x, points[0].y - 2.5, points[-1].y + 2.5))
-        return found
+                ties.append(Tie(x, points[0].y - 2.5, points[-1].y + 2.5))
+        return ties
 
     def run(self, path: _Path) -> Route:
+        """Make a path with ports a route."""
         start = path.start.at
         assert start is not None
         if path.stub is not None:
@@ -248,7 +259,7 @@ class _Router:
         return Route(path.link, straightened((start, *path.middle, path.end.at)))
 
     def _level(self, path: _Path, start: Knot, end: Knot) -> tuple[Knot, Knot]:
-        """Two ports nearly at one height brought to one height, where one of them may move."""
+        """Bring two ports at nearly one height to one height, where one of them may move."""
         assert path.end is not None
         if nearly_level(start, end):
             if self._can_slide(path.end.key):
@@ -270,14 +281,14 @@ def routes(
     widths: Mapping[str, float],
     spread: float,
 ) -> Routed:
-    """The routes of one step; `groups` are the axes of each operand, `small` the deltas, `widths`
-    those of the names of open wires."""
+    """Route the wires of one step. `groups` are the axes of each operand, `small` the deltas,
+    `widths` the widths of open wires' names."""
     present = {k for link in wiring.links for k in (link.a, link.b)} | set(groups)
     spots = {k: s.shrunk(10.0) if k in small else s for k, s in place.spots.items() if k in present}
     router = _Router(place, wiring, spots, groups, _frame(place, spread))
     paths = [router.path(link) for link in wiring.links if _known(link, place, wiring)]
     ties = router.hook_up(paths)
-    found: list[Route] = []
+    results: list[Route] = []
     stops: dict[str, Stop] = {}
     for path in paths:
         route = router.run(path)
@@ -288,8 +299,8 @@ def routes(
             )
             stops[key] = stop
             route = Route(route.link, (*route.knots[:-1], Knot(stop[0], stop[1], "v")))
-        found.append(route)
-    return Routed(tuple(found), stops, tuple(ties))
+        results.append(route)
+    return Routed(tuple(results), stops, tuple(ties))
 
 
 def _frame(place: Stand, spread: float) -> Box:
@@ -305,7 +316,7 @@ def _frame(place: Stand, spread: float) -> Box:
 def _staggered(
     end: Knot, start: float, width: float, stops: Mapping[str, Stop], widths: Mapping[str, float]
 ) -> Stop:
-    """Where an upright wire stops: further out if the name of another stands in the way."""
+    """Choose where an upright wire stops: further out if another name is in the way."""
     x, y, up = end.x, end.y, end.y < start
     near = [
         stop

@@ -1,4 +1,4 @@
-"""Which steps of a derivation are shown, and what stands above each picture."""
+"""Choose the steps of a derivation to show, and write the heading above each picture."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class Scene:
 
 
 def scenes(layout: Layout, steps: Steps) -> tuple[Scene, ...]:
-    """The pictures that are wanted. What a step touched is shown only beside the step before it, or
-    where one step was asked for.
+    """Choose the pictures. Changes of a step are marked only beside the picture before it, or where
+    one step was asked for.
 
-    Raises ValueError for steps that there are not.
+    Raises ValueError for steps that do not exist.
     """
     numbers = _numbers(len(layout.pictures) - 1, steps)
-    found = []
+    chosen = []
     for number in numbers:
         picture = layout.pictures[number]
         if number - 1 in numbers or isinstance(steps, int):
@@ -38,11 +38,12 @@ def scenes(layout: Layout, steps: Steps) -> tuple[Scene, ...]:
         else:
             title, because = _jump(number, layout)
             picture = _plain(picture)
-        found.append(Scene(number, title, because, picture))
-    return tuple(found)
+        chosen.append(Scene(number, title, because, picture))
+    return tuple(chosen)
 
 
 def _numbers(last: int, steps: Steps) -> list[int]:
+    """The numbers of the wanted steps."""
     named = {"all": list(range(last + 1)), "ends": sorted({0, last}), "last": [last]}
     if isinstance(steps, int) and -last - 1 <= steps <= last:
         return [steps % (last + 1)]
@@ -52,6 +53,7 @@ def _numbers(last: int, steps: Steps) -> list[int]:
 
 
 def _heading(number: int, frame: Frame) -> tuple[str, str]:
+    """The heading of a picture, and its reason."""
     if number == 0:
         return "start", ""
     if frame.step is None:
@@ -71,5 +73,6 @@ def _jump(number: int, layout: Layout) -> tuple[str, str]:
 
 
 def _plain(picture: Picture) -> Picture:
+    """A picture without marks and ghosts."""
     nodes = tuple(replace(n, touched=False) for n in picture.nodes if not n.gone)
     return replace(picture, nodes=nodes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from math import fsum  # the built-in sum rounds otherwise from Python 3.12 on
+from math import fsum  # sum() rounds in another way from Python 3.12 on
 from typing import Literal
 
 Point = tuple[float, float]
@@ -25,7 +25,7 @@ class Box:
 
     @staticmethod
     def around(x: float, y: float, width: float, height: float) -> Box:
-        """The box of a size around a centre."""
+        """A box of a size around a centre."""
         return Box(x - width / 2, y - height / 2, x + width / 2, y + height / 2)
 
     @property
@@ -44,7 +44,7 @@ class Box:
         return self.bottom - self.top
 
     def moved(self, dx: float, dy: float) -> Box:
-        """The box elsewhere."""
+        """The box moved."""
         return Box(self.left + dx, self.top + dy, self.right + dx, self.bottom + dy)
 
     def grown(self, by: float) -> Box:
@@ -66,7 +66,7 @@ class Box:
 
 
 def hull(boxes: Iterable[Box]) -> Box:
-    """The least box around some boxes; an empty one at the origin for none."""
+    """The least box around some boxes; without any, an empty one at the origin."""
     found = list(boxes)
     if not found:
         return Box(0.0, 0.0, 0.0, 0.0)
@@ -80,7 +80,7 @@ def hull(boxes: Iterable[Box]) -> Box:
 
 @dataclass(frozen=True)
 class Knot:
-    """A point that a wire passes, flowing horizontally or vertically."""
+    """A point on a wire, where it flows horizontally or vertically."""
 
     x: float
     y: float
@@ -88,12 +88,12 @@ class Knot:
 
     @property
     def point(self) -> Point:
-        """Where it is."""
+        """The point."""
         return self.x, self.y
 
 
 def curves(knots: Sequence[Knot]) -> tuple[Curve, ...]:
-    """The smooth curve through knots, one cubic a stretch."""
+    """The smooth curve through knots, one cubic for each stretch."""
     return tuple(_curve(a, b) for a, b in pairwise(knots))
 
 

@@ -1,4 +1,4 @@
-"""One step while it is being drawn: nodes, wires, dots and tags are collected here."""
+"""One step while it is drawn: this collects nodes, wires, dots and tags."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from diagrammar.ir.diagram import Diagram
 
 
 class Sketch:
-    """A picture while it is being drawn."""
+    """A picture while it is drawn."""
 
     def __init__(self, sizes: bool) -> None:
         self.sizes = sizes
@@ -29,7 +29,7 @@ class Sketch:
         self._named: list[bool] = []
 
     def nodes_of(self, place: Stand, term: TermFrame, touched: frozenset[str]) -> None:
-        """The tensors of a part."""
+        """Add the tensors of a part."""
         for key, tensor in zip(term.keys, term.network.tensors, strict=True):
             spot = place.spots.get(key)
             if spot is not None:
@@ -37,23 +37,23 @@ class Sketch:
                 box = spot.shrunk(10.0).box if about.kind == "delta" else spot.box
                 self.nodes.append(Node(key, about, box, spot.corner, key in touched))
 
-    def ghosts(self, place: Stand, before: TermFrame | None, gone: frozenset[str]) -> None:
-        """The tensors of a part that the step has taken away."""
+    def ghosts(self, place: Stand, before: TermFrame | None, lost: frozenset[str]) -> None:
+        """Add the tensors of a part that the step has taken away."""
         if before is None:
             return
         for key, tensor in zip(before.keys, before.network.tensors, strict=True):
             spot = place.spots.get(key)
-            if spot is not None and key in gone:
+            if spot is not None and key in lost:
                 about = caption(tensor, before.network.sizes)
                 self.nodes.append(Node(key, about, spot.box, spot.corner, gone=True))
 
-    def wires_of(self, place: Stand, there: Wiring, term: TermFrame, routed: Routed) -> None:
-        """The wires of a part, with dots, bundles and the names of open wires."""
+    def wires_of(self, place: Stand, wiring: Wiring, term: TermFrame, routed: Routed) -> None:
+        """Add the wires of a part, with dots, bundles and the names of open wires."""
         runs: dict[str, list[tuple[Knot, ...]]] = {}
         named: set[str] = set()
         for route in routed.routes:
-            runs.setdefault(route.link.wire, []).append(self._to_outside(route, place, there))
-        for key, axis in there.ends.items():
+            runs.setdefault(route.link.wire, []).append(self._to_outside(route, place, wiring))
+        for key, axis in wiring.ends.items():
             spot = place.spots.get(key)
             if key in routed.stops:
                 self._tag_upright(axis, term, routed.stops[key])
@@ -65,7 +65,7 @@ class Sketch:
             found = tuple(curves(run) for run in knots)
             self.wires.append(Wire(wire, term.network.sizes[wire], tuple(knots), found))
             self._named.append(wire in named)
-        for key, kind in there.dots.items():
+        for key, kind in wiring.dots.items():
             self._mark(key, kind, place, routed)
         self.ties += routed.ties
 
@@ -78,12 +78,12 @@ class Sketch:
         elif kind != "loop" and key in place.spots:
             self.marks.append(Mark(wire, kind, place.spots[key].x, place.spots[key].y))
 
-    def _to_outside(self, route: Route, place: Stand, there: Wiring) -> tuple[Knot, ...]:
-        """The knots of a route, led on to the outside if it ends there by itself."""
+    def _to_outside(self, route: Route, place: Stand, wiring: Wiring) -> tuple[Knot, ...]:
+        """Lead the knots of a route to the outside if it ends there by itself."""
         knots = route.knots
         for key in (route.link.a, route.link.b):
             spot = place.spots.get(key)
-            if spot is None or spot.side is None or len(there.ends.get(key, ())) > 1:
+            if spot is None or spot.side is None or len(wiring.ends.get(key, ())) > 1:
                 continue
             x = spot.box.left + LEG if spot.side == "right" else spot.box.right - LEG
             outer = Knot(x, spot.y, "h")
@@ -117,7 +117,7 @@ class Sketch:
         return size_label(wire, term.network.sizes[wire]) if self.sizes else ""
 
     def picture(self, diagram: Diagram, width: float, height: float) -> Picture:
-        """What has been collected, with the names of inner wires put beside them."""
+        """Finish the picture: put the names of inner wires beside them."""
         self._name_wires()
         return Picture(
             diagram,
@@ -133,7 +133,7 @@ class Sketch:
         )
 
     def _name_wires(self) -> None:
-        """Names beside the wires that have none at an end."""
+        """Put names beside the wires that have none at an end."""
         board = Board()
         for box in self._solid():
             board.block(box)
@@ -153,7 +153,7 @@ class Sketch:
             self.tags.append(Tag(wire.name, place, "wire", wire.name, small))
 
     def _solid(self) -> list[Box]:
-        """What a name may not cover."""
+        """The boxes that a name may not cover."""
         boxes = [node.name_box if node.gone else node.box for node in self.nodes]
         boxes += [Box.around(mark.x, mark.y, 8, 8) for mark in self.marks]
         boxes += [tag.box for tag in self.tags]

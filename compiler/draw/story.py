@@ -1,7 +1,7 @@
-"""What is drawn: the diagrams of a derivation, with tensors that stay the same known as such.
+"""The diagrams of a derivation, with tensors that stay the same recognised.
 
 A `Frame` is one diagram; its tensors have keys that persist from frame to frame, so that a layout
-can keep them where they are. Terms and tensors are matched in order, as rewrites keep order.
+can keep them in place. Terms and tensors are matched in order, since rewrites keep order.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from diagrammar.rewrite.engine import Simplified, Step, Trace
 
 @dataclass(frozen=True)
 class TermFrame:
-    """A term of a diagram: which term it is throughout the story, and the key of each tensor."""
+    """A term of a diagram: its number, which stays the same throughout the story, and the key of
+    each tensor."""
 
     term: int
     network: Network
@@ -26,8 +27,8 @@ class TermFrame:
 
 @dataclass(frozen=True)
 class Frame:
-    """A diagram of the story; `step` is the rewrite that led to it, `touched` the keys of what that
-    rewrite changed or put in, `gone` those of what it took away."""
+    """A diagram of the story; `step` is the rewrite that led to it, `touched` has the keys of
+    tensors that it changed or put in, `gone` the keys of tensors that it took away."""
 
     diagram: Diagram
     terms: tuple[TermFrame, ...]
@@ -42,14 +43,13 @@ class Frame:
 
 @dataclass(frozen=True)
 class Story:
-    """The frames of a derivation, the first one its start; a diagram alone is a story of one
-    frame."""
+    """The frames of a derivation, the first one its start; a diagram alone has one frame."""
 
     frames: tuple[Frame, ...]
 
 
 def story(what: Diagram | Simplified | Trace | Step) -> Story:
-    """The story of a diagram, of a simplification, of its trace, or of one step."""
+    """Tell the story of a diagram, of a simplification, of its trace, or of one step."""
     if isinstance(what, Diagram):
         return tell(what, ())
     if isinstance(what, Trace):
@@ -60,8 +60,8 @@ def story(what: Diagram | Simplified | Trace | Step) -> Story:
 
 
 def tell(start: Diagram, steps: Iterable[Step], end: Diagram | None = None) -> Story:
-    """Frames for a start, the results of steps, and an end that may differ (merged terms). A step
-    that changes no tensor, such as one that tells parallel wires, has no frame."""
+    """Make frames for a start, the results of steps, and an end that may differ by merged terms. A
+    step that changes no tensor, for example one that tells parallel wires apart, has no frame."""
     fresh = (f"t{n}" for n in count())
     terms = tuple(
         TermFrame(n, term, tuple(next(fresh) for _ in term.tensors))
@@ -78,7 +78,7 @@ def tell(start: Diagram, steps: Iterable[Step], end: Diagram | None = None) -> S
 
 
 def _next(frame: Frame, diagram: Diagram, step: Step | None, fresh: Iterable[str]) -> Frame:
-    """The frame after `frame`: keys carried over where tensors match."""
+    """Make the frame after `frame`; tensors that match keep their keys."""
     names = iter(fresh)
     terms: list[TermFrame] = []
     touched: set[str] = set()
@@ -100,22 +100,22 @@ def _next(frame: Frame, diagram: Diagram, step: Step | None, fresh: Iterable[str
 def _paired_terms(
     old: Sequence[TermFrame], new: Sequence[Network]
 ) -> Iterable[tuple[TermFrame, Network]]:
-    """Each new term with the old one it comes from: the same place, or after merging the first
-    alike."""
+    """Pair each new term with the old one that it comes from: at the same place, or after merging
+    the first equal one."""
     if len(old) == len(new):
         return list(zip(old, new, strict=True))
     left = list(old)
     pairs = []
     for term in new:
-        found = next((o for o in left if o.network.tensors == term.tensors), left[0])
-        left.remove(found)
-        pairs.append((found, term))
+        origin = next((o for o in left if o.network.tensors == term.tensors), left[0])
+        left.remove(origin)
+        pairs.append((origin, term))
     return pairs
 
 
 def _aligned(new: Sequence[Tensor], old: Sequence[Tensor]) -> list[tuple[int, int]]:
-    """Pairs of positions (new, old) of tensors that are the same, in order, the best total
-    likeness."""
+    """Pairs of positions (new, old) of tensors that are the same, in order, with the greatest total
+    similarity."""
     head = 0
     while head < min(len(new), len(old)) and new[head] == old[head]:
         head += 1
@@ -130,22 +130,22 @@ def _aligned(new: Sequence[Tensor], old: Sequence[Tensor]) -> list[tuple[int, in
 
 
 def _best(new: Sequence[Tensor], old: Sequence[Tensor]) -> list[tuple[int, int]]:
-    """The alignment of greatest likeness, by dynamic programming."""
+    """The alignment of greatest similarity, by dynamic programming."""
 
     @cache
-    def likeness(a: int, b: int) -> int:
-        return _likeness(new[a], old[b])
+    def similar(a: int, b: int) -> int:
+        return _similarity(new[a], old[b])
 
     rows, columns = len(new), len(old)
     best = [[0] * (columns + 1) for _ in range(rows + 1)]
     for a in reversed(range(rows)):
         for b in reversed(range(columns)):
-            both = likeness(a, b)
-            together = best[a + 1][b + 1] + both if both else 0
+            pair = similar(a, b)
+            together = best[a + 1][b + 1] + pair if pair else 0
             best[a][b] = max(best[a + 1][b], best[a][b + 1], together)
     pairs, a, b = [], 0, 0
     while a < rows and b < columns:
-        if likeness(a, b) and best[a][b] == best[a + 1][b + 1] + likeness(a, b):
+        if similar(a, b) and best[a][b] == best[a + 1][b + 1] + similar(a, b):
             pairs.append((a, b))
             a, b = a + 1, b + 1
         elif best[a][b] == best[a + 1][b]:
@@ -155,8 +155,8 @@ def _best(new: Sequence[Tensor], old: Sequence[Tensor]) -> list[tuple[int, int]]
     return pairs
 
 
-def _likeness(new: Tensor, old: Tensor) -> int:
-    """How much two tensors look like one: 0 for not at all."""
+def _similarity(new: Tensor, old: Tensor) -> int:
+    """How similar two tensors are: 0 for not at all, 8 for equal."""
     if isinstance(new, Operand) != isinstance(old, Operand):
         return 0
     if new == old:

@@ -1,5 +1,4 @@
-"""The style sheet of SVG pictures and HTML reports: two sets of colours, classes that begin with
-`dg`.
+"""The style sheet of SVG pictures and HTML reports: two sets of colours.
 
 Colours follow `prefers-color-scheme`; shapes and lines carry the meaning, colours repeat it.
 """

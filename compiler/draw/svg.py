@@ -1,8 +1,8 @@
-"""Pictures as SVG: pure text, the same bytes for the same diagram, legible on light and dark pages.
+"""Pictures as SVG: plain text, the same bytes for the same diagram, legible on light and dark
+pages.
 
-Colours follow `prefers-color-scheme`; shapes carry the meaning: circles and pills are operands, a
-double outline is a constant, rectangles are index relations (cut corners: a view, dashes: a window
-or mask), dots are copies and deltas.
+Shapes carry the meaning: circles and pills are operands, a double outline is a constant, rectangles
+are index relations (cut corners: a view, dashes: a window or mask), dots are copies and deltas.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from diagrammar.draw.words import description, signature
 
 
 def svg(picture: Picture, *, thickness: bool = False, background: bool = True) -> str:
-    """One picture as a file. `thickness`: wires as thick as their (known) size is large."""
+    """Write one picture as a file. With `thickness`, wires of larger known size are thicker."""
     title, says = signature(picture.diagram), description(picture.diagram)
     inside = body(picture, thickness=thickness)
     return _file(picture.width, picture.height, title, says, inside, background)
 
 
 def drawing(picture: Picture, *, thickness: bool = False) -> str:
-    """One picture for a page that has the style sheet already."""
+    """Write one picture for a page that has the style sheet already."""
     title, says = signature(picture.diagram), description(picture.diagram)
     inside = body(picture, thickness=thickness)
     return f"{_head(picture.width, picture.height, title, says)}{inside}\n</svg>"
 
 
 def film(shown: Sequence[Scene], *, thickness: bool = False, background: bool = True) -> str:
-    """Several steps of a derivation below each other, each under its law."""
+    """Write several steps of a derivation below each other, each under its law."""
     parts: list[str] = []
     width = max(420.0, *(scene.picture.width for scene in shown))
     y = 10.0
@@ -78,7 +78,7 @@ def _head(width: float, height: float, title: str, says: str) -> str:
 
 
 def body(picture: Picture, *, thickness: bool = False) -> str:
-    """The elements of a picture, without the file around them."""
+    """Write the elements of a picture, without the file around them."""
     parts = [_wire(wire, thickness) for wire in picture.wires]
     parts += [
         f'<path class="dg-tie" d="M{_n(t.x)} {_n(t.top)}V{_n(t.bottom)}"/>' for t in picture.ties
@@ -196,16 +196,16 @@ def _text(text: str, style: str, x: float, y: float) -> str:
 
 
 def _element(name: str, kind: str, says: str = "", /, **attributes: str | float | None) -> str:
-    """An element with its class, attributes and, for pointers and screen readers, a title."""
+    """Write an element with its class, attributes and, for pointers and screen readers, a title."""
     out = f'<{name} class="{kind}"'
-    for key, given in attributes.items():
-        if given is not None:
-            written = escape(given) if isinstance(given, str) else _n(given)
+    for key, values in attributes.items():
+        if values is not None:
+            written = escape(values) if isinstance(values, str) else _n(values)
             out += f' {key.replace("_", "-")}="{written}"'
     return f"{out}><title>{escape(says)}</title></{name}>" if says else f"{out}/>"
 
 
 def _n(value: float) -> str:
-    """A coordinate: two decimals, no trailing zeros, no negative zero."""
+    """Write a coordinate: two decimals, no trailing zeros, no negative zero."""
     text = f"{value:.2f}".rstrip("0").rstrip(".")
     return "0" if text == "-0" else text

@@ -1,4 +1,4 @@
-"""Tables of HTML for notebooks: plain, so that viewers that strip styles show them too."""
+"""Tables of HTML for notebooks; they are plain, so that viewers that strip styles show them too."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def spec_table(spec: Spec) -> str:
-    """A row for each definition: its axes, its operands, what its comment says."""
+    """A row for each definition: its axes, its operands, its comment."""
     rows = []
     for name in spec:
         try:
@@ -49,7 +49,7 @@ def plan_table(plan: Plan) -> str:
 
 
 def candidates_table(plan: Plan) -> str:
-    """The programs that there were to choose from, the chosen one marked; nothing for one alone."""
+    """The candidate programs, the chosen one marked; empty for a single one."""
     if len(plan.candidates) < 2:
         return ""
     rows = [
@@ -65,18 +65,18 @@ def candidates_table(plan: Plan) -> str:
 
 
 def function_table(function: Function) -> str:
-    """Operands and results with their axes, and the shapes that it was made for so far."""
+    """Operands and results with their axes, and the shapes of the programs so far."""
     rows = [("operand", _declared(operand)) for operand in function.operands]
     rows += [("result", signature(diagram)) for diagram in function.diagrams]
-    rows += [("with", f"{name} = {given}") for name, given in function.values.items()]
+    rows += [("with", f"{name} = {known}") for name, known in function.values.items()]
     rows += [("made for", shapes) for shapes in function.made_for()]
     return f"<b>{escape(function.name)}</b>{_table((), rows)}"
 
 
-def specialised_table(made: Specialised) -> str:
+def specialised_table(function: Specialised) -> str:
     """The source, and the plan that it follows."""
-    source = f"<pre>{escape(made.source)}</pre>" if made.source else ""
-    return f"{source}{plan_table(made.plan)}"
+    source = f"<pre>{escape(function.source)}</pre>" if function.source else ""
+    return f"{source}{plan_table(function.plan)}"
 
 
 def _declared(operand: Declared) -> str:

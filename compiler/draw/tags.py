@@ -1,5 +1,5 @@
-"""Where the names of wires stand: beside their wire, clear of nodes, of each other and, where
-possible, of wires."""
+"""Places of wires' names: beside their wire, clear of nodes and of each other and, where possible,
+clear of wires."""
 
 from __future__ import annotations
 
@@ -13,15 +13,17 @@ from diagrammar.draw.shapes import Box, Curve, Point, along
 
 TagKind = Literal["wire", "open", "scalar", "sign"]
 _CELL = 48.0
+"""Size of a cell of the board, in px."""
 _BESIDE = 4.0
-"""A wire this close to a name could be taken for the one that it names."""
+"""A name may be taken for the name of a wire as close as this, in px."""
 _PLACES = (0.5, 0.4, 0.6, 0.3, 0.7, 0.2, 0.8)
+"""Fractions of a stretch at which a name is tried."""
 
 
 @dataclass(frozen=True)
 class Tag:
-    """A text and the box that it fills; `wire` is the wire it names, `small` a second part (a
-    size)."""
+    """A text and the box that it fills; `wire` is the wire that it names, `small` a second part,
+    the size."""
 
     text: str
     box: Box
@@ -31,25 +33,25 @@ class Tag:
 
 
 def tag_size(text: str, small: str = "") -> tuple[float, float]:
-    """Width and height of a tag."""
+    """The width and height of a tag."""
     return text_width(text) + (text_width(small, SMALL) + 2 if small else 0), FONT + 1
 
 
 @dataclass
 class Board:
-    """What is on a picture already: boxes that nothing may overlap, and points of wires."""
+    """The occupied places of a picture: boxes that nothing may overlap, and points of wires."""
 
     boxes: dict[tuple[int, int], list[Box]] = field(default_factory=dict)
     points: dict[tuple[int, int], list[tuple[Point, int]]] = field(default_factory=dict)
 
     def block(self, box: Box) -> None:
-        """Keep a box free."""
+        """Occupy a box."""
         for cell in _cells(box):
             self.boxes.setdefault(cell, []).append(box)
 
-    def wire(self, number: int, found: Iterable[Curve]) -> None:
+    def wire(self, number: int, curves: Iterable[Curve]) -> None:
         """Note where wire `number` runs."""
-        for curve in found:
+        for curve in curves:
             steps = 12
             for n in range(steps + 1):
                 point = along(curve, n / steps)
@@ -63,8 +65,8 @@ class Board:
         )
 
     def strangers(self, box: Box, number: int) -> float:
-        """How much a box covers wires, others more than its own; and whether it could name
-        another that runs beside it."""
+        """The cost of a box: 3 for each point of its own wire that it covers, 4 for points of
+        others, and 1 where it could name another wire that runs beside it."""
         cost, beside = 0.0, 0.0
         around = box.grown(_BESIDE)
         for cell in _cells(around):
@@ -77,17 +79,18 @@ class Board:
 
 
 def _cells(box: Box) -> Iterator[tuple[int, int]]:
+    """Yield the cells of the board that a box touches."""
     for x in range(floor(box.left / _CELL), floor(box.right / _CELL) + 1):
         for y in range(floor(box.top / _CELL), floor(box.bottom / _CELL) + 1):
             yield x, y
 
 
 def name_wire(
-    board: Board, number: int, found: Sequence[Curve], width: float, height: float
+    board: Board, number: int, curves: Sequence[Curve], width: float, height: float
 ) -> Box | None:
     """The best free box for a name beside a wire; None if there is none."""
     best: tuple[float, Box] | None = None
-    for rank, (point, slope) in enumerate(_spots(found)):
+    for rank, (point, slope) in enumerate(_spots(curves)):
         for side, box in enumerate(_beside(point, slope, width, height)):
             if not board.free(box):
                 continue
@@ -97,23 +100,23 @@ def name_wire(
         if best is not None and best[0] <= rank * 0.4:
             break
     if best is None:
-        return next((box for box in _beyond(found, width, height) if board.free(box)), None)
+        return next((box for box in _beyond(curves, width, height) if board.free(box)), None)
     return best[1]
 
 
-def _beyond(found: Sequence[Curve], width: float, height: float) -> Iterator[Box]:
-    """Boxes beyond the ends of a wire, for those too short to stand beside; a little above or
-    below where several wires end together."""
+def _beyond(curves: Sequence[Curve], width: float, height: float) -> Iterator[Box]:
+    """Yield boxes beyond the ends of a wire, for wires that are too short for a name beside them; a
+    little above or below where several wires end together."""
     for shift in (0.0, 4.0, -4.0, 8.0, -8.0):
-        for curve in found:
+        for curve in curves:
             for x, y in (curve[3], curve[0]):
                 for side in (1, -1):
                     yield Box.around(x + side * (width / 2 + 8), y + shift, width, height)
 
 
-def _spots(found: Sequence[Curve]) -> Iterator[tuple[Point, Point]]:
-    """Points along a wire with its direction there, the middles of long stretches first."""
-    ordered = sorted(found, key=lambda c: -_length(c))
+def _spots(curves: Sequence[Curve]) -> Iterator[tuple[Point, Point]]:
+    """Yield points along a wire with its direction there, the middles of long stretches first."""
+    ordered = sorted(curves, key=lambda c: -_length(c))
     for t in _PLACES:
         for curve in ordered:
             if _length(curve) < 8:
@@ -127,12 +130,13 @@ def _length(curve: Curve) -> float:
 
 
 def _beside(point: Point, slope: Point, width: float, height: float) -> Iterator[Box]:
-    """Boxes on both sides of a wire at a point, touching it nearly; then a little further away."""
+    """Yield boxes on both sides of a wire at a point, nearly touching it; then a little further
+    away."""
     (x, y), (dx, dy) = point, slope
     length = (dx * dx + dy * dy) ** 0.5 or 1.0
     nx, ny = -dy / length, dx / length
     if ny > 0 or (ny == 0 and nx < 0):
-        nx, ny = -nx, -ny  # above first, else to the right
+        nx, ny = -nx, -ny  # above first, or to the right
     reach = abs(nx) * width / 2 + abs(ny) * height / 2
     for gap in (2.0, 6.0):
         for sign in (1, -1):

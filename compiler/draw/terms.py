@@ -19,12 +19,12 @@ from diagrammar.ir.diagram import Operand
 Entry = TypeVar("Entry")
 
 _BETWEEN = 22.0
-"""Between parts of a term that nothing connects."""
+"""Distance between connected parts of a term, in px."""
 
 
 @dataclass(frozen=True)
 class PlacedPart:
-    """A connected part in its place, with its wiring in each frame (None where there is none)."""
+    """A connected part in its place, with its wiring in each frame (None in frames without it)."""
 
     place: Stand
     wirings: tuple[Wiring | None, ...]
@@ -32,30 +32,30 @@ class PlacedPart:
     spread: float
 
     def moved(self, dx: float, dy: float) -> PlacedPart:
-        """The part elsewhere."""
+        """The part moved."""
         return replace(self, place=self.place.moved(dx, dy))
 
-    def routed(self, at: int, term: TermFrame) -> Routed:
-        """How its wires run in frame `at`."""
-        there = self.wirings[at]
-        assert there is not None
+    def routed(self, number: int, term: TermFrame) -> Routed:
+        """Route its wires in frame `number`."""
+        shown = self.wirings[number]
+        assert shown is not None
         groups = {
             key: tensor.axes if isinstance(tensor, Operand) else ()
             for key, tensor in zip(term.keys, term.network.tensors, strict=True)
             if key in self.place.spots
         }
-        return routes(self.place, there, groups, deltas(term), self.widths, self.spread)
+        return routes(self.place, shown, groups, deltas(term), self.widths, self.spread)
 
-    def extent(self, found: Sequence[TermFrame | None]) -> Box:
-        """Around everything that it draws in any frame."""
+    def extent(self, networks: Sequence[TermFrame | None]) -> Box:
+        """The box around everything that it draws in any frame."""
         boxes = [self.place.box]
-        for at, (there, term) in enumerate(zip(self.wirings, found, strict=True)):
-            if there is None or term is None:
+        for number, (shown, term) in enumerate(zip(self.wirings, networks, strict=True)):
+            if shown is None or term is None:
                 continue
-            routed = self.routed(at, term)
+            routed = self.routed(number, term)
             for route in routed.routes:
                 boxes += [Box.around(k.x, k.y, 8, 8) for k in route.knots]
-            boxes += [upright_box(there.ends[k], stop) for k, stop in routed.stops.items()]
+            boxes += [upright_box(shown.ends[k], stop) for k, stop in routed.stops.items()]
         return hull(boxes)
 
 
@@ -69,24 +69,24 @@ class PlacedTerm:
 
 
 def place_term(
-    frames: Sequence[Frame], found: Sequence[TermFrame | None], *, sizes: bool, spread: float
+    frames: Sequence[Frame], networks: Sequence[TermFrame | None], *, sizes: bool, spread: float
 ) -> PlacedTerm:
-    """Place a term, which `found` has in each frame (None where it is gone)."""
+    """Place a term; `networks` has it in each frame, None in frames without it."""
     wirings = [
         None if term is None else wiring(term.network, term.keys, frame.diagram.axes)
-        for term, frame in zip(found, frames, strict=True)
+        for term, frame in zip(networks, frames, strict=True)
     ]
-    captions = _captions(found)
-    labels = _labels(found) if sizes else {}
+    captions = _captions(networks)
+    labels = _labels(networks) if sizes else {}
     parts: list[PlacedPart] = []
     boxes: list[Box] = []
     for inside, union in _unions(captions, wirings):
-        there = tuple(_restricted(w, inside) for w in wirings)
-        steps = [w.links for w in there if w is not None and w.links] or [()]
+        restricted = tuple(_restricted(w, inside) for w in wirings)
+        steps = [w.links for w in restricted if w is not None and w.links] or [()]
         place = stand(union, captions, steps, labels, spread)
         widths = {k: text_width(end_label(axis, labels)) for k, axis in union.ends.items()}
-        part = PlacedPart(place, there, widths, spread)
-        box = part.extent(found)
+        part = PlacedPart(place, restricted, widths, spread)
+        box = part.extent(networks)
         if boxes:
             below = hull(boxes)
             dx, dy = below.centre[0] - box.centre[0], below.bottom + _BETWEEN - box.top
@@ -100,7 +100,7 @@ def place_term(
 def _unions(
     captions: Mapping[str, Sequence[Caption]], wirings: Sequence[Wiring | None]
 ) -> list[tuple[Collection[str], Parts]]:
-    """The connected parts over all frames: their keys, and what is in them."""
+    """Join the connected parts over all frames: their keys, and their contents."""
     shown = [each for each in wirings if each is not None]
     links = list(dict.fromkeys(link for each in shown for link in each.links))
     dots: dict[str, Dot] = {}
@@ -147,16 +147,16 @@ def deltas(term: TermFrame) -> frozenset[str]:
 
 
 def upright_box(axis: tuple[str, ...], stop: Stop, small: str = "") -> Box:
-    """The box of the name of an open wire that stops above (True) or below."""
+    """The box of an open wire's name at a stop above or below."""
     x, y, up = stop
     width, height = tag_size(end_label(axis, {}), small)
     return Box.around(x, y + (-1 if up else 1) * (height / 2 + 2), width, height)
 
 
-def _captions(found: Sequence[TermFrame | None]) -> dict[str, list[Caption]]:
-    """Every caption that a tensor has in some frame."""
+def _captions(networks: Sequence[TermFrame | None]) -> dict[str, list[Caption]]:
+    """All captions that each tensor has in some frame."""
     captions: dict[str, list[Caption]] = {}
-    for term in found:
+    for term in networks:
         if term is None:
             continue
         for key, tensor in zip(term.keys, term.network.tensors, strict=True):
@@ -167,22 +167,22 @@ def _captions(found: Sequence[TermFrame | None]) -> dict[str, list[Caption]]:
     return captions
 
 
-def _labels(found: Sequence[TermFrame | None]) -> dict[str, str]:
-    """Each wire with its size, as far as the width goes."""
+def _labels(networks: Sequence[TermFrame | None]) -> dict[str, str]:
+    """The text of each wire, with its size."""
     return {
         wire: f"{wire} {size_label(wire, extent)}".rstrip()
-        for term in found
+        for term in networks
         if term is not None
         for wire, extent in term.network.sizes.items()
     }
 
 
-def _restricted(there: Wiring | None, inside: Collection[str]) -> Wiring | None:
-    """The wiring of one part; None where there is none."""
-    if there is None:
+def _restricted(whole: Wiring | None, inside: Collection[str]) -> Wiring | None:
+    """The part of a wiring with these keys; None for none."""
+    if whole is None:
         return None
     return Wiring(
-        tuple(link for link in there.links if link.a in inside),
-        {k: kind for k, kind in there.dots.items() if k in inside},
-        {k: axis for k, axis in there.ends.items() if k in inside},
+        tuple(link for link in whole.links if link.a in inside),
+        {k: kind for k, kind in whole.dots.items() if k in inside},
+        {k: axis for k, axis in whole.ends.items() if k in inside},
     )

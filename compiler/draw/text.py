@@ -1,8 +1,8 @@
 """Pictures for the terminal, in box drawing characters.
 
 Round boxes are operands (heavy: constants), square ones index relations (dashed: windows and
-masks), double ones were changed by the step; ● is a copy or a delta, ○ a sum or a broadcast, ┼ a
-mere crossing.
+masks), double ones were changed by the step; ● is a copy or a delta, ○ a sum or a broadcast, ┼ only
+a crossing.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from diagrammar.draw.shapes import Knot
 from diagrammar.draw.tags import Tag
 
 _COLUMN, _ROW = 7.0, 10.0
-"""A character cell, in px of the layout."""
+"""Width and height of a character cell, in px of the layout."""
 _STYLES = {
     "operand": "╭╮╯╰─│",
     "constant": "┏┓┛┗━┃",
@@ -28,12 +28,12 @@ _PLAIN = "┌┐┘└─│"
 
 
 def picture_text(picture: Picture) -> str:
-    """One picture as lines of text."""
+    """Write one picture as lines of text."""
     return str(_Terminal(picture).draw())
 
 
 def film_text(shown: Sequence[Scene]) -> str:
-    """Several steps below each other, each under its law."""
+    """Write several steps below each other, each under its law."""
     parts = []
     for scene in shown:
         head = [scene.title, f"   {scene.because}"] if scene.because else [scene.title]
@@ -42,7 +42,7 @@ def film_text(shown: Sequence[Scene]) -> str:
 
 
 class _Terminal:
-    """The work of one picture."""
+    """Draws one picture."""
 
     def __init__(self, picture: Picture) -> None:
         self.picture = picture
@@ -80,7 +80,8 @@ class _Terminal:
     # -- wires -------------------------------------------------------------------------------------
 
     def _wires(self) -> None:
-        """Stretches that can run one way only come first, so that the others keep clear."""
+        """Draw wires; stretches with a single way come first, so that the others keep clear of
+        them."""
         stretches = [
             (number, _paths(a, b, self.dots))
             for number, wire in enumerate(self.picture.wires)
@@ -92,7 +93,7 @@ class _Terminal:
             self.canvas.run(paths[clashes.index(min(clashes))], number)
 
     def _name(self, number: int, tag: Tag) -> None:
-        """A wire's name, in the wire itself where a stretch is long enough, else beside it."""
+        """Write a wire's name into the wire where a stretch is long enough, else beside it."""
         text = f"{tag.text} {tag.small}".rstrip()
         for run in self.canvas.own_runs(number):
             if len(run) >= len(text) + 2:
@@ -148,8 +149,8 @@ class _Terminal:
 
 
 def _paths(a: Knot, b: Knot, dots: Collection[Cell]) -> list[list[Cell]]:
-    """Ways between two knots at right angles: one corner, or two with the middle piece anywhere
-    between (or at a dot, from which wires may leave in any direction)."""
+    """Ways between two knots at right angles: with one corner, or with two and the middle piece
+    anywhere between. At a dot wires may leave in any direction."""
     start, end = _cell(a.x, a.y), _cell(b.x, b.y)
     (c0, r0), (c1, r1) = start, end
     if a.flow != b.flow:

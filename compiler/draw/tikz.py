@@ -1,7 +1,7 @@
-"""Pictures as TikZ that needs the package `tikz` and nothing else; a derivation as a figure.
+"""Pictures as TikZ that needs only the package `tikz`; a derivation as a figure.
 
-Shapes are those of the SVG; fills are greys, so that it prints. Coordinates are px, set to 0.75 pt
-or to what fits the width.
+Shapes are the same as in SVG; fills are greys, for printing. A px is 0.75 pt, or less where the
+picture is wider than the page.
 """
 
 from __future__ import annotations
@@ -16,14 +16,15 @@ from diagrammar.draw.shapes import Point
 from diagrammar.draw.tags import Tag
 
 WIDTH = 397.0
-"""A text width in pt (5.5 inches)."""
+"""Width of a text in pt (5.5 inches)."""
 _PX = 0.75
 _FONTS = (
     (0.85, ("small", "small", "tiny")),
     (0.7, ("normalsize", "normalsize", "scriptsize")),
     (0.0, ("large", "normalsize", "scriptsize")),
 )
-"""Of tensors, of wires and of small print from some scale on: what is shrunk begins larger."""
+"""Fonts of tensors, of wires and of small print, from some scale on: pictures that are shrunk begin
+with larger fonts."""
 _STYLES = {
     "operand": "fill=black!4",
     "constant": "double, fill=black!4",
@@ -47,8 +48,8 @@ def tikz(
     width: float = WIDTH,
     standalone: bool = False,
 ) -> str:
-    """One `tikzpicture`, or a `figure` with one a step. `width` is what they may fill, in pt;
-    `standalone` makes it a whole document."""
+    """Write one `tikzpicture`, or a `figure` with one for each step. `width` is their largest width
+    in pt; `standalone` makes a whole document."""
     pictures = [_picture(scene.picture, thickness, width) for scene in shown]
     text = pictures[0]
     if len(shown) > 1:
@@ -128,7 +129,7 @@ def _node(node: Node, fonts: tuple[str, str, str]) -> str:
 
 
 def _facts(line: str) -> str:
-    """Hyper-parameters side by side, or words."""
+    """Set hyper-parameters side by side, or words."""
     if "=" in line or "≥" in line:
         return latex.formula(line).replace(" ", r"\;").replace("=", "{=}")
     return rf"\mbox{{{latex.prose(line)}}}"

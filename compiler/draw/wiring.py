@@ -1,8 +1,7 @@
-"""What is connected to what in a picture: tensors, dots and ends outside, joined two by two by
-links.
+"""Connections of a picture: tensors, dots and ends outside, joined two by two by links.
 
-Keys: a tensor's key is given (`t3`); `w:i` is the dot of wire i; `o:g co` is where the open axis (g
-co) ends.
+Keys: a tensor's key is given (`t3`); `w:i` is the dot of wire i; `o:g co` is the end of the open
+axis (g co).
 """
 
 from __future__ import annotations
@@ -14,8 +13,8 @@ from typing import Literal
 from diagrammar.ir.diagram import Axes, Network
 
 Dot = Literal["copy", "loop", "ones", "sum"]
-"""A wire with three or more ends; one with two ends at one tensor; an open wire without a tensor; a
-summed wire with one end."""
+"""A wire with three or more ends; with two ends at one tensor; open without a tensor; or summed
+with one end."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,7 @@ class Wiring:
 
 
 def wiring(term: Network, keys: Sequence[str], axes: Axes) -> Wiring:
-    """How a term's tensors (named by `keys`) and open axes hang together."""
+    """Find how a term's tensors (named by `keys`) and open axes are connected."""
     ends = {f"o:{' '.join(axis)}": axis for axis in axes}
     outside = {wire: key for key, axis in ends.items() for wire in axis}
     points: dict[str, list[str]] = {wire: [] for wire in term.sizes}

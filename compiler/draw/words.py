@@ -1,4 +1,4 @@
-"""Pictures in words: what a screen reader says."""
+"""Pictures in words, for screen readers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def signature(diagram: Diagram) -> str:
 
 
 def description(diagram: Diagram) -> str:
-    """The whole diagram in sentences: tensors and wires of each term."""
+    """Describe the diagram in sentences: tensors and wires of each term."""
     terms = []
     for term in diagram.terms:
         factor = scalar(term, diagram)
@@ -32,7 +32,7 @@ def description(diagram: Diagram) -> str:
 
 
 def where(step: Step) -> str:
-    """The tensors that a step applied to: each once, long lists cut short."""
+    """The tensors that a step applied to, each once; long lists are cut short."""
     counts = Counter(step.at)
     names = [name if n == 1 else f"{name} ({n}×)" for name, n in counts.items()]
     if len(names) > _MANY:
@@ -41,7 +41,7 @@ def where(step: Step) -> str:
 
 
 def reasons(because: str) -> str:
-    """The reasons of a step at several places, each once where they differ by primes only."""
+    """The reasons of a step at several places; reasons that differ by primes only appear once."""
     kept: dict[str, str] = {}
     for reason in because.split("; "):
         kept.setdefault(reason.replace("'", ""), reason)
