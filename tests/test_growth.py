@@ -8,6 +8,7 @@ import linecache
 import pickle
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 import torch
@@ -68,11 +69,10 @@ def test_a_function_keeps_so_many_programs_and_stays_right():
 
 @pytest.mark.parametrize("kind", ["constants", "drawn", "integers", "open"])
 def test_other_functions_have_bounds(kind: str, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("diagrammar.runtime.function.PLANS", 5)
-    monkeypatch.setattr("diagrammar.runtime.function.CALLS", 7)
-    monkeypatch.setattr("diagrammar.runtime.bound.CALLS", 7)
-    monkeypatch.setattr("diagrammar.runtime.draws.PLANS", 5)
-    monkeypatch.setattr("diagrammar.runtime.draws.CALLS", 7)
+    for module in ("programs.PLANS", "kept_rows.PLANS"):
+        monkeypatch.setattr(f"diagrammar.runtime.{module}", 5)
+    for module in ("function.CALLS", "sampling.CALLS"):
+        monkeypatch.setattr(f"diagrammar.runtime.{module}", 7)
     plain = dg.parse(PRODUCT)["Y"].compile()
     drawn = dg.parse(DRAWN)["S"].compile()
     bound = dg.parse(PRODUCT)["Y"].compile(constants={"W": torch.ones(2, 3)})
@@ -84,19 +84,24 @@ def test_other_functions_have_bounds(kind: str, monkeypatch: pytest.MonkeyPatch)
             bound(x)
         else:
             function(*((x.int(), w.int()) if kind == "integers" else (x, w)))
-    pending, seen = [function], set()
+    bounds = [value for value in parts(function) if isinstance(value, Latest)]
+    assert any(len(value) == value.most for value in bounds)
+    assert all(len(value) <= value.most <= 7 for value in bounds)
+
+
+def parts(function: Any) -> list[Any]:
+    """What a function is made of: its stages, and what these keep."""
+    pending, seen = [function], {}
     while pending:
         value = pending.pop()
         if id(value) in seen:
             continue
-        seen.add(id(value))
-        if isinstance(value, Latest):
-            assert len(value) <= value.most <= 7
-        elif hasattr(value, "operands"):
-            pending += [
-                v for v in vars(value).values() if isinstance(v, Latest) or hasattr(v, "operands")
-            ]
-            pending += [inner for _, inner in value._whole]
+        seen[id(value)] = value
+        if isinstance(value, dict | list | tuple):
+            pending += value.values() if isinstance(value, dict) else value
+        elif type(value).__module__.startswith("diagrammar.runtime."):
+            pending += vars(value).values() if hasattr(value, "__dict__") else ()
+    return [*seen.values()]
 
 
 def test_a_layer_keeps_so_many_definitions(monkeypatch: pytest.MonkeyPatch):

@@ -5,10 +5,10 @@ Simplify, plan, choose (`plan.candidates`, `plan.memory`), emit (the backend of 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from functools import partial
 
+from diagrammar.backends.registry import Emitted
 from diagrammar.cost.device import machine
 from diagrammar.ir.diagram import Diagram
 from diagrammar.ir.symbols import operands_of
@@ -35,14 +35,15 @@ def build(
     budget the cheapest program that keeps it, in parts where that is needed; `least` of the result
     is positive where none does.
     """
-    if not options.target.planned:
+    target = options.target
+    if not target.planned:
         planned = Planned(dense(name, diagrams, operands_of(diagrams)), ())
-        call = options.target.emit(planned.program, checked)
-        return Specialised(call, planned, (), tuple(diagrams), options)
+        function = target.emit(planned.program, checked)
+        return Specialised(function, planned, (), tuple(diagrams), options)
     memory = Memory(options.memory, itemsize)
     choice = choose(name, diagrams, options, memory, device, checked=checked)
-    special = emitted(choice.candidate, choice.candidates, options, checked=checked)
-    return replace(special, least=choice.least, memory=memory)
+    function = target.emit(choice.candidate.planned.program, checked)
+    return specialised(function, choice, options, memory)
 
 
 def choose(
@@ -75,16 +76,24 @@ def choose(
     return chosen(memory, diagrams, making, rates)
 
 
-def emitted(
-    candidate: Candidate, candidates: Sequence[Candidate], options: Options, *, checked: bool
+def specialised(
+    function: Emitted,
+    choice: Choice,
+    options: Options,
+    memory: Memory,
+    seconds: Mapping[str, float] | None = None,
 ) -> Specialised:
-    """One of some candidates as a function."""
+    """An emitted candidate, the ones beside it, and the seconds of those that were timed."""
+    candidate = choice.candidate
     return Specialised(
-        options.target.emit(candidate.planned.program, checked),
+        function,
         candidate.planned,
         tuple(s.trace for s in candidate.start),
         tuple(s.diagram for s in candidate.start),
         options,
-        tuple(candidates),
+        tuple(choice.candidates),
         candidate.recipe,
+        seconds or {},
+        choice.least,
+        memory,
     )

@@ -1,4 +1,5 @@
-"""Which function some diagrams get: one that draws masks, one with constants, or a plain one."""
+"""What `compile` does: options are told from values, values are put into the diagrams, and the
+stages of a call are put together. Nothing is planned yet: programs depend on shapes."""
 
 from __future__ import annotations
 
@@ -6,18 +7,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from diagrammar.ir.diagram import Diagram
-from diagrammar.runtime.bound import BoundFunction
-from diagrammar.runtime.draws import SampledFunction
-from diagrammar.runtime.function import Function, at_values
+from diagrammar.runtime.function import Function, assembled
 from diagrammar.runtime.options import Options
+from diagrammar.runtime.values import define
 
 
-def compile_diagrams(diagrams: Sequence[Diagram], values: Mapping[str, Any]) -> Function:
+def compile_diagrams(diagrams: Sequence[Diagram], keywords: Mapping[str, Any]) -> Function:
     """A function of some diagrams' operands; `constants` has values of some that are declared
     constant. Raises DiagramError for unknown names and bad values."""
-    options, rest = Options.take(values)
-    constants = rest.pop("constants", None)
-    diagrams, rest = at_values(diagrams, rest)
-    masked = any(o.keep is not None for d in diagrams for o in d.operands)
-    made = (SampledFunction if masked else Function)(diagrams, rest, options)
-    return BoundFunction(made, constants) if constants else made
+    options, values = Options.take(keywords)
+    constants = values.pop("constants", None)
+    return assembled(define(diagrams, values), options, constants)

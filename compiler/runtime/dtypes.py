@@ -20,10 +20,10 @@ from numpy import asarray
 
 from diagrammar.backends.registry import Backend
 from diagrammar.grammar.errors import Problem
-from diagrammar.ir.diagram import Declared, Diagram
+from diagrammar.ir.diagram import Declared
 from diagrammar.ir.scalar import substitute
 from diagrammar.runtime.options import DTYPES
-from diagrammar.transform.values import resolve_values
+from diagrammar.runtime.values import Definition
 
 if TYPE_CHECKING:
     import torch
@@ -38,7 +38,7 @@ def is_whole(x: Any) -> bool:
 
 
 @dataclass(frozen=True)
-class Cast:
+class InDtype:
     """A call with operands that are cast first."""
 
     dtype: torch.dtype
@@ -54,14 +54,15 @@ class Cast:
         return getattr(self.call, "constants", 0)
 
 
-def computed_in(diagrams: Sequence[Diagram], values: Mapping[str, Any]) -> torch.dtype:
+def computed_in(definition: Definition) -> torch.dtype:
     """The dtype that integers are computed in: float64 where some factor is no integer for all
     sizes."""
     import torch
 
-    known = ((d, resolve_values(d, values)[0]) for d in diagrams)
     scalars = (
-        sympy.sympify(substitute(term.scalar, symbols)) for d, symbols in known for term in d.terms
+        sympy.sympify(substitute(term.scalar, known.symbols))
+        for diagram, known in zip(definition.diagrams, definition.resolved, strict=True)
+        for term in diagram.terms
     )
     whole = all(scalar.is_integer is True for scalar in scalars)
     return torch.int64 if whole else torch.float64
@@ -69,17 +70,23 @@ def computed_in(diagrams: Sequence[Diagram], values: Mapping[str, Any]) -> torch
 
 def unfit(declared: Sequence[Declared], operands: Sequence[Any], backend: Backend) -> list[Problem]:
     """What is wrong with operands by themselves and beside each other; shapes aside."""
-    given = list(zip((d.name for d in declared), operands, strict=False))
+    values = dict(zip((d.name for d in declared), operands, strict=False))
     if not backend.tensors:
-        return [p for name, x in given if (p := _no_array(name, x)) is not None]
-    drawn = {d.name for d in declared if d.keep is not None}
-    kinds = [p for name, x in given if (p := _unfit_kind(name, x)) is not None]
-    if kinds:
-        return kinds
-    dtypes = [
-        p for name, x in given if name not in drawn and (p := _unfit_dtype(name, x)) is not None
-    ]
-    return dtypes or _mixed([(name, x) for name, x in given if name not in drawn]) + _apart(given)
+        return _each(_no_array, values)
+    masks = {d.name for d in declared if d.keep is not None}
+    factors = {name: x for name, x in values.items() if name not in masks}
+    return (
+        _each(_unfit_kind, values)
+        or _each(_unfit_dtype, factors)
+        or [*_mixed(factors), *_apart(values)]
+    )
+
+
+def _each(
+    problem: Callable[[str, Any], Problem | None], values: Mapping[str, Any]
+) -> list[Problem]:
+    """The problems of operands by themselves."""
+    return [wrong for name, x in values.items() if (wrong := problem(name, x)) is not None]
 
 
 def _no_array(name: str, value: Any) -> Problem | None:
@@ -140,28 +147,28 @@ def _unfit_dtype(name: str, x: Any) -> Problem | None:
     return Problem(message, help=f"convert it: {way}")
 
 
-def _mixed(given: Sequence[tuple[str, Any]]) -> list[Problem]:
+def _mixed(values: Mapping[str, Any]) -> list[Problem]:
     """Operands of several dtypes, outside of autocast."""
-    dtypes = {name: x.dtype for name, x in given}
-    if len(set(dtypes.values())) < 2 or is_cast([x for _, x in given]):
+    dtypes = {name: x.dtype for name, x in values.items()}
+    if len(set(dtypes.values())) < 2 or is_cast([*values.values()]):
         return []
     way = f"convert them: {_conversion(dtypes)}"
     shown = ", ".join(f"{n} {_name(d)}" for n, d in dtypes.items())
     return [Problem(f"operands have different dtypes: {shown}", help=way)]
 
 
-def _apart(given: Sequence[tuple[str, Any]]) -> list[Problem]:
+def _apart(values: Mapping[str, Any]) -> list[Problem]:
     """Operands on several devices, or real beside fake."""
     problems = []
-    devices = {name: str(x.device) for name, x in given}
+    devices = {name: str(x.device) for name, x in values.items()}
     if len(set(devices.values())) > 1:
         first, *others = devices
         other = next(name for name in others if devices[name] != devices[first])
         shown = ", ".join(f"{n} {d}" for n, d in devices.items())
         way = f"move them: {other}.to({first}.device)"
         problems.append(Problem(f"operands are on different devices: {shown}", help=way))
-    fake = [name for name, x in given if _is_fake(x)]
-    if fake and len(fake) < len(given):
+    fake = [name for name, x in values.items() if _is_fake(x)]
+    if fake and len(fake) < len(values):
         message = f"operands are real and fake tensors: {', '.join(fake)} without entries"
         problems.append(Problem(message, help="give all of one kind"))
     return problems

@@ -13,8 +13,8 @@ from diagrammar.backends.registry import Emitted
 from diagrammar.cost.store import Store
 from diagrammar.plan.candidates import Candidate, best
 from diagrammar.plan.measure import MOST, PARTED, seconds
-from diagrammar.plan.memory import Memory
-from diagrammar.runtime.build import emitted
+from diagrammar.plan.memory import Choice, Memory
+from diagrammar.runtime.build import specialised
 from diagrammar.runtime.specialised import Specialised
 
 
@@ -26,34 +26,52 @@ def measured(
     What cannot be timed (operands without memory, a call that is being traced) keeps the cost
     model's choice.
     """
-    import torch
-
-    target = special.options.target
-    if not (target.planned and target.tensors) or torch.compiler.is_compiling():
-        return special
-    if any(x.device.type == "meta" for x in operands):
+    if not _can_be_timed(special, operands):
         return special
     memory = _memory(special, operands)
     few = _few(memory.keeping(special.candidates))
     if len(few) < 2:
         return special
-    functions = [target.emit(c.planned.program, False) for c in few]
-    facts = {
+    functions = [special.options.target.emit(c.planned.program, False) for c in few]
+    sources = [function.source for function in functions]
+    calls = partial(_calls, functions, operands)
+    on_cpu = _device_type(operands) == "cpu"
+    heap = max(map(memory.peak, few)) if on_cpu and memory.budget is None else 0
+    facts = _facts(operands)
+    # with one thread, seconds of the processor: what else runs on the machine counts for less
+    clock = process_time if on_cpu and facts["threads"] == 1 else perf_counter
+    taken = seconds(sources, facts, calls, store or Store(), clock, heap)
+    at = best(taken, few)
+    times = {c.name: s for c, s in zip(few, taken, strict=True)}
+    choice = Choice(few[at], special.candidates)
+    return specialised(functions[at], choice, special.options, special.memory, times)
+
+
+def _can_be_timed(special: Specialised, operands: Sequence[Any]) -> bool:
+    """Whether there is a choice, and operands with memory outside of a trace."""
+    import torch
+
+    target = special.options.target
+    if not (target.planned and target.tensors) or torch.compiler.is_compiling():
+        return False
+    return _device_type(operands) != "meta"
+
+
+def _device_type(operands: Sequence[Any]) -> str:
+    """The kind of device that operands are on."""
+    return str(operands[0].device.type) if operands else "cpu"
+
+
+def _facts(operands: Sequence[Any]) -> dict[str, Any]:
+    """What a choice depends on beside the sources."""
+    import torch
+
+    return {
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
         "device": _device(operands[0]) if operands else "cpu",
         "operands": [(tuple(x.shape), str(x.dtype)) for x in operands],
     }
-    on_cpu = all(x.device.type == "cpu" for x in operands)
-    heap = max(map(memory.peak, few)) if on_cpu and memory.budget is None else 0
-    # with one thread, seconds of the processor: what else runs on the machine counts for less
-    clock = process_time if on_cpu and torch.get_num_threads() == 1 else perf_counter
-    calls = partial(_calls, functions, operands)
-    taken = seconds([f.source for f in functions], facts, calls, store or Store(), clock, heap)
-    times = {c.name: s for c, s in zip(few, taken, strict=True)}
-    fastest = few[best(taken, few)]
-    chosen = emitted(fastest, special.candidates, special.options, checked=False)
-    return replace(chosen, seconds=times, memory=special.memory)
 
 
 def _memory(special: Specialised, operands: Sequence[Any]) -> Memory:
@@ -80,7 +98,7 @@ def _calls(functions: Sequence[Emitted], operands: Sequence[Any]) -> list[Callab
     import torch
 
     ones = [torch.ones(tuple(x.shape), dtype=x.dtype, device=x.device) for x in operands]
-    kind = operands[0].device.type if operands else "cpu"
+    kind = _device_type(operands)
     wait = None if kind == "cpu" else getattr(torch, kind).synchronize
     return [partial(_timed_call, f.call, ones, wait) for f in functions]
 

@@ -18,23 +18,24 @@ from torch import compiler
 from torch.fx.experimental.symbolic_shapes import guard_scalar, has_static_value
 
 from diagrammar.runtime.dtypes import is_whole
+from diagrammar.runtime.operands import Kind
 
 if TYPE_CHECKING:
     from diagrammar.layers.operations import Operations
     from diagrammar.runtime.function import Function
 
-Given = TypeVar("Given")
+Kept = TypeVar("Kept")
 TRACES = 256
 """Emitted functions that traces of one function or layer may ask for again."""
 
 Open = tuple[tuple[int | None, ...], ...]
 
 
-def constant(function: Given) -> Given:
+def constant(function: Kept) -> Kept:
     """A function that Dynamo calls, and does not trace; its result is a constant of the trace."""
     mark: Any = compiler.assume_constant_result  # which has no types
-    made: Given = mark(function)
-    return made
+    marked: Kept = mark(function)
+    return marked
 
 
 def made_for(function: Function, operands: Sequence[Any]) -> Callable[..., Any]:
@@ -49,19 +50,17 @@ def made_for(function: Function, operands: Sequence[Any]) -> Callable[..., Any]:
             else:
                 shape.append(None if stays else guard_scalar(n))
         shapes.append(tuple(shape))
-    itemsize, device = function.made_of(tuple(operands))
+    kind = function.programs.kind_of(tuple(operands))
     whole = any(is_whole(x) for x in operands)
-    made: Callable[..., Any] = getattr(
-        function.traced, _emitted(function, tuple(shapes), 8 if whole else itemsize, device, whole)
+    itemsize = 8 if whole else kind.itemsize
+    emitted: Callable[..., Any] = getattr(
+        function.traced, _emitted(function, tuple(shapes), itemsize, kind.device, whole)
     )
     if not whole:
-        return made
-    dtype = (
-        torch.int64
-        if _is_in_integers(function, tuple([x.ndim for x in operands]))
-        else torch.float64
-    )
-    return lambda *given: made(*[x.to(dtype) for x in given])
+        return emitted
+    exact = _is_in_integers(function, tuple([x.ndim for x in operands]))
+    dtype = torch.int64 if exact else torch.float64
+    return lambda *integers: emitted(*[x.to(dtype) for x in integers])
 
 
 def compiled(
@@ -74,9 +73,9 @@ def compiled(
             known[n] = tuple([guard_scalar(m) for m in size])
         else:
             known[n] = None if size is None else guard_scalar(size)
-    found: tuple[tuple[str, ...], Function]
-    found = getattr(operations.traced, _compiled(operations, name, tuple(known.items())))
-    return found
+    pair: tuple[tuple[str, ...], Function]
+    pair = getattr(operations.traced, _compiled(operations, name, tuple(known.items())))
+    return pair
 
 
 def _keep(traced: SimpleNamespace, name: str, made: Any) -> None:
@@ -101,7 +100,7 @@ def _open_axes(function: Function, ranks: tuple[int, ...]) -> tuple[tuple[bool, 
 
 @constant
 def _is_in_integers(function: Function, ranks: tuple[int, ...]) -> bool:
-    return not function._of_ranks(ranks)._integers()[0].is_floating_point
+    return not function.programs.of_ranks(ranks).integers()[0].is_floating_point
 
 
 @constant
@@ -111,7 +110,8 @@ def _emitted(function: Function, shapes: Open, itemsize: int, device: str, whole
     name = "_".join("x".join("n" if n is None else str(n) for n in shape) for shape in shapes)
     name = f"{device}_{itemsize}_{whole}_{name}"
     if not hasattr(function.traced, name):
-        inner = function._of_ranks([len(s) for s in shapes])._integers()[1] if whole else function
-        made: Any = inner.opened(shapes, itemsize, device).call
-        _keep(function.traced, name, made.function)
+        programs = function.programs.of_ranks([len(s) for s in shapes])
+        programs = programs.integers()[1] if whole else programs
+        emitted: Any = programs.with_open(shapes, Kind(itemsize, device)).call
+        _keep(function.traced, name, emitted.function)
     return name

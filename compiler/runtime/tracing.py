@@ -24,8 +24,8 @@ def tracing(backend: Backend) -> Callable[[], bool]:
     torch = sys.modules.get("torch")
     if torch is None:
         return is_tracing
-    found: Callable[[], bool] = torch.compiler.is_dynamo_compiling if _is_new(torch) else bool
-    return found
+    asked: Callable[[], bool] = torch.compiler.is_dynamo_compiling if _is_new(torch) else bool
+    return asked
 
 
 def is_tracing() -> bool:

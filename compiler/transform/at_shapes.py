@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import sympy
 
@@ -11,20 +10,20 @@ from diagrammar.grammar.errors import DiagramError, Problem
 from diagrammar.grammar.words import MAX_INTEGER
 from diagrammar.ir.diagram import Diagram
 from diagrammar.ir.scalar import Dim, text
-from diagrammar.ir.sizes import Contradiction, solve
+from diagrammar.ir.sizes import Contradiction, Known, solve
 from diagrammar.ir.symbols import operands_of, readings
-from diagrammar.transform.values import fractions, missing, reasons, shape_facts, unmet, value_facts
+from diagrammar.transform.values import fractions, missing, reasons, shape_facts, unmet
 
 
 def at_shapes(
-    diagram: Diagram, values: Mapping[str, Any], shapes: Mapping[str, Sequence[int | None]]
+    diagram: Diagram, facts: Sequence[Known], shapes: Mapping[str, Sequence[int | None]]
 ) -> Diagram:
-    """The diagram with every size known, but for those that are None in a shape; DiagramError for
-    what does not fit or cannot be known."""
-    facts, problems = value_facts(diagram, values)
+    """The diagram with every size known, but for those that are None in a shape, from the shapes of
+    operands and from `facts` that values say of it (`transform.values`); DiagramError for what does
+    not fit or cannot be known."""
     more, wrong = shape_facts(diagram, shapes)
-    if problems or wrong:
-        raise DiagramError([*problems, *wrong])
+    if wrong:
+        raise DiagramError(wrong)
     try:
         symbols = solve([*facts, *more])
     except Contradiction as clash:
@@ -69,7 +68,7 @@ def _no_size(
     )
 
 
-def rank_of(diagrams: Sequence[Diagram], shapes: Mapping[str, Sequence[int]]) -> int:
+def rank_of(diagrams: Sequence[Diagram], shapes: Mapping[str, Sequence[int | None]]) -> int:
     """The rank of packs, from the first operand whose number of axes depends on it."""
     one, two = ([d.family(r) if d.family else d for d in diagrams] for r in (1, 2))
     more = {o.name: len(o.axes) for o in operands_of(two)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sympy
@@ -19,21 +19,36 @@ from diagrammar.ir.symbols import names_of
 Shape = Sequence[int | None]
 
 
+@dataclass(frozen=True)
+class Resolved:
+    """What keywords and defaults say of a diagram: facts about its sizes, the symbols that these
+    fix, and what is wrong with them."""
+
+    facts: Sequence[Known]
+    symbols: Mapping[sympy.Symbol, Dim]
+    problems: Sequence[Problem]
+
+
+def resolved(diagram: Diagram, values: Mapping[str, Any]) -> Resolved:
+    """What values and the defaults of a file say of a diagram."""
+    facts, problems = value_facts(diagram, values)
+    problems = problems or unmet(diagram, dict(_plain(facts)))
+    if problems:
+        return Resolved(facts, {}, problems)
+    try:
+        symbols = solve(facts)
+    except Contradiction as clash:
+        return Resolved(facts, {}, reasons(diagram, clash))
+    problems = unmet(diagram, symbols) or fractions(diagram.substitute(symbols))
+    return Resolved(facts, symbols, problems)
+
+
 def resolve_values(
     diagram: Diagram, values: Mapping[str, Any]
 ) -> tuple[dict[sympy.Symbol, Dim], list[Problem]]:
     """Symbols fixed by keywords and defaults, and what is wrong with them."""
-    facts, problems = value_facts(diagram, values)
-    if problems:
-        return {}, problems
-    problems = unmet(diagram, dict(_plain(facts)))
-    if problems:
-        return {}, problems
-    try:
-        symbols = solve(facts)
-    except Contradiction as clash:
-        return {}, reasons(diagram, clash)
-    return symbols, unmet(diagram, symbols) or fractions(diagram.substitute(symbols))
+    known = resolved(diagram, values)
+    return dict(known.symbols), list(known.problems)
 
 
 def reasons(diagram: Diagram, clash: Contradiction) -> list[Problem]:
@@ -58,7 +73,7 @@ def value_facts(diagram: Diagram, values: Mapping[str, Any]) -> tuple[list[Known
     """Facts from keywords, and from the defaults that no keyword replaces."""
     known = names_of(diagram)
     values, problems = spread(values, known)
-    problems += [_unknown(diagram, name, known) for name in values if name not in known]
+    problems += [unknown_name(diagram, name) for name in values if name not in known]
     facts: list[Known] = []
     for name, value in values.items():
         if name not in known:
@@ -140,7 +155,15 @@ def _default(name: str, value: Any) -> str:
     return f"the file fixes {name} = {value}; compile({_pack(name)}=…) replaces that"
 
 
-def _unknown(diagram: Diagram, name: str, known: Mapping[str, Any]) -> Problem:
+def unknown_names(diagram: Diagram, values: Mapping[str, Any]) -> list[str]:
+    """The names of values that are no sizes or parameters of a diagram."""
+    known = names_of(diagram)
+    return [name for name in spread(values, known)[0] if name not in known]
+
+
+def unknown_name(diagram: Diagram, name: str) -> Problem:
+    """What is wrong with a name that a diagram does not know."""
+    known = names_of(diagram)
     if name in {o.name for o in diagram.operands}:
         message = f"'{name}' is an operand of '{diagram.name}', not a size or parameter"
         return Problem(message, help=f"give it when you call what compile returns: f({name}=…)")

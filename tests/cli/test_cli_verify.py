@@ -15,7 +15,7 @@ from diagrammar.__main__ import main
 from diagrammar.ir.diagram import Diagram
 from diagrammar.rewrite.engine import Simplified, Step, Trace
 from diagrammar.rules.passes import Pipeline
-from diagrammar.runtime import function
+from diagrammar.runtime import programs
 
 PATCHES = """\
 size k = 3
@@ -116,12 +116,12 @@ def test_a_wrong_rewrite_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_wrong_function_is_found(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    build = function.build
+    build = programs.build
 
     def careless(name: str, diagrams: Any, *rest: Any, **options: Any) -> Any:
         return build(name, [doubled(d) for d in diagrams], *rest, **options)
 
-    monkeypatch.setattr(function, "build", careless)
+    monkeypatch.setattr(programs, "build", careless)
     path = tmp_path / "patches.tn"
     path.write_text(PATCHES)
     assert main(["verify", str(path), "Y", "--cases", "2"]) == 1

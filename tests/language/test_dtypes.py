@@ -88,7 +88,7 @@ def test_constants_of_integers(dtype: torch.dtype):
 def test_masks_are_drawn_in_float64_beside_integers():
     x, w = torch.randint(0, 5, (4, 6)), torch.randint(0, 5, (6, 3))
     f = dg.parse(DRAWN)["S"].compile()
-    (mask,) = f.masks
+    (mask,) = f.sampling.masks
     everything = torch.ones(6, dtype=torch.bool)
     found = f(x, w, **{mask: everything})
     assert found.dtype == torch.float64
@@ -204,7 +204,7 @@ def test_what_no_function_takes_is_refused_in_words(way: str, kind: str):
 
 def test_a_mask_on_another_device_is_refused():
     f = dg.parse(DRAWN)["S"].compile()
-    (mask,) = f.masks
+    (mask,) = f.sampling.masks
     elsewhere = {mask: torch.ones(3, device="meta")}
     with pytest.raises(dg.DiagramError, match=f"different devices: X cpu, W cpu, {mask} meta"):
         f(torch.ones(2, 3), torch.ones(3, 4), **elsewhere)

@@ -51,7 +51,7 @@ def operands() -> dict[str, torch.Tensor]:
 
 def called(f: object, operands: dict[str, torch.Tensor], **more: torch.Tensor) -> torch.Tensor:
     """The function of those operands that it takes."""
-    names = {o.name for o in f.operands} - set(f.masks)
+    names = {o.name for o in f.operands} - set(f.sampling.masks)
     result: torch.Tensor = f(**{n: operands[n] for n in names}, **more)
     return result
 

@@ -1,10 +1,11 @@
-"""What a call is known by, and how shapes, axes and bytes are read and written."""
+"""The stage of operands: those of a call in order, by position and by name, and what a call is
+known by. Which dtypes and devices fit together says `runtime.dtypes`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 from diagrammar.grammar.errors import DiagramError, Problem, near
 from diagrammar.grammar.words import MAX_INTEGER
@@ -16,7 +17,7 @@ from diagrammar.plan.planner import axis_names
 def in_order(
     function: str,
     operands: Sequence[Declared],
-    given: tuple[Any, ...],
+    positional: Sequence[Any],
     named: Mapping[str, Any],
 ) -> tuple[Any, ...]:
     """The operands of a call, some of them given by name. Raises DiagramError."""
@@ -29,11 +30,11 @@ def in_order(
         for n in named
         if n not in names
     ]
-    values = dict(zip(names, given, strict=False))
+    values = dict(zip(names, positional, strict=False))
     problems += [Problem(f"operand '{n}' is given twice") for n in named if n in values]
     values.update(named)
-    if len(given) > len(names):
-        message = f"'{function}' takes {len(names)} operands, not {len(given)}"
+    if len(positional) > len(names):
+        message = f"'{function}' takes {len(names)} operands, not {len(positional)}"
         help = f"they are {', '.join(f'{o.name}{shown_axes(o)}' for o in operands)}"
         problems.append(Problem(message, help=help if names else ""))
     problems += [
@@ -46,15 +47,15 @@ def in_order(
     return tuple(values[n] for n in names)
 
 
-def shape_given(name: str, given: Any) -> tuple[int, ...]:
-    """The shape of an operand, as it was given."""
-    tensor = getattr(given, "ndim", 1) != 1
+def shape_of(name: str, shape: Any) -> tuple[int, ...]:
+    """The shape of an operand, as a caller gives it. Raises DiagramError for what is none."""
+    tensor = getattr(shape, "ndim", 1) != 1
     if not tensor:
         with suppress(TypeError):
-            sizes = [integer(n) for n in given]
+            sizes = [integer(n) for n in shape]
             if not any(n is None or not 0 <= n <= MAX_INTEGER for n in sizes):
                 return tuple(n for n in sizes if n is not None)
-    said = "a tensor" if tensor else written(given)
+    said = "a tensor" if tensor else written(shape)
     message = f"the shape of '{name}' must be a sequence of integers, not {said}"
     way = f"{name}={name}.shape" if tensor else f"{name}=(8, 3)"
     raise DiagramError([Problem(message, help=f"give it as {way}")])
@@ -65,10 +66,20 @@ def signature(operands: Sequence[Any]) -> tuple[Any, ...]:
     return tuple([(x.shape, x.dtype, x.device) for x in operands])
 
 
-def enough(count: int) -> str:
-    """A number of bytes, rounded up, as `memory=` takes it."""
-    unit, name = (2**20, "MiB") if count >= 2**20 else (2**10, "KiB")
-    return f"{-(-10 * count // unit) / 10:g}{name}"
+class Kind(NamedTuple):
+    """What a program depends on besides shapes: the bytes of an entry and the kind of device."""
+
+    itemsize: int = 4
+    device: str = "cpu"
+
+
+def kind_of(operands: Sequence[Any], *, sized: bool) -> Kind:
+    """The kind of some operands; `sized`: the bytes of an entry count, since there is a budget.
+    Tensors without memory are planned for a processor."""
+    sizes = [x.element_size() for x in operands] if sized else []
+    devices = [getattr(getattr(x, "device", None), "type", "cpu") for x in operands]
+    others = [device for device in devices if device not in ("cpu", "meta")]
+    return Kind(max(sizes, default=4), others[0] if others else "cpu")
 
 
 def shown_axes(operand: Declared) -> str:
