@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from diagrammar.draw.labels import caption, group, value
-from diagrammar.draw.layout import Layout
+from diagrammar.draw.layout import Storyboard
 from diagrammar.draw.scenes import Scene
 from diagrammar.draw.story import Frame, TermFrame
 from diagrammar.draw.wiring import wiring
@@ -28,7 +28,7 @@ _DOTS = {
 }
 
 
-def dot(layout: Layout, shown: Sequence[Scene], *, sizes: bool = False) -> str:
+def dot(layout: Storyboard, shown: Sequence[Scene], *, sizes: bool = False) -> str:
     """Write one undirected graph; several steps become clusters."""
     lines = ["graph {", '  rankdir=LR; node [fontname="serif"]; edge [fontname="serif"];']
     for scene in shown:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from html import escape
 
 from diagrammar.draw.costs import Cost
-from diagrammar.draw.layout import Layout
+from diagrammar.draw.layout import Storyboard
 from diagrammar.draw.operation import Operation, became
 from diagrammar.draw.page import SCRIPT, SHEET
 from diagrammar.draw.panels import code, cost_line, operands, plan, sizes, summary
@@ -24,7 +24,7 @@ from diagrammar.draw.words import law, reasons, signature, where
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 
 
-def report(layout: Layout, *, thickness: bool = False) -> str:
+def report(layout: Storyboard, *, thickness: bool = False) -> str:
     """Report a derivation: picture, law, condition and change of each step; definition; sizes."""
     title = signature(layout.story.frames[0].diagram)
     return _file(title, [_story(layout, 0, (), thickness), _texts(layout)])
@@ -62,7 +62,7 @@ def _file(title: str, parts: Sequence[str]) -> str:
     return "\n".join(line for line in lines if line) + "\n"
 
 
-def _story(layout: Layout, result: int, costs: Sequence[Cost | None], thickness: bool) -> str:
+def _story(layout: Storyboard, result: int, costs: Sequence[Cost | None], thickness: bool) -> str:
     """One derivation; `result` is its number in the report."""
     frames = layout.story.frames
     start = frames[0].diagram
@@ -91,7 +91,7 @@ def _name(result: int, number: int) -> str:
     return f"step-{number}" if result == 0 else f"step-{result}-{number}"
 
 
-def _controls(layout: Layout, result: int) -> str:
+def _controls(layout: Storyboard, result: int) -> str:
     last = len(layout.pictures) - 1
     items = "".join(
         f'<li><a href="#{_name(result, n)}">{escape(_title(n, frame))}</a></li>'
@@ -116,7 +116,7 @@ def _title(number: int, frame: Frame) -> str:
 
 
 def _step(
-    layout: Layout, number: int, result: int, costs: Sequence[Cost | None], thickness: bool
+    layout: Storyboard, number: int, result: int, costs: Sequence[Cost | None], thickness: bool
 ) -> str:
     frame = layout.story.frames[number]
     head = escape(_title(number, frame))
@@ -142,7 +142,7 @@ def _changed(line: str) -> str:
     return f"<{name}>{escape(line)}</{name}>"
 
 
-def _texts(layout: Layout) -> str:
+def _texts(layout: Storyboard) -> str:
     """Definition, simplified definition and sizes, folded."""
     first, last = layout.story.frames[0].diagram, layout.story.frames[-1].diagram
     texts = {f"definition of {first.name}": str(first)}

@@ -22,14 +22,14 @@ room are left out."""
 
 
 @dataclass(frozen=True)
-class Layout:
+class Storyboard:
     """The pictures of a story, all of one size."""
 
     story: Story
     pictures: tuple[Picture, ...]
 
 
-def layout(what: Diagram | Simplified | Trace | Step, *, sizes: bool = False) -> Layout:
+def layout(what: Diagram | Simplified | Trace | Step, *, sizes: bool = False) -> Storyboard:
     """Lay out a diagram or a derivation; with `sizes`, wires carry their sizes too."""
     told = story(what)
     crowded = sum(len(t.keys) for t in told.frames[0].terms) > _CROWDED
@@ -40,4 +40,4 @@ def layout(what: Diagram | Simplified | Trace | Step, *, sizes: bool = False) ->
             break
         spread *= 1.25
         drawn = pictures(told, sizes=sizes, spread=spread)
-    return Layout(told, drawn)
+    return Storyboard(told, drawn)

@@ -1,7 +1,7 @@
-"""What the report of a compiled function shows beside its pictures: costs, contraction tree, code.
+"""Collect the contents of a compiled function's report: costs, contraction tree, code.
 
-Tensors are known by labels, "0:t3" for the tensor with key t3 in the story of result 0, so that
-rows of the plan and lines of code can be linked with what is drawn.
+Tensors have labels, "0:t3" for the tensor with key t3 in the story of result 0, so that rows of the
+plan and lines of code are linked with the pictures.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from diagrammar import program as ops
 from diagrammar.draw.costs import Cost, costs
 from diagrammar.draw.labels import value
-from diagrammar.draw.layout import Layout, layout
+from diagrammar.draw.layout import Storyboard, layout
 from diagrammar.draw.story import Frame
 from diagrammar.draw.tables import candidates_table
 from diagrammar.ir.diagram import Diagram
@@ -44,8 +44,8 @@ _WORDS = {
 
 
 @dataclass(frozen=True)
-class PlanRow:
-    """A row of the contraction tree: how deep, what it is, its axes, its cost, its tensors."""
+class TreeRow:
+    """A row of the contraction tree: its depth, operation, axes, cost and tensors."""
 
     depth: int
     what: str
@@ -58,7 +58,7 @@ class PlanRow:
 
 @dataclass(frozen=True)
 class CodeLine:
-    """A line of source and the tensors that it brings in and is made from."""
+    """A line of source, the tensors that it brings in, and the tensors that it is made from."""
 
     text: str
     brings: Labels
@@ -72,39 +72,41 @@ class Operation:
     table, code, and a note where the program does not start from the end of the derivation."""
 
     name: str
-    layouts: tuple[Layout, ...]
+    layouts: tuple[Storyboard, ...]
     costs: tuple[tuple[Cost | None, ...], ...]
     operands: tuple[tuple[str, str], ...]
-    tree: tuple[PlanRow, ...]
+    tree: tuple[TreeRow, ...]
     total: str
     candidates: str
     code: tuple[CodeLine, ...]
     note: str = ""
 
 
-def operation(made: Specialised, *, sizes: bool = False) -> Operation:
-    """What there is to show of a function that was made for some shapes, or for all."""
-    told: Sequence[Simplified | Diagram] = made.told if made.traces else made.diagrams
-    layouts = tuple(layout(one, sizes=sizes) for one in told)
-    frames = tuple(_frame(one, made.diagrams[n]) for n, one in enumerate(layouts))
-    keys = [_keys(one, frame) for one, frame in zip(layouts, frames, strict=True)]
-    stories = [[frame.diagram for frame in one.story.frames] for one in layouts]
-    native, contained = made.options.native, made.options.nonfinite == CONTAINED
-    known = all(isinstance(n, int) for step in made.program.steps for n in step.shape)
-    plan = made.plan
+def operation(function: Specialised, *, sizes: bool = False) -> Operation:
+    """Collect what to show of a function that was compiled for some shapes, or for all."""
+    derivations: Sequence[Simplified | Diagram] = (
+        function.told if function.traces else function.diagrams
+    )
+    layouts = tuple(layout(each, sizes=sizes) for each in derivations)
+    frames = tuple(_frame(each, function.diagrams[n]) for n, each in enumerate(layouts))
+    keys = [_keys(each, frame) for each, frame in zip(layouts, frames, strict=True)]
+    stories = [[frame.diagram for frame in each.story.frames] for each in layouts]
+    native, contained = function.options.native, function.options.nonfinite == CONTAINED
+    known = all(isinstance(n, int) for step in function.program.steps for n in step.shape)
+    plan = function.plan
     return Operation(
-        made.program.name,
+        function.program.name,
         layouts,
         tuple(costs(diagrams, native=native, contained=contained) for diagrams in stories),
-        tuple((p.name, _axes(p.axes, p.shape)) for p in made.program.parameters),
-        tuple(_tree(made, keys, known=known)),
+        tuple((p.name, _axes(p.axes, p.shape)) for p in function.program.parameters),
+        tuple(_tree(function, keys, known=known)),
         plan.total if known else "for all shapes: multiplications and bytes depend on the operands",
         candidates_table(plan) if known else "",
         tuple(
             CodeLine(line.text, _labels(line.brings, keys), _labels(line.within, keys))
-            for line in made.lines
+            for line in function.lines
         ),
-        AS_WRITTEN if made.as_written else "",
+        AS_WRITTEN if function.as_written else "",
     )
 
 
@@ -114,62 +116,66 @@ AS_WRITTEN = (
 )
 
 
-def _frame(one: Layout, diagram: Diagram) -> Frame:
+def _frame(storyboard: Storyboard, diagram: Diagram) -> Frame:
     """The frame that a program starts from: the last one, or an earlier one."""
-    frames = one.story.frames
+    frames = storyboard.story.frames
     return next((f for f in reversed(frames) if f.diagram.terms == diagram.terms), frames[0])
 
 
 Keys = Mapping[tuple[int, int], Labels]
-"""For a place (term, tensor) of what the program starts from, the tensors of the last picture that
-are it, or what became of it."""
+"""The tensors of the last picture at each place (term, tensor) of the diagram that a program starts
+from: the tensor itself, or its heirs."""
 
 
-def _keys(one: Layout, frame: Frame) -> Keys:
-    heirs = became(one)
+def _keys(storyboard: Storyboard, frame: Frame) -> Keys:
+    """The tensors of the last picture, by their places in a frame."""
+    heirs = became(storyboard)
     return {
-        (number, at): tuple(heirs.get(key, [key]))
+        (number, place): tuple(heirs.get(key, [key]))
         for number, term in enumerate(frame.terms)
-        for at, key in enumerate(term.keys)
+        for place, key in enumerate(term.keys)
     }
 
 
 def _labels(origins: Iterable[Origin], keys: Sequence[Keys]) -> Labels:
-    found = (
+    """Label the tensors at the origins of a step or line."""
+    labels = (
         f"{result}:{key}"
-        for result, term, at in sorted(origins)
-        for key in keys[result].get((term, at), ())
+        for result, term, place in sorted(origins)
+        for key in keys[result].get((term, place), ())
     )
-    return tuple(dict.fromkeys(found))
+    return tuple(dict.fromkeys(labels))
 
 
 def _axes(names: Iterable[str], shape: Iterable[object]) -> str:
+    """Write axes with their sizes."""
     return " ".join(
         name if value(size) == f"|{name}|" else f"{name}={value(size)}"
         for name, size in zip(names, shape, strict=True)
     )
 
 
-def _tree(made: Specialised, keys: Sequence[Keys], *, known: bool) -> Iterator[PlanRow]:
-    """The steps of a program from its results down; a value that was shown before is named only."""
-    program, plan = made.program, made.plan
-    if not made.candidates:  # the dense oracle has no plan to show
+def _tree(function: Specialised, keys: Sequence[Keys], *, known: bool) -> Iterator[TreeRow]:
+    """Yield the steps of a program from its results down; the second time, a value is only
+    named."""
+    program, plan = function.program, function.plan
+    if not function.candidates:  # the dense oracle has no plan to show
         return
     within = program.within()
     seen: dict[int, int] = {}
 
-    def rows(at: int, depth: int) -> Iterator[PlanRow]:
-        step, cost = program.steps[at], plan.rows[at]
-        again = at in seen and not isinstance(step.operation, ops.Operand)
-        seen.setdefault(at, len(seen))
-        yield PlanRow(
+    def rows(number: int, depth: int) -> Iterator[TreeRow]:
+        step, cost = program.steps[number], plan.rows[number]
+        again = number in seen and not isinstance(step.operation, ops.Operand)
+        seen.setdefault(number, len(seen))
+        yield TreeRow(
             depth,
             _what(step.operation, again=again),
             _axes(step.axes, step.shape),
             f"{cost.multiplications:,}" if cost.multiplications and known and not again else "",
             show_bytes(4 * cost.written) if cost.written and known and not again else "",
             _labels(step.origins, keys),
-            _labels(within[at], keys),
+            _labels(within[number], keys),
         )
         if not again and not isinstance(step.operation, ops.Indicator):
             for value in dict.fromkeys(step.operation.inputs):
@@ -180,27 +186,28 @@ def _tree(made: Specialised, keys: Sequence[Keys], *, known: bool) -> Iterator[P
 
 
 def _what(operation: ops.Operation, *, again: bool) -> str:
+    """Name an operation."""
     if isinstance(operation, ops.Operand):
         return operation.name
     kind = type(operation).__name__
-    said = _WORDS.get(kind, kind.lower())
+    words = _WORDS.get(kind, kind.lower())
     if isinstance(operation, ops.Einsum) and len(set(operation.values)) < len(operation.values):
-        said = "contract with itself"
-    return f"{said}, as above" if again else said
+        words = "contract with itself"
+    return f"{words}, as above" if again else words
 
 
-def became(one: Layout) -> dict[str, list[str]]:
-    """For each tensor that a derivation took away, those of its end that stand for it now: what
-    the same step changed or put in, and what became of that."""
-    frames = one.story.frames
+def became(storyboard: Storyboard) -> dict[str, list[str]]:
+    """The heirs of each tensor that a derivation took away, among the tensors at its end: the
+    tensors that the same step changed or put in, and their heirs."""
+    frames = storyboard.story.frames
     last = {key for term in frames[-1].terms for key in term.keys}
-    found: dict[str, list[str]] = {}
+    heirs_of: dict[str, list[str]] = {}
     for before, frame in reversed(list(pairwise(frames))):
         for old in before.terms:
             new = frame.term(old.term)
             heirs = [key for key in (new.keys if new else ()) if key in frame.touched]
             for key in old.keys:
                 if key in frame.gone:
-                    kept = [k for heir in heirs for k in found.get(heir, [heir])]
-                    found[key] = [k for k in dict.fromkeys(kept) if k in last]
-    return {key: found[key] for key in sorted(found)}
+                    remaining = [k for heir in heirs for k in heirs_of.get(heir, [heir])]
+                    heirs_of[key] = [k for k in dict.fromkeys(remaining) if k in last]
+    return {key: heirs_of[key] for key in sorted(heirs_of)}

@@ -8,7 +8,7 @@ from html import escape
 
 from diagrammar.draw.costs import Cost
 from diagrammar.draw.labels import group, value
-from diagrammar.draw.operation import CodeLine, Labels, Operation, PlanRow
+from diagrammar.draw.operation import CodeLine, Labels, Operation, TreeRow
 from diagrammar.ir.diagram import Diagram
 from diagrammar.program.liveness import show_bytes
 
@@ -97,7 +97,7 @@ def plan(shown: Operation) -> str:
     )
 
 
-def _plan_row(row: PlanRow) -> str:
+def _plan_row(row: TreeRow) -> str:
     depth = f'<span class="depth" aria-hidden="true">{"│ " * row.depth}</span>'
     level = f'<span class="unseen">level {row.depth}: </span>' if row.depth else ""
     return (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from diagrammar.draw.layout import Layout
+from diagrammar.draw.layout import Storyboard
 from diagrammar.draw.picture import Picture
 from diagrammar.draw.story import Frame
 from diagrammar.draw.words import law, reasons, where
@@ -23,7 +23,7 @@ class Scene:
     picture: Picture
 
 
-def scenes(layout: Layout, steps: Steps) -> tuple[Scene, ...]:
+def scenes(layout: Storyboard, steps: Steps) -> tuple[Scene, ...]:
     """Choose the pictures. Changes of a step are marked only beside the picture before it, or where
     one step was asked for.
 
@@ -63,7 +63,7 @@ def _heading(number: int, frame: Frame) -> tuple[str, str]:
     return title, f"because {reasons(step.because)}"
 
 
-def _jump(number: int, layout: Layout) -> tuple[str, str]:
+def _jump(number: int, layout: Storyboard) -> tuple[str, str]:
     """The heading of a picture that is several steps after the one above it."""
     if number == 0:
         return "start", ""

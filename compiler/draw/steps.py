@@ -1,4 +1,4 @@
-"""A trace as text: the law of each step, and what changed as `-` and `+` lines."""
+"""A trace as text: the law of each step, and its changes as `-` and `+` lines."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def changed_lines(before: Diagram, after: Diagram) -> list[str]:
     """The lines of a diagram's text that differ from another's, each with `-` or `+` in front.
 
-    Sizes that are stated in another order only are left out.
+    Sizes that only stand in another order are left out.
     """
     old, new = str(before).splitlines(), str(after).splitlines()
     if _sizes(old) == _sizes(new):
@@ -28,15 +28,15 @@ def _sizes(lines: list[str]) -> set[str]:
 
 
 def step_text(step: Step) -> str:
-    """One step: rule and law, why it holds, and the changed lines of the diagram's text."""
+    """Write one step: rule and law, why it holds, and the changed lines of the diagram's text."""
     where = ", ".join(step.at)
     head = [f"{step.rule.name} at {where}:  {step.rule.law}", f"  because {step.because}"]
     return "\n".join(head + [f"  {line}" for line in changed_lines(step.before, step.after)])
 
 
 def trace_text(trace: Trace) -> str:
-    """All steps, numbered, and the conditions that other sizes would break; a sentence when there
-    is none."""
+    """Write all steps, numbered, and the conditions that other sizes would break; a sentence for an
+    empty trace."""
     if not len(trace):
         return "nothing to simplify"
     parts = [f"{n}. {step_text(step)}" for n, step in enumerate(trace, 1)]
