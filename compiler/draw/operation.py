@@ -85,7 +85,7 @@ class Operation:
 def operation(function: Specialised, *, sizes: bool = False) -> Operation:
     """Collect what to show of a function that was compiled for some shapes, or for all."""
     derivations: Sequence[Simplified | Diagram] = (
-        function.told if function.traces else function.diagrams
+        function.derivations if function.traces else function.diagrams
     )
     layouts = tuple(layout(each, sizes=sizes) for each in derivations)
     frames = tuple(_frame(each, function.diagrams[n]) for n, each in enumerate(layouts))

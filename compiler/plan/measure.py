@@ -148,15 +148,16 @@ def seconds(
     names = [digest(s) for s in sources]
     known = store.get(name)
     if known is not None:
-        kept = known.get("seconds")
-        if isinstance(kept, dict) and all(_is_time(kept.get(n)) for n in names):
-            return [float(kept[n]) for n in names]
+        stored = known.get("seconds")
+        if isinstance(stored, dict) and all(_is_time(stored.get(n)) for n in names):
+            return [float(stored[n]) for n in names]
     with reserved(heap) if heap else nullcontext():
-        found = timed(calls(), clock)
-    by_name = dict(zip(names, found, strict=True))
-    if all(map(_is_time, found)):
-        store.put(name, {"seconds": by_name, **{n: str(v) for n, v in facts.items()}})
-    return found
+        measured = timed(calls(), clock)
+    by_name = dict(zip(names, measured, strict=True))
+    if all(map(_is_time, measured)):
+        said = {n: str(fact) for n, fact in facts.items()}
+        store.put(name, {"seconds": by_name, **said})
+    return measured
 
 
 def _is_time(seconds: object) -> bool:

@@ -98,7 +98,7 @@ def chosen(memory: Memory, diagrams: Sequence[Diagram], making: Making, machine:
     if within:
         return Choice(choose(memory.keeping(within), None), candidates)
     if not asked:
-        return Choice(choose(candidates, None), candidates, least)
+        return Choice(choose(candidates, None), candidates)
     return Choice(min(candidates, key=lambda c: c.peak), candidates, least)
 
 
@@ -259,8 +259,8 @@ class _Smaller:
         """A further cut, into parts with some entries of a wire."""
         one, part = cut(pieces.part, wire, entries)
         cuts = (*pieces.cuts, one)
-        made = self.making(part)
-        runs = [_run_in_parts(c, c.planned, self.whole, cuts, self.machine) for c in made]
+        candidates = self.making(part)
+        runs = [_run_in_parts(c, c.planned, self.whole, cuts, self.machine) for c in candidates]
         return _Pieces(cuts, part, runs)
 
     def _largest(self, pieces: _Pieces, wire: str, single: _Pieces) -> Candidate:

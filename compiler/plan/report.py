@@ -57,7 +57,7 @@ class Plan:
                 step.axes,
                 tuple(estimate(s) for s in step.shape),
                 step.operation.multiplications(*numbers(self.program, step)),
-                elements(step) if own[at] == at and not _given(step) else 0,
+                elements(step) if own[at] == at and not _is_operand(step) else 0,
                 seconds[at],
             )
             for at, step in enumerate(self.program.steps)
@@ -170,5 +170,5 @@ REACHES = {
 """What is said of what a NaN reaches."""
 
 
-def _given(step: ops.Step) -> bool:
+def _is_operand(step: ops.Step) -> bool:
     return isinstance(step.operation, ops.Operand)

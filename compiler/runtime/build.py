@@ -16,14 +16,14 @@ from diagrammar.plan.candidates import Candidate, candidates
 from diagrammar.plan.memory import Choice, Memory, chosen, chosen_for_open_sizes
 from diagrammar.plan.planner import Planned, dense
 from diagrammar.runtime.docstring import documentation
-from diagrammar.runtime.options import CONTAINED, Options
+from diagrammar.runtime.options import CONTAINED, CompileOptions
 from diagrammar.runtime.specialised import Specialised
 
 
 def build(
     name: str,
     diagrams: Sequence[Diagram],
-    options: Options,
+    options: CompileOptions,
     *,
     checked: bool = False,
     itemsize: int = 4,
@@ -49,7 +49,7 @@ def build(
 def choose(
     name: str,
     diagrams: Sequence[Diagram],
-    options: Options,
+    options: CompileOptions,
     memory: Memory,
     device: str,
     *,
@@ -79,7 +79,7 @@ def choose(
 def specialised(
     function: Emitted,
     choice: Choice,
-    options: Options,
+    options: CompileOptions,
     memory: Memory,
     seconds: Mapping[str, float] | None = None,
 ) -> Specialised:

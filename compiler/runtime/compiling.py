@@ -8,13 +8,13 @@ from typing import Any
 
 from diagrammar.ir.diagram import Diagram
 from diagrammar.runtime.function import Function, assembled
-from diagrammar.runtime.options import Options
+from diagrammar.runtime.options import CompileOptions
 from diagrammar.runtime.values import define
 
 
 def compile_diagrams(diagrams: Sequence[Diagram], keywords: Mapping[str, Any]) -> Function:
     """A function of some diagrams' operands; `constants` has values of some that are declared
     constant. Raises DiagramError for unknown names and bad values."""
-    options, values = Options.take(keywords)
+    options, values = CompileOptions.take(keywords)
     constants = values.pop("constants", None)
     return assembled(define(diagrams, values), options, constants)

@@ -66,8 +66,8 @@ class Constants:
         if not problems:
             like = next(iter(operands.values()), None)
             both = {**self._like(like), **operands}
-            all_given = [o for o in declared if o.name in both]
-            problems = unfit(all_given, [both[o.name] for o in all_given], self.target)
+            beside = [o for o in declared if o.name in both]
+            problems = unfit(beside, [both[o.name] for o in beside], self.target)
         if problems:
             raise DiagramError(problems)
 
@@ -86,7 +86,7 @@ class Constants:
         """The constants as they were given."""
         import torch
 
-        return {n: torch.as_tensor(v).detach() for n, v in self.values.items()}
+        return {n: torch.as_tensor(x).detach() for n, x in self.values.items()}
 
     # -- calls -------------------------------------------------------------------------------------
 
@@ -97,7 +97,7 @@ class Constants:
         if not any(map(is_whole, operands)):
             return self._put_in(self.programs, operands)
         dtype, programs = self.programs.integers()
-        whole = Constants(programs, {n: v.to(dtype) for n, v in self._tensors().items()})
+        whole = Constants(programs, {n: x.to(dtype) for n, x in self._tensors().items()})
         return InDtype(dtype, whole._put_in(programs, tuple(x.to(dtype) for x in operands)))
 
     def specialise(self, shapes: Mapping[str, tuple[int, ...]]) -> Specialised:
@@ -144,11 +144,11 @@ class Constants:
         """A product of constants: in their own precision where that is one, then cast."""
         own = self._tensors()
         names = [o.name for o in product.operands]
-        given = [own[n] for n in names]
+        factors = [own[n] for n in names]
         cast = [constants[n] for n in names]
-        if len({v.dtype for v in given}) > 1 or not given[0].is_floating_point():
+        if len({x.dtype for x in factors}) > 1 or not factors[0].is_floating_point():
             return special.call(*cast)
-        moved = (v.to(c.device) for v, c in zip(given, cast, strict=True))
+        moved = (x.to(c.device) for x, c in zip(factors, cast, strict=True))
         return special.call(*moved).to(cast[0])
 
 

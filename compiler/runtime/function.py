@@ -19,7 +19,7 @@ from diagrammar.runtime.dtypes import unfit
 from diagrammar.runtime.kept_rows import KeptRows
 from diagrammar.runtime.latest import CALLS, Latest
 from diagrammar.runtime.operands import Kind, in_order, shape_of, shown_axes, signature
-from diagrammar.runtime.options import Options
+from diagrammar.runtime.options import CompileOptions
 from diagrammar.runtime.programs import Programs
 from diagrammar.runtime.sampling import GENERATOR, Sampling
 from diagrammar.runtime.specialised import Specialised
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 def assembled(
-    definition: Definition, options: Options, constants: Mapping[str, Any] | None = None
+    definition: Definition, options: CompileOptions, constants: Mapping[str, Any] | None = None
 ) -> Function:
     """The function of a definition, none of whose programs is built yet, with the stages that its
     calls need."""
@@ -153,11 +153,9 @@ class Function:
         try:
             drawn = rows.sampling.drawn(values, generator)
             result = rows.call(drawn) if rows.can_be_counted(drawn) else None
-            return (
-                result
-                if result is not None
-                else self._of_all_operands(*self._in_order(drawn.values))
-            )
+            if result is None:
+                result = self._of_all_operands(*self._in_order(drawn.values))
+            return result
         except (AttributeError, TypeError, RuntimeError) as error:
             if problems := rows.sampling.unfit(values):
                 raise DiagramError(problems) from error

@@ -20,7 +20,7 @@ PLANS = ("cost", "measure")
 
 
 @dataclass(frozen=True)
-class Options:
+class CompileOptions:
     """How to compile.
 
     backend: "torch", "numpy" for the dense oracle, or another one (`backends.registry`). memory:
@@ -43,7 +43,7 @@ class Options:
     nonfinite: str = CONTAINED
 
     @staticmethod
-    def take(values: Mapping[str, Any]) -> tuple[Options, dict[str, Any]]:
+    def take(values: Mapping[str, Any]) -> tuple[CompileOptions, dict[str, Any]]:
         """Options, and the values that are left: sizes, parameters and `constants`; DiagramError
         for an option's bad value."""
         rest = dict(values)
@@ -59,7 +59,7 @@ class Options:
             problems.append(_bad("constants", constants, "values by name"))
         if problems:
             raise DiagramError(problems)
-        return Options(**options), rest
+        return CompileOptions(**options), rest
 
     @property
     def target(self) -> Backend:
@@ -78,7 +78,7 @@ class _Unfit:
 
 
 def _backend(value: Any) -> Any:
-    usual = Options.backend
+    usual = CompileOptions.backend
     names = [usual, *sorted(backends().keys() - {usual})]
     return value if _is_one(value, names) else _unfit("backend", value, _either(names))
 

@@ -18,7 +18,7 @@ from diagrammar.runtime.latest import PLANS, Latest
 from diagrammar.runtime.measuring import measured
 from diagrammar.runtime.open_sizes import open_axes
 from diagrammar.runtime.operands import Kind, kind_of
-from diagrammar.runtime.options import Options
+from diagrammar.runtime.options import CompileOptions
 from diagrammar.runtime.specialised import Specialised
 from diagrammar.runtime.values import Definition
 
@@ -38,7 +38,7 @@ class Programs:
     _ranks: dict[int, Programs]
     _integers: list[tuple[torch.dtype, Programs]]
 
-    def __init__(self, definition: Definition, options: Options) -> None:
+    def __init__(self, definition: Definition, options: CompileOptions) -> None:
         self.definition, self.options = definition, options
         self.target = options.target
         self.clear()

@@ -20,7 +20,7 @@ from diagrammar.ir.numbers import unfit_probability
 from diagrammar.ir.scalar import substitute
 from diagrammar.runtime.dtypes import is_whole, unfit
 from diagrammar.runtime.latest import CALLS, Latest
-from diagrammar.runtime.options import Options
+from diagrammar.runtime.options import CompileOptions
 from diagrammar.runtime.values import Definition
 from diagrammar.transform.at_shapes import at_shapes
 from diagrammar.transform.values import resolved
@@ -52,7 +52,7 @@ class Sampling:
     _shapes: Latest[Any, Shapes]
 
     def __init__(
-        self, definition: Definition, options: Options, constants: Collection[str] = ()
+        self, definition: Definition, options: CompileOptions, constants: Collection[str] = ()
     ) -> None:
         self.definition, self.target = definition, options.target
         self.masks = definition.masks
@@ -63,8 +63,9 @@ class Sampling:
         self.probabilities = [name for name in named if name not in known]
         self.known = known.difference(constants).union(self.probabilities)
         if GENERATOR in known.union(self.probabilities):
-            message = f"'{definition.name}' draws masks by '{GENERATOR}': no operand may be it"
-            message = message.replace("be it", "have its name")
+            message = (
+                f"'{definition.name}' draws masks by '{GENERATOR}': no operand may have its name"
+            )
             raise DiagramError([Problem(message, help=f"rename '{GENERATOR}'")])
         self.numbers = _numbers(definition)
         self.clear()
@@ -123,18 +124,17 @@ class Sampling:
             like = self._like(floating)
             for name in missing:
                 floating[name] = self._draw(name, shapes[name], like, floating, generator)
-        given = {name: floating[name] for name in self.masks}
-        binary = dict.fromkeys([*missing, *(n for n, mask in given.items() if _is_bool(mask))])
+        of_bool = [name for name in self.masks if _is_bool(floating[name])]
         for name in self.masks:
             floating[name] = self._scaled(name, floating)
         for name in self.probabilities:
             floating.pop(name, None)
-        return Drawn(floating, tuple(binary))
+        return Drawn(floating, (*missing, *of_bool))
 
     def unfit(self, values: Mapping[str, Any]) -> list[Problem]:
         """What is wrong with operands by themselves and beside each other."""
-        given = [o for o in self.definition.operands if o.name in values]
-        return unfit(given, [values[o.name] for o in given], self.target)
+        operands = [o for o in self.definition.operands if o.name in values]
+        return unfit(operands, [values[o.name] for o in operands], self.target)
 
     def _check(self, values: Mapping[str, Any]) -> None:
         """DiagramError for dtypes and devices that do not fit; once for each combination."""

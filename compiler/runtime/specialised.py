@@ -18,7 +18,7 @@ from diagrammar.plan.report import Plan
 from diagrammar.plan.strategies import Recipe
 from diagrammar.program import Origin, Program
 from diagrammar.rewrite.engine import Simplified, Trace
-from diagrammar.runtime.options import Options
+from diagrammar.runtime.options import CompileOptions
 from diagrammar.services import verb
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Specialised:
     planned: Planned
     traces: tuple[Trace, ...]
     diagrams: tuple[Diagram, ...]
-    options: Options
+    options: CompileOptions
     candidates: tuple[Candidate, ...] = ()
     recipe: Recipe | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
@@ -85,7 +85,7 @@ class Specialised:
         return "" if self.recipe is None else str(self.recipe)
 
     @cached_property
-    def told(self) -> tuple[Simplified, ...]:
+    def derivations(self) -> tuple[Simplified, ...]:
         """The derivations to show: of what the program starts from, or where that is the diagram
         as written, because a library has it as a call, what the rules make of it nevertheless."""
         if self.as_written:

@@ -78,9 +78,9 @@ def compiled(
     return pair
 
 
-def _keep(traced: SimpleNamespace, name: str, made: Any) -> None:
+def _keep(traced: SimpleNamespace, name: str, function: Any) -> None:
     """One more that is traced; beyond a bound, the first goes."""
-    setattr(traced, name, made)
+    setattr(traced, name, function)
     for old in list(vars(traced))[:-TRACES]:
         delattr(traced, old)
 

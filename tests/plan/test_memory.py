@@ -71,6 +71,19 @@ def test_products_keep_a_budget_or_refuse(name: str, dtype: torch.dtype, part: f
     assert measured(lambda: f(**given)) <= 1.05 * budget + ROUNDING
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_a_budget_beside_constants_is_for_the_entries_of_the_call(dtype: torch.dtype) -> None:
+    """The peak is 24 KiB of float32, and 40 KiB of float64."""
+    text = "tensor A[b, i]\nconstant C[i, j]\nY[j, j'] = A[b, i] * C[i, j] * A[b, i'] * C[i', j']"
+    f = dg.parse(text)["Y"].compile(constants={"C": torch.ones(16, 64)}, memory="32KiB")
+    a = torch.ones(64, 16, dtype=dtype)
+    if dtype is torch.float64:
+        with pytest.raises(dg.DiagramError, match=r"would allocate 40.0 KiB.*more than the budget"):
+            f(a)
+    else:
+        assert measured(lambda: f(a)) <= 2**15
+
+
 @pytest.mark.parametrize("name", ["Y", "dX", "dW", "U", "A"])
 @settings(max_examples=10, deadline=None)
 @given(v=layers(), part=st.floats(0.2, 1.0))
