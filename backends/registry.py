@@ -1,7 +1,7 @@
-"""The backends by name. A backend is a file of this folder; importing it registers it.
+"""The backends by name. Each is a file of this folder; importing the file registers it.
 
-`compile(backend=NAME)` finds it here, and nothing else knows its name. Those that interpret a
-program are registered by `interpreter`, those that write source by `register`.
+`compile(backend=NAME)` finds backends here, and nothing else knows their names. A backend that
+interprets programs is registered by `interpreter`, one that writes source by `register`.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from typing import Any, TypeVar
 from diagrammar.program import Program
 
 Evaluate = Callable[[Program, Mapping[str, Any]], Sequence[Any]]
-"""The results of a program for operands by name."""
+"""Computes the results of a program from operands by name."""
 Kind = TypeVar("Kind", bound=Evaluate)
 Origins = tuple[frozenset[int], ...]
-"""For each line of a source, the steps of the program that it does."""
+"""For each line of a source, the steps of the program that the line computes."""
 
 
 @dataclass(frozen=True)
 class Emitted:
-    """A program as a function of its operands by position, in the order of its parameters; its
-    source, where there is one, and what says which steps each line of that does."""
+    """A program as a function of its operands, in the order of its parameters; its source, if any,
+    and a function that gives the steps of each line."""
 
     call: Callable[..., Any]
     source: str = ""
@@ -35,12 +35,12 @@ class Emitted:
 
 @dataclass(frozen=True)
 class Backend:
-    """What makes a function of a program.
+    """Makes functions of programs.
 
-    emit: the function; with True it compares the sizes of its operands with those that the program
-    states, some of which are symbols. planned: programs are those that the planner chooses, and not
-    the dense ones (`planner.dense`). tensors: operands are PyTorch's, of one dtype and device, that
-    may be traced, and masks may be drawn; otherwise they are what numpy makes arrays of.
+    emit: makes the function; if True, the function compares its operands' sizes with the sizes in
+    the program, which may be symbols. planned: takes programs that the planner chooses, and not
+    dense ones (`planner.dense`). tensors: operands are PyTorch's, of one dtype and device; they may
+    be traced, and masks may be drawn. Otherwise operands are anything that numpy makes arrays of.
     """
 
     name: str
@@ -50,17 +50,17 @@ class Backend:
 
 
 BACKENDS: dict[str, Backend] = {}
-"""All that are registered."""
+"""All registered backends."""
 
 
 def register(backend: Backend) -> Backend:
-    """A backend that `compile` finds from now on; it replaces another of its name."""
+    """Register a backend for `compile`; it replaces another of the same name."""
     BACKENDS[backend.name] = backend
     return backend
 
 
 def interpreter(name: str, *, planned: bool = True) -> Callable[[Kind], Kind]:
-    """Registers a function of a program and its operands by name as a backend."""
+    """Register a function of a program and its operands by name as a backend."""
 
     def decorated(evaluate: Kind) -> Kind:
         register(Backend(name, partial(_interpreted, evaluate), planned))
@@ -70,19 +70,21 @@ def interpreter(name: str, *, planned: bool = True) -> Callable[[Kind], Kind]:
 
 
 def backends() -> Mapping[str, Backend]:
-    """All backends by name: every file of this folder is imported."""
+    """All backends by name; this imports every file of this folder."""
     _load()
     return BACKENDS
 
 
 @cache
 def _load() -> None:
+    """Import every file of this folder."""
     package = __name__.rpartition(".")[0]
     for module in iter_modules([str(Path(__file__).parent)]):
         import_module(f"{package}.{module.name}")
 
 
 def _interpreted(evaluate: Evaluate, program: Program, _checked: bool) -> Emitted:
+    """A program for an interpreter."""
     return Emitted(_Interpreted(evaluate, program))
 
 

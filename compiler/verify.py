@@ -177,7 +177,7 @@ class _Tally:
         scale = float(np.abs(expected).max(initial=0.0)) or 1.0
         error = float(np.abs(value - expected).max(initial=0.0)) / scale
         self.largest_error = max(self.largest_error, error)
-        if not error <= TOLERANCE:  # so a NaN is a mismatch, too
+        if not error <= TOLERANCE:  # a NaN is also a mismatch
             problem = f"relative error {error:.1e}"
             self.mismatches.append(Mismatch(self.name, what, values, problem))
 

@@ -1,4 +1,4 @@
-"""PyTorch as a backend: source that is loaded, and torch imported, at the first call."""
+"""PyTorch as a backend: the first call loads the source, and imports torch."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from diagrammar.program import Program
 
 
 def emit(program: Program, checked: bool) -> Emitted:
-    """The program as the one function of a module."""
+    """Write the program as a module with one function."""
     source = emit_module([program], "", checked=checked)
     loaded = Loaded(source, program.name, program.constants)
     return Emitted(loaded, source, partial(line_origins, program, checked=checked))
 
 
 class Loaded:
-    """The function of a module's source, loaded when it is first called. `constants`: the bytes
-    that it holds between calls."""
+    """The function of a module's source, loaded at its first call. `constants` are the bytes that
+    it holds between calls."""
 
     def __init__(self, source: str, name: str, constants: int) -> None:
         self._source, self._name, self.constants = source, name, constants
 
     def __getstate__(self) -> dict[str, Any]:
-        """For copies and pickles: the source, to be loaded again."""
+        """For copies and pickles: the source, which is then loaded again."""
         return {"_source": self._source, "_name": self._name, "constants": self.constants}
 
     @cached_property
     def function(self) -> Callable[..., Any]:
-        """The Python function itself. Loaded in a thread of its own: the constants that it holds
-        are for all calls, and modes that the first call may be in, such as fake tensors, a default
-        device or inference, are a thread's."""
+        """The Python function. It is loaded in a thread of its own: its constants serve all calls,
+        so that modes of the first call's thread (fake tensors, a default device, inference) must
+        not apply to them."""
         try:
             with ThreadPoolExecutor(1) as thread:
                 return thread.submit(load_one, self._source, self._name).result()

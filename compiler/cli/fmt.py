@@ -29,7 +29,7 @@ def run(files: Sequence[str], *, check: bool) -> int:
 
 
 def _format(name: str, *, check: bool) -> int:
-    """Format one file; the exit status. A file with mistakes stays as it is."""
+    """Format one file; the exit status. A file with mistakes does not change."""
     source = read(name)
     if name != "-" and name in shipped_names() and source.name != name and not check:
         raise Misuse(f"'{name}' is a shipped file, which is not yours to format")

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 class Conv(FirstOrder, Kronecker, Gradients, Hessian):
     """A convolution, or transposed convolution, in any number of dimensions, and its operations.
 
-    Arguments are those of torch.nn's layers; a tuple runs over dimensions, and a pair inside
+    It takes the arguments of torch.nn's layers; a tuple runs over dimensions, and a pair inside
     `padding` is (left, right). The number of dimensions is the length of `kernel_size`, or `dims`
     where that is an int. The compiler takes `plan` (how plans are chosen), `memory` (the most bytes
     a call may allocate, "2GiB"), `accumulate` (the dtype to compute in, "float32" for bfloat16
@@ -59,7 +59,7 @@ class Conv(FirstOrder, Kronecker, Gradients, Hessian):
 class Linear(Conv):
     """A linear layer as a pointwise convolution over positions: x [b, *t, c_in], y [b, *t, c_out].
 
-    Methods are those of `Conv`, with channels last; without positions x is [b, c_in], unbatched
+    It has the methods of `Conv`, with channels last; without positions x is [b, c_in], unbatched
     [c_in]. An `input_size` is the number of positions, their axes, or a whole shape, x.shape.
     """
 
@@ -110,7 +110,7 @@ class Linear(Conv):
         return (len(G) // channels,)
 
     def output_size(self, size: Ints) -> tuple[int, ...]:
-        """The number of output positions, equal to that of the input: `size` is an int, or several
+        """The number of output positions, as many as input positions: `size` is an int, or several
         axes."""
         return (prod(integers("size", size)),)
 

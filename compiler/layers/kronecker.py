@@ -143,7 +143,7 @@ class Kronecker(Layer):
 
 
 def _check_bases(Q_A: Tensor, Q_B: Tensor, groups: int, rows: int, out: int) -> None:
-    """Raise ValueError for eigenvectors whose shapes differ from those of the layer's factors."""
+    """Raise ValueError for eigenvectors that have other shapes than the layer's factors."""
     check_tensor("Q_A", Q_A)
     check_tensor("Q_B", Q_B)
     d = rows + 1 if Q_A.shape[-1:] == (rows + 1,) else rows

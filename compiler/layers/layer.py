@@ -1,4 +1,4 @@
-"""What all operations of a layer share: hyper-parameters, compiled definitions, layouts of
+"""Shared parts of all operations of a layer: hyper-parameters, compiled definitions, layouts of
 operands."""
 
 from __future__ import annotations

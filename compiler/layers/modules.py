@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class About:
-    """What a module knows besides hyper-parameters: output channels, input channels, whether it is
+    """Facts of a module besides hyper-parameters: output channels, input channels, whether it is
     linear, and the size that a Fold restores."""
 
     channels: int | None = None

@@ -21,8 +21,8 @@ def shared_layer(module: nn.Module, groups: int | None = None, **options: Any) -
     """The layer of a torch.nn.Conv1d/2d/3d, ConvTranspose1d/2d/3d or Linear, as from `Conv.of`, but
     for reading only.
 
-    `groups` replaces the module's number of groups; `options` are those of `Conv`. Raises TypeError
-    for other modules.
+    `groups` replaces the module's number of groups; `options` go to `Conv`. Raises TypeError for
+    other modules.
     """
     parameters, about = arguments(module)
     if groups is not None and not about.linear:
@@ -37,7 +37,7 @@ def _made(linear: bool, given: tuple[tuple[str, Any], ...]) -> Conv:
 
 def lifted_layer(layer: Conv, **options: Any) -> Conv:
     """A convolution with one more dimension before the others, of kernel size one: the rows of one
-    example lie along it. `options` are those of `Conv`."""
+    example lie along it. `options` go to `Conv`."""
     g = layer.geometry
     padding = ((0, 0), *zip(g.left, g.right, strict=True))
     parameters: dict[str, Any] = {

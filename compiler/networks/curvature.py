@@ -1,4 +1,8 @@
-"""`dg.curvature`: Kronecker factors, diagonals and Gram matrices of a whole torch.nn.Module."""
+"""`dg.curvature`: Kronecker factors, diagonals and Gram matrices of a whole torch.nn.Module.
+
+Backward passes for the first batch find to which example each row of a layer belongs (see
+`checks`).
+"""
 
 from __future__ import annotations
 
@@ -48,9 +52,10 @@ def curvature(
     """Compute curvature of a network's convolutions and linear layers, over batches (x, y).
 
     `what` is "kfac_expand", "kfac_reduce", "ekfac", "diag_ggn", "gram", or several. "ekfac" needs
-    `basis`, an earlier result with Kronecker factors, for its eigenvectors. "gram" keeps inputs and
-    vectors of all examples until the end. Results are means over examples of the Gauss–Newton
-    matrix of one example's loss, the loss of a batch of that example alone.
+    `basis`, an earlier result with Kronecker factors, for its eigenvectors; "gram" keeps all inputs
+    and vectors. Results are means over examples of the Gauss–Newton matrix of one example's loss,
+    the loss of a batch of that example alone. Rows of one example (frames, windows, crops) may be
+    folded into the batch, and time may come first.
 
     `loss` is MSELoss, CrossEntropyLoss or BCEWithLogitsLoss, with any options; another module or
     function (f, y) → one number, or one for each example, convex in the output, which autograd
@@ -60,15 +65,16 @@ def curvature(
     with `terms="joint"`, of each term with "separate", scaled like curvlinops with "curvlinops".
 
     `layers` are names (by default all layers with trained weights), without those in `exclude`;
-    `skip_others` leaves out parameters in modules of other kinds, such as normalisations. With
-    `bias`, factors are joint for weight and bias. `groups` and `options` (`plan`, `memory`,
-    `accumulate`, `nonfinite`) are those of `dg.layers.Conv`. With `distributed` (or a `group`) each
-    process has a part of the data, and the result of all. `check` compares autograd's gradients by
-    weights with the recorded calls, and one example with its batch: "first" batch, "every", "off".
+    `skip_others` leaves out parameters in other modules, for example normalisations. With `bias`,
+    factors are joint for weight and bias. `groups` is as in `dg.layers.Conv.kfac_expand`; `options`
+    (`plan`, `memory`, `accumulate`, `nonfinite`) go to `dg.layers.Conv`. With `distributed` (or a
+    `group`) each process has a part of the data, and the result of all. `check` compares autograd's
+    gradients by weights with the recorded calls, and one example with its batch: "first" batch,
+    "every", "off".
 
     Parameters and `.grad` do not change. Raises ValueError for examples that depend on one another
     and for batches that are no pairs; TypeError for layers without operations; NotImplementedError
-    for a layer that is called twice, or whose weight is used elsewhere, too.
+    for a layer that is called twice, or whose weight is also used elsewhere.
     """
     with shards(group, distributed) as processes:
         quantities = _quantities(what, check)

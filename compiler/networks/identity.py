@@ -109,8 +109,8 @@ def _is_option(value: Any) -> bool:
 
 
 def described(value: Any, depth: int = DEPTH) -> Any:
-    """Describe a value as plain data: numbers and texts as they are, tensors by digest, functions
-    by name and code, modules with all that they hold, other objects by class."""
+    """Describe a value as plain data: numbers and texts unchanged, tensors by digest, functions by
+    name and code, modules with all that they hold, other objects by class."""
     from torch import Tensor
 
     if value is None or isinstance(value, bool | int | str):
@@ -153,7 +153,7 @@ def _callable(value: Any, depth: int) -> dict[str, Any]:
 
 def _object(value: Any, depth: int) -> dict[str, Any]:
     """Describe an object by its class, and a callable one also by its public attributes. Other
-    objects, such as a trainer, hold values that differ from process to process."""
+    objects, for example a trainer, hold values that differ from process to process."""
     if type(value).__module__ == "torch":  # a dtype, a device
         return {"class": _class(value), "value": str(value)}
     if not callable(value):
@@ -192,7 +192,7 @@ def _filled(cell: Any) -> bool:
 
 
 def _code(code: CodeType) -> str:
-    """A function's instructions with their constants, and those of its inner functions."""
+    """The instructions and constants of a function, and of its inner functions."""
     constants = [_code(c) if isinstance(c, CodeType) else repr(c) for c in code.co_consts]
     return repr((code.co_code.hex(), code.co_names, constants))
 

@@ -29,13 +29,17 @@ Bases = Mapping[str, "tuple[Tensor, Tensor]"]
 class Curvature:
     """Curvature of a network, layer by layer, from `examples` examples.
 
-    `sums[layer][quantity]` is a sum over examples: "kfac_expand.A" and ".B", "kfac_reduce.A" and
-    ".B", "ekfac.diagonal", "diag_ggn.weight" and ".bias"; "kfac_expand.rows" and "kfac_reduce.rows"
-    count the terms in ".B": rows with their positions, and examples that have rows. `options` are
-    the arguments of `dg.curvature`. Gram matrices are no sums; they are in `grams` and cannot be
-    merged. `bases` has the eigenvectors that EKFAC's diagonal refers to. `identity` describes loss
-    and network: the loss with its options, each module in words, each parameter and buffer by a
-    digest.
+    `sums[layer][quantity]` is a sum over examples, in float32 at least: "kfac_expand.A" and ".B",
+    "kfac_reduce.A" and ".B", "ekfac.diagonal", "diag_ggn.weight" and ".bias"; "kfac_expand.rows"
+    and "kfac_reduce.rows" count the terms in ".B": rows with their positions, and examples that
+    have rows. `options` are the arguments of `dg.curvature`. Gram matrices are no sums; they are in
+    `grams` and cannot be merged. `bases` has the eigenvectors that EKFAC's diagonal refers to.
+    `identity` describes loss and network: the loss with its options, each module in words, each
+    parameter and buffer by a digest.
+
+    Results are by the weight that a layer uses, also where `torch.nn.utils.parametrizations`
+    compute it. Only diagonals and Gram matrices of a pruned layer are by the parameter, zero where
+    it is masked.
     """
 
     sums: Mapping[str, Mapping[str, Tensor]]

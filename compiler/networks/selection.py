@@ -136,7 +136,7 @@ def _nothing(everything: dict[str, nn.Module]) -> str:
 
 
 def _check_untied(model: nn.Module, layers: dict[str, nn.Module]) -> None:
-    """Raise NotImplementedError where another module has a layer's parameter, too: then gradients
+    """Raise NotImplementedError where another module also has a layer's parameter: then gradients
     are sums over both uses, and squares have products between them."""
     owners: dict[int, list[tuple[str, str, nn.Module]]] = {}
     for name, module in model.named_modules():
