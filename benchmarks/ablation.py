@@ -82,12 +82,12 @@ def without(layer: Layer, name: str) -> tuple[Candidate, dict[str, Candidate]]:
     others: dict[str, Candidate] = {}
     for switch, uses in LOWERINGS.items():
         rest = [c for c in found if not uses(c)]
-        others[switch] = choose(rest or found, None)
+        others[switch] = choose(rest or found)
     fired = {s.rule.name for start in found[0].start for s in start.trace}
     fired |= {s.rule.name for c in found for start in c.start for s in start.trace}
     for rule in sorted(fired):
-        others[f"rule: {rule}"] = choose(best(without=[rule]), None)
-    return choose(found, None), others
+        others[f"rule: {rule}"] = choose(best(without=[rule]))
+    return choose(found), others
 
 
 def effects(layer: Layer, name: str, seconds: float) -> list[Effect]:

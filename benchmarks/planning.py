@@ -50,7 +50,7 @@ def planned() -> Iterator[list[float]]:
 
         return call
 
-    with patch.object(build, "choose", timed(build.choose)):
+    with patch.object(build, "choice_of", timed(build.choice_of)):
         yield found
 
 

@@ -95,7 +95,7 @@ def row(layer: Layer, name: str, clock: Clock, device: str) -> Row:
         times = clock.times({**twice, **known, **least})
     way = min(known, key=lambda n: times[n])
     seconds = special.seconds
-    cheapest = choose(special.candidates, None).name
+    cheapest = choose(special.candidates).name
     penalty = seconds[cheapest] / min(seconds.values()) if cheapest in seconds else 1.0
     extra = unfolding = leanest = 0
     if device == "cpu" and name == "KFAC-expand":

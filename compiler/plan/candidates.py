@@ -157,12 +157,9 @@ def _marked(candidate: Candidate, machine: Machine) -> Candidate:
     )
 
 
-def choose(found: Sequence[Candidate], budget: int | None) -> Candidate:
-    """The best that allocates at most `budget` entries; the smallest where none does."""
-    fitting = [c for c in found if budget is None or c.peak <= budget]
-    if not fitting:
-        return min(found, key=lambda c: c.peak)
-    return fitting[best([c.cost for c in fitting], fitting)]
+def choose(candidates: Sequence[Candidate]) -> Candidate:
+    """The best by what it costs."""
+    return candidates[best([c.cost for c in candidates], candidates)]
 
 
 def best(seconds: Sequence[float], found: Sequence[Candidate]) -> int:

@@ -96,16 +96,16 @@ def chosen(memory: Memory, diagrams: Sequence[Diagram], making: Making, machine:
         within, least = search.cheapest(whole, most=MOST_CUTS if asked else 1)
         candidates = [*within, *candidates]
     if within:
-        return Choice(choose(memory.keeping(within), None), candidates)
+        return Choice(choose(memory.keeping(within)), candidates)
     if not asked:
-        return Choice(choose(candidates, None), candidates)
+        return Choice(choose(candidates), candidates)
     return Choice(min(candidates, key=lambda c: c.peak), candidates, least)
 
 
 def chosen_for_open_sizes(memory: Memory, candidates: Sequence[Candidate]) -> Choice:
     """The cheapest of the programs for sizes that are read off the operands: none keeps a
     budget."""
-    candidate = choose(candidates, None)
+    candidate = choose(candidates)
     if memory.budget is not None:
         program = candidate.planned.program
         fact = {"Memory": "the sizes are open, so no budget is kept"}

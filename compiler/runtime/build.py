@@ -41,12 +41,12 @@ def build(
         function = target.emit(planned.program, checked)
         return Specialised(function, planned, (), tuple(diagrams), options)
     memory = Memory(options.memory, itemsize)
-    choice = choose(name, diagrams, options, memory, device, checked=checked)
+    choice = choice_of(name, diagrams, options, memory, device, checked=checked)
     function = target.emit(choice.candidate.planned.program, checked)
     return specialised(function, choice, options, memory)
 
 
-def choose(
+def choice_of(
     name: str,
     diagrams: Sequence[Diagram],
     options: CompileOptions,

@@ -9,7 +9,7 @@ from typing import Any
 from diagrammar.ir.diagram import Diagram
 from diagrammar.runtime.function import Function, assembled
 from diagrammar.runtime.options import CompileOptions
-from diagrammar.runtime.values import define
+from diagrammar.runtime.values import at_values
 
 
 def compile_diagrams(diagrams: Sequence[Diagram], keywords: Mapping[str, Any]) -> Function:
@@ -17,4 +17,4 @@ def compile_diagrams(diagrams: Sequence[Diagram], keywords: Mapping[str, Any]) -
     constant. Raises DiagramError for unknown names and bad values."""
     options, values = CompileOptions.take(keywords)
     constants = values.pop("constants", None)
-    return assembled(define(diagrams, values), options, constants)
+    return assembled(at_values(diagrams, values), options, constants)

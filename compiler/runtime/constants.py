@@ -18,7 +18,7 @@ from diagrammar.runtime.latest import Latest
 from diagrammar.runtime.operands import Kind
 from diagrammar.runtime.programs import ANY, Programs
 from diagrammar.runtime.specialised import Specialised
-from diagrammar.runtime.values import Definition
+from diagrammar.runtime.values import Computation
 from diagrammar.transform.fold_constants import folded
 from diagrammar.transform.values import shape_facts
 
@@ -26,8 +26,8 @@ KINDS = 4
 """Dtypes and devices for which cast constants are kept."""
 
 
-class Constants:
-    """Values of a definition's constants. They take the dtype and device of the first operand of a
+class ConstantOperands:
+    """Values of a computation's constants. They take the dtype and device of the first operand of a
     call, and no gradient; beside operands of integers they must be integers, too. Raises
     DiagramError for values that no constant has, and for shapes that do not fit."""
 
@@ -36,12 +36,12 @@ class Constants:
     def __init__(self, programs: Programs, values: Mapping[str, Any]) -> None:
         self.programs, self.values = programs, dict(values)
         self.target = programs.target
-        declared = programs.definition.operands
+        declared = programs.computation.operands
         self.operands = tuple(o for o in declared if o.name not in values)
-        if problems := _unknown(programs.definition, values):
+        if problems := _unknown(programs.computation, values):
             raise DiagramError(problems)
-        if not programs.definition.is_open:
-            _check_shapes(programs.definition, values)
+        if not programs.computation.is_open:
+            _check_shapes(programs.computation, values)
         self.clear()
 
     def clear(self) -> None:
@@ -60,7 +60,7 @@ class Constants:
         return self._like(like)
 
     def _check(self, operands: Mapping[str, Any], programs: Programs) -> None:
-        declared = programs.definition.operands
+        declared = programs.computation.operands
         own = [o for o in declared if o.name in operands]
         problems = unfit(own, [operands[o.name] for o in own], self.target)
         if not problems:
@@ -97,7 +97,7 @@ class Constants:
         if not any(map(is_whole, operands)):
             return self._put_in(self.programs, operands)
         dtype, programs = self.programs.integers()
-        whole = Constants(programs, {n: x.to(dtype) for n, x in self._tensors().items()})
+        whole = ConstantOperands(programs, {n: x.to(dtype) for n, x in self._tensors().items()})
         return InDtype(dtype, whole._put_in(programs, tuple(x.to(dtype) for x in operands)))
 
     def specialise(self, shapes: Mapping[str, tuple[int, ...]]) -> Specialised:
@@ -114,7 +114,7 @@ class Constants:
     def _put_in(self, programs: Programs, operands: tuple[Any, ...]) -> Callable[..., Any]:
         constants = self._like(operands[0] if operands else None)
         values = {**self._named(operands), **constants}
-        everything = [values[o.name] for o in programs.definition.operands]
+        everything = [values[o.name] for o in programs.computation.operands]
         shapes = {n: tuple(map(int, x.shape)) for n, x in values.items()}
         kind = programs.kind_of(everything)
         special, products = self._chosen(programs, shapes, kind)
@@ -132,7 +132,7 @@ class Constants:
     ) -> tuple[Specialised, Mapping[str, Diagram]]:
         """The program at some shapes, with products of constants folded if that is cheaper, and
         the products."""
-        ordered = tuple(shapes[o.name] for o in programs.definition.operands)
+        ordered = tuple(shapes[o.name] for o in programs.computation.operands)
         plain = programs.at(ordered, kind)
         products = folded(programs.diagrams_at(ordered), frozenset(self.values))
         if products is None or not self.target.planned:
@@ -160,10 +160,10 @@ def _like(value: Any, operand: Any) -> Any:
     return value.to(operand.device, operand.dtype if exact or both else value.dtype)
 
 
-def _unknown(definition: Definition, values: Mapping[str, Any]) -> list[Problem]:
+def _unknown(computation: Computation, values: Mapping[str, Any]) -> list[Problem]:
     """Problems for values that no constant has."""
-    declared = {o.name: o for o in definition.operands}
-    constants = [o.name for o in definition.operands if o.constant]
+    declared = {o.name: o for o in computation.operands}
+    constants = [o.name for o in computation.operands if o.constant]
     problems = []
     for name in values:
         if name not in declared:
@@ -175,9 +175,9 @@ def _unknown(definition: Definition, values: Mapping[str, Any]) -> list[Problem]
     return problems
 
 
-def _check_shapes(definition: Definition, values: Mapping[str, Any]) -> None:
+def _check_shapes(computation: Computation, values: Mapping[str, Any]) -> None:
     """Raises DiagramError for constants whose shapes do not fit."""
-    for diagram, known in zip(definition.diagrams, definition.resolved, strict=True):
+    for diagram, known in zip(computation.diagrams, computation.resolved, strict=True):
         own = tuple(o for o in diagram.operands if o.name in values)
         shapes = {o.name: tuple(map(int, values[o.name].shape)) for o in own}
         facts, problems = shape_facts(replace(diagram, operands=own), shapes)

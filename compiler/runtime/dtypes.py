@@ -23,7 +23,7 @@ from diagrammar.grammar.errors import Problem
 from diagrammar.ir.diagram import Declared
 from diagrammar.ir.scalar import substitute
 from diagrammar.runtime.options import DTYPES
-from diagrammar.runtime.values import Definition
+from diagrammar.runtime.values import Computation
 
 if TYPE_CHECKING:
     import torch
@@ -54,14 +54,14 @@ class InDtype:
         return getattr(self.call, "constants", 0)
 
 
-def computed_in(definition: Definition) -> torch.dtype:
+def computed_in(computation: Computation) -> torch.dtype:
     """The dtype that integers are computed in: float64 where some factor is no integer for all
     sizes."""
     import torch
 
     scalars = (
         sympy.sympify(substitute(term.scalar, known.symbols))
-        for diagram, known in zip(definition.diagrams, definition.resolved, strict=True)
+        for diagram, known in zip(computation.diagrams, computation.resolved, strict=True)
         for term in diagram.terms
     )
     whole = all(scalar.is_integer is True for scalar in scalars)

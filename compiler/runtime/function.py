@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from diagrammar.grammar.errors import DiagramError, Problem
 from diagrammar.ir.diagram import Diagram
-from diagrammar.runtime.constants import Constants
+from diagrammar.runtime.constants import ConstantOperands
 from diagrammar.runtime.dtypes import unfit
 from diagrammar.runtime.kept_rows import KeptRows
 from diagrammar.runtime.latest import CALLS, Latest
@@ -24,7 +24,7 @@ from diagrammar.runtime.programs import Programs
 from diagrammar.runtime.sampling import GENERATOR, Sampling
 from diagrammar.runtime.specialised import Specialised
 from diagrammar.runtime.tracing import is_symbolic, tracing
-from diagrammar.runtime.values import Definition
+from diagrammar.runtime.values import Computation
 from diagrammar.services import verb
 
 if TYPE_CHECKING:
@@ -32,15 +32,15 @@ if TYPE_CHECKING:
 
 
 def assembled(
-    definition: Definition, options: CompileOptions, constants: Mapping[str, Any] | None = None
+    computation: Computation, options: CompileOptions, constants: Mapping[str, Any] | None = None
 ) -> Function:
-    """The function of a definition, none of whose programs is built yet, with the stages that its
+    """The function of a computation, none of whose programs is built yet, with the stages that its
     calls need."""
-    programs = Programs(definition, options)
+    programs = Programs(computation, options)
     return Function(
         programs,
-        Constants(programs, constants) if constants else None,
-        Sampling(definition, options, constants or ()) if definition.masks else None,
+        ConstantOperands(programs, constants) if constants else None,
+        Sampling(computation, options, constants or ()) if computation.masks else None,
     )
 
 
@@ -59,17 +59,17 @@ class Function:
     def __init__(
         self,
         programs: Programs,
-        constants: Constants | None = None,
+        constants: ConstantOperands | None = None,
         sampling: Sampling | None = None,
     ) -> None:
-        definition = programs.definition
-        self.diagrams, self.values = definition.diagrams, dict(definition.values)
-        self.options, self.name = programs.options, definition.name
-        self.operands = definition.operands if constants is None else constants.operands
+        computation = programs.computation
+        self.diagrams, self.values = computation.diagrams, dict(computation.values)
+        self.options, self.name = programs.options, computation.name
+        self.operands = computation.operands if constants is None else constants.operands
         self.programs, self.constants, self.sampling = programs, constants, sampling
         self._rows = None if sampling is None else KeptRows(programs, sampling)
         target = programs.target
-        in_calls = target.tensors and not definition.is_open
+        in_calls = target.tensors and not computation.is_open
         # constants that are not put in once for operands like these, and masks
         self._adds_operands = sampling is not None or (constants is not None and not in_calls)
         self._of_all_operands = Function(programs) if self._adds_operands else self
@@ -106,7 +106,7 @@ class Function:
     def __reduce__(self) -> tuple[Any, ...]:
         """For copies and pickles: what was compiled, without what was made for operands so far."""
         constants = None if self.constants is None else self.constants.values
-        return assembled, (self.programs.definition, self.options, constants)
+        return assembled, (self.programs.computation, self.options, constants)
 
     def clear(self) -> None:
         """Forget what was made for operands so far. By itself a function keeps the programs of the
@@ -163,14 +163,14 @@ class Function:
 
     def _of_rank(self, values: Mapping[str, Any]) -> Function:
         """The function that draws masks at the rank of packs that operands have."""
-        definition = self.programs.definition
-        if not definition.is_open:
+        computation = self.programs.computation
+        if not computation.is_open:
             return self
-        shapes = {o.name: getattr(values.get(o.name), "shape", ()) for o in definition.operands}
-        rank = definition.rank_of(shapes)
+        shapes = {o.name: getattr(values.get(o.name), "shape", ()) for o in computation.operands}
+        rank = computation.rank_of(shapes)
         if rank not in self._ranked:
             programs = self.programs.of_rank([*shapes.values()])
-            sampling = Sampling(programs.definition, self.options)
+            sampling = Sampling(programs.computation, self.options)
             self._ranked[rank] = Function(programs, sampling=sampling)
         return self._ranked[rank]
 
@@ -184,8 +184,8 @@ class Function:
         return self.programs.target.tensors and is_symbolic(operands)
 
     def _in_order(self, values: Mapping[str, Any]) -> list[Any]:
-        """All operands of the definition, constants and masks among them."""
-        return [values[o.name] for o in self.programs.definition.operands]
+        """All operands of the computation, constants and masks among them."""
+        return [values[o.name] for o in self.programs.computation.operands]
 
     def _by_name(self, values: Sequence[Any]) -> dict[str, Any]:
         return dict(zip((o.name for o in self.operands), values, strict=True))
@@ -226,7 +226,7 @@ class Function:
 
         Raises DiagramError for sizes that do not fit, and for a budget that is too small.
         """
-        operands = self.programs.definition.operands
+        operands = self.programs.computation.operands
         if len(shapes) != len(operands):
             message = f"'{self.name}' has {len(operands)} operands, not {len(shapes)}"
             help = f"give a shape for each: {', '.join(o.name for o in operands)}"
@@ -236,7 +236,7 @@ class Function:
     def diagrams_for(self, operands: Mapping[str, Any]) -> tuple[Diagram, ...]:
         """The diagrams as written, with the sizes that these operands (by name) give them."""
         values = {**operands, **({} if self.constants is None else self.constants.values)}
-        declared = self.programs.definition.operands
+        declared = self.programs.computation.operands
         return self.programs.diagrams_at(
             tuple(tuple(int(n) for n in values[o.name].shape) for o in declared)
         )

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class KeptRows:
-    """The programs of a definition on the rows that its masks keep."""
+    """The programs of a computation on the rows that its masks keep."""
 
     _programs: Latest[Any, tuple[Kept, Specialised]]
 
@@ -71,12 +71,12 @@ class KeptRows:
 
     def _at(self, drawn: Drawn) -> tuple[Kept, Specialised]:
         """The diagrams on kept rows for some operands, and their program."""
-        operands = self.programs.definition.operands
+        operands = self.programs.computation.operands
         shapes = {o.name: tuple(map(int, drawn.values[o.name].shape)) for o in operands}
         key = tuple(shapes.values()), drawn.binary
         program = self._programs.used(key)
         if program is None:
-            form = kept_form(self.programs.definition.at_shapes(shapes), self._scales(drawn))
+            form = kept_form(self.programs.computation.at_shapes(shapes), self._scales(drawn))
             special = self.programs.build_checked(form.diagrams)
             program = self._programs[key] = form, special
         return program

@@ -1,4 +1,4 @@
-"""The programs of a definition: each is built when operands of such shapes first ask for it, and
+"""The programs of a computation: each is built when operands of such shapes first ask for it, and
 kept, up to a bound."""
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from diagrammar.runtime.open_sizes import open_axes
 from diagrammar.runtime.operands import Kind, kind_of
 from diagrammar.runtime.options import CompileOptions
 from diagrammar.runtime.specialised import Specialised
-from diagrammar.runtime.values import Definition
+from diagrammar.runtime.values import Computation
 
 if TYPE_CHECKING:
     import torch
@@ -31,15 +31,15 @@ ANY = Kind()
 
 
 class Programs:
-    """The programs of a definition, by the shapes and kinds of its operands."""
+    """The programs of a computation, by the shapes and kinds of its operands."""
 
     _at_shapes: Latest[tuple[Shapes, Kind], Specialised]
     _open: Latest[Any, Specialised]
     _ranks: dict[int, Programs]
     _integers: list[tuple[torch.dtype, Programs]]
 
-    def __init__(self, definition: Definition, options: CompileOptions) -> None:
-        self.definition, self.options = definition, options
+    def __init__(self, computation: Computation, options: CompileOptions) -> None:
+        self.computation, self.options = computation, options
         self.target = options.target
         self.clear()
 
@@ -53,11 +53,11 @@ class Programs:
     def at(self, shapes: Shapes, kind: Kind = ANY) -> Specialised:
         """The program for operands of these shapes. Raises DiagramError for sizes that do not
         fit."""
-        if self.definition.is_open:
+        if self.computation.is_open:
             return self.of_rank(shapes).at(shapes, kind)
         special = self._at_shapes.used((shapes, kind))
         if special is None:
-            diagrams = self.definition.at_shapes(self._named(shapes))
+            diagrams = self.computation.at_shapes(self._named(shapes))
             special = self.build(diagrams, kind)
             self._at_shapes[shapes, kind] = special
         return special
@@ -66,7 +66,7 @@ class Programs:
         """The program of some diagrams of known sizes with these options; it is not kept."""
         bits = re.search(r"\d+", self.options.accumulate or "")  # operands are cast first
         itemsize = max(kind.itemsize, int(bits[0]) // 8 if bits else 0)
-        name = name or self.definition.name
+        name = name or self.computation.name
         return build(name, diagrams, self.options, itemsize=itemsize, device=kind.device)
 
     def with_open(self, shapes: Sequence[Sequence[int | None]], kind: Kind = ANY) -> Specialised:
@@ -75,60 +75,60 @@ class Programs:
         if all(None not in shape for shape in shapes):
             known = tuple(tuple(int(n or 0) for n in shape) for shape in shapes)
             return self.affordable(self.at(known, kind))
-        if self.definition.is_open:
+        if self.computation.is_open:
             return self.of_ranks([len(s) for s in shapes]).with_open(shapes, kind)
         key = tuple(map(tuple, shapes)), kind.device
         special = self._open.used(key)
         if special is None:
-            diagrams = self.definition.at_shapes(self._named(shapes))
+            diagrams = self.computation.at_shapes(self._named(shapes))
             special = self.build_checked(diagrams, kind.device)
             self._open[key] = special
         return special
 
     def build_checked(self, diagrams: Sequence[Diagram], device: str = "cpu") -> Specialised:
         """The program of some diagrams whose sizes are read and compared at each call."""
-        return build(self.definition.name, diagrams, self.options, checked=True, device=device)
+        return build(self.computation.name, diagrams, self.options, checked=True, device=device)
 
     def for_all_shapes(self) -> Specialised:
         """The program that reads all sizes off its operands. Raises DiagramError."""
-        return self.build_checked(self.definition.for_all_shapes())
+        return self.build_checked(self.computation.for_all_shapes())
 
     def open_axes(self, ranks: Sequence[int]) -> tuple[tuple[bool, ...], ...]:
         """For each axis of each operand, whether its size may stay open; `ranks` has the number of
         axes of each operand."""
-        definition = self.of_ranks(ranks).definition
-        return open_axes(definition.diagrams, definition.operands)
+        computation = self.of_ranks(ranks).computation
+        return open_axes(computation.diagrams, computation.operands)
 
     def diagrams_at(self, shapes: Shapes) -> tuple[Diagram, ...]:
         """The diagrams as written, with the sizes that operands of these shapes give them."""
-        if self.definition.is_open:
+        if self.computation.is_open:
             return self.of_rank(shapes).diagrams_at(shapes)
-        return self.definition.at_shapes(self._named(shapes))
+        return self.computation.at_shapes(self._named(shapes))
 
     def _named(self, shapes: Sequence[Any]) -> dict[str, Any]:
-        return dict(zip((o.name for o in self.definition.operands), shapes, strict=True))
+        return dict(zip((o.name for o in self.computation.operands), shapes, strict=True))
 
     # -- programs by ranks and dtypes --------------------------------------------------------------
 
     def of_rank(self, shapes: Sequence[Sequence[int]]) -> Programs:
         """Those at the rank of packs that operands of these shapes have."""
-        rank = self.definition.rank_of(self._named(shapes))
+        rank = self.computation.rank_of(self._named(shapes))
         if rank not in self._ranks:
-            self._ranks[rank] = Programs(self.definition.at_rank(rank), self.options)
+            self._ranks[rank] = Programs(self.computation.at_rank(rank), self.options)
         return self._ranks[rank]
 
     def of_ranks(self, ranks: Sequence[int]) -> Programs:
         """Those for operands with these numbers of axes."""
-        return self.of_rank([(1,) * n for n in ranks]) if self.definition.is_open else self
+        return self.of_rank([(1,) * n for n in ranks]) if self.computation.is_open else self
 
     def integers(self) -> tuple[torch.dtype, Programs]:
         """The dtype that integers are computed in, and the programs for them: PyTorch's library
         calls know none."""
         if not self._integers:
-            dtype = computed_in(self.definition)
+            dtype = computed_in(self.computation)
             options = replace(self.options, native=False)
             floating = dtype.is_floating_point
-            programs = self if floating else Programs(self.definition, options)
+            programs = self if floating else Programs(self.computation, options)
             self._integers.append((dtype, programs))
         return self._integers[0]
 
@@ -139,7 +139,7 @@ class Programs:
         devices. Raises DiagramError for sizes that do not fit, values that the file rules out, and
         a budget that is too small."""
         shapes = tuple(tuple(int(n) for n in x.shape) for x in operands)
-        if self.definition.is_open:
+        if self.computation.is_open:
             return self.of_rank(shapes).call_for(operands)
         if self.target.tensors and any(map(is_whole, operands)):
             return self._call_for_integers(operands, shapes)
@@ -161,7 +161,7 @@ class Programs:
         dtype, programs = self.integers()
         if self.options.memory is not None and any(x.dtype != dtype for x in operands):
             message = f"with a budget, integers must be of {dtype}, which is computed in"
-            way = f"convert them: {self.definition.operands[0].name}.to({dtype})"
+            way = f"convert them: {self.computation.operands[0].name}.to({dtype})"
             raise DiagramError([Problem(message, help=way)])
         special = programs.at(shapes, Kind(8, self.kind_of(operands).device))
         return InDtype(dtype, self.checked(special, operands).call)
@@ -169,7 +169,7 @@ class Programs:
     def checked(self, special: Specialised, operands: Sequence[Any]) -> Specialised:
         """A program for operands that are what the file declares of them, within the budget. Raises
         DiagramError."""
-        declared = [o for o in self.definition.operands if o.kind]
+        declared = [o for o in self.computation.operands if o.kind]
         if declared and (problems := contradictions(declared, self._named(operands))):
             raise DiagramError(problems)
         return self.affordable(special)
@@ -178,7 +178,7 @@ class Programs:
         """A program that keeps the budget. Raises DiagramError for another."""
         if special.least and self.options.memory is not None:
             message = (
-                f"'{self.definition.name}' would allocate {show_bytes(special.least)} for these "
+                f"'{self.computation.name}' would allocate {show_bytes(special.least)} for these "
                 f"shapes, more than the budget of {show_bytes(self.options.memory)}"
             )
             least = f"raise memory= to {_enough(special.least)!r}, the least that would do"

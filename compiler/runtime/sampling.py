@@ -21,7 +21,7 @@ from diagrammar.ir.scalar import substitute
 from diagrammar.runtime.dtypes import is_whole, unfit
 from diagrammar.runtime.latest import CALLS, Latest
 from diagrammar.runtime.options import CompileOptions
-from diagrammar.runtime.values import Definition
+from diagrammar.runtime.values import Computation
 from diagrammar.transform.at_shapes import at_shapes
 from diagrammar.transform.values import resolved
 
@@ -44,7 +44,7 @@ class Drawn:
 
 
 class Sampling:
-    """Draws the masks of a definition. `constants` are operands that calls do not give. Raises
+    """Draws the masks of a computation. `constants` are operands that calls do not give. Raises
     DiagramError for a probability that is none, and for an operand called like the keyword of the
     generator."""
 
@@ -52,22 +52,22 @@ class Sampling:
     _shapes: Latest[Any, Shapes]
 
     def __init__(
-        self, definition: Definition, options: CompileOptions, constants: Collection[str] = ()
+        self, computation: Computation, options: CompileOptions, constants: Collection[str] = ()
     ) -> None:
-        self.definition, self.target = definition, options.target
-        self.masks = definition.masks
-        self.factors = tuple(o for o in definition.operands if o.keep is None)
+        self.computation, self.target = computation, options.target
+        self.masks = computation.masks
+        self.factors = tuple(o for o in computation.operands if o.keep is None)
         self.needed = tuple(o for o in self.factors if o.name not in constants)
-        known = {o.name for o in definition.operands}
+        known = {o.name for o in computation.operands}
         named = {o.keep: o for o in self.masks.values() if isinstance(o.keep, str)}
         self.probabilities = [name for name in named if name not in known]
         self.known = known.difference(constants).union(self.probabilities)
         if GENERATOR in known.union(self.probabilities):
             message = (
-                f"'{definition.name}' draws masks by '{GENERATOR}': no operand may have its name"
+                f"'{computation.name}' draws masks by '{GENERATOR}': no operand may have its name"
             )
             raise DiagramError([Problem(message, help=f"rename '{GENERATOR}'")])
-        self.numbers = _numbers(definition)
+        self.numbers = _numbers(computation)
         self.clear()
 
     def clear(self) -> None:
@@ -82,7 +82,7 @@ class Sampling:
         names = [*(o.name for o in self.needed), *self.probabilities, *self.masks]
         values = dict(zip(names, operands, strict=False))
         problems = []
-        function = self.definition.name
+        function = self.computation.name
         if len(operands) > len(names):
             message = f"'{function}' takes {len(names)} operands, not {len(operands)}"
             problems.append(Problem(message))
@@ -133,7 +133,7 @@ class Sampling:
 
     def unfit(self, values: Mapping[str, Any]) -> list[Problem]:
         """What is wrong with operands by themselves and beside each other."""
-        operands = [o for o in self.definition.operands if o.name in values]
+        operands = [o for o in self.computation.operands if o.name in values]
         return unfit(operands, [values[o.name] for o in operands], self.target)
 
     def _check(self, values: Mapping[str, Any]) -> None:
@@ -173,10 +173,10 @@ class Sampling:
     def _shapes_of_masks(self, values: Mapping[str, Any]) -> Shapes:
         """The shapes of masks, from those of the other operands."""
         known = {n: tuple(int(k) for k in v.shape) for n, v in values.items()}
-        key = tuple(known.get(o.name, ()) for o in self.definition.operands)
+        key = tuple(known.get(o.name, ()) for o in self.computation.operands)
         shapes = self._shapes.get(key)
         if shapes is None:
-            pairs = zip(self.definition.diagrams, self.definition.resolved, strict=True)
+            pairs = zip(self.computation.diagrams, self.computation.resolved, strict=True)
             each = [self._shapes_in(diagram, one.facts, known) for diagram, one in pairs]
             shapes = self._shapes[key] = {
                 name: shape for some in each for name, shape in some.items()
@@ -228,11 +228,11 @@ class Sampling:
             return mask
 
 
-def _numbers(definition: Definition) -> dict[str, Any]:
+def _numbers(computation: Computation) -> dict[str, Any]:
     """The probabilities of masks that are numbers; DiagramError for one that cannot be."""
-    each = definition.resolved or [resolved(d, definition.values) for d in definition.diagrams]
+    each = computation.resolved or [resolved(d, computation.values) for d in computation.diagrams]
     numbers: dict[str, Any] = {}
-    for diagram, known in zip(definition.diagrams, each, strict=True):
+    for diagram, known in zip(computation.diagrams, each, strict=True):
         for o in diagram.operands:
             if o.keep is not None and not isinstance(o.keep, str):
                 numbers[o.name] = substitute(o.keep, known.symbols)

@@ -1,6 +1,6 @@
 """The stage of values: what `compile` is told of sizes, parameters and the rank, put into diagrams.
 
-A `Definition` is what comes out: everything later starts from it. Values are resolved once, here;
+A `Computation` is what comes out: everything later starts from it. Values are resolved once, here;
 shapes of operands are added to what they say.
 """
 
@@ -27,7 +27,7 @@ from diagrammar.transform.wording import reworded
 
 
 @dataclass(frozen=True)
-class Definition:
+class Computation:
     """Diagrams that are computed together, with values for some of their sizes and parameters.
 
     `operands` are all, in order of first appearance, and `masks` those that are drawn where a call
@@ -61,12 +61,12 @@ class Definition:
         """The rank that operands of these shapes have."""
         return rank_of(self.diagrams, shapes)
 
-    def at_rank(self, rank: int) -> Definition:
-        """The definition at a rank of packs."""
-        return define(self.diagrams, {**self.values, "rank": rank})
+    def at_rank(self, rank: int) -> Computation:
+        """The computation at a rank of packs."""
+        return at_values(self.diagrams, {**self.values, "rank": rank})
 
 
-def define(diagrams: Sequence[Diagram], values: Mapping[str, Any]) -> Definition:
+def at_values(diagrams: Sequence[Diagram], values: Mapping[str, Any]) -> Computation:
     """Diagrams at the `rank` among the values and at those that are no numbers, with those that are
     left. Raises DiagramError for a name that none of the diagrams knows and for bad values."""
     numbers = {n: value for n, value in values.items() if n != "rank"}
@@ -77,7 +77,7 @@ def define(diagrams: Sequence[Diagram], values: Mapping[str, Any]) -> Definition
     numbers = {n: v for n, v in numbers.items() if all(n in left for _, left in worded)}
     is_open = any(d.family for d in diagrams)
     operands = operands_of(diagrams)
-    return Definition(
+    return Computation(
         name="_".join(d.name for d in diagrams),
         diagrams=diagrams,
         values=numbers,

@@ -25,7 +25,7 @@ S = sample(Y, b, keep=1/2)
 """
 WORK = {
     "options": "take",
-    "values": "define",
+    "values": "at_values",
     "function": "assembled",
     "operands": "in_order",
     "constants": "call_for",
