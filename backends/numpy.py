@@ -96,6 +96,7 @@ class _Run:
         return self.operands[op.name]
 
     def indicator(self, op: ops.Indicator, shape: tuple[int, ...]) -> Array:
+        """Count the pieces whose conditions all hold: Σ_k a_k·i_k + c = 0, ≥ 0, or ≡ 0 modulo m."""
         total = np.zeros(shape, self.kind)
         index = np.indices(shape)
         for piece in op.pieces:
@@ -141,6 +142,7 @@ class _Run:
         return np.moveaxis(taken, op.axis + 1, -1)
 
     def fold(self, op: ops.Fold, shape: tuple[int, ...]) -> Array:
+        """Add windows up where they overlap: y[i] = Σ x[o, k] over i = S·o + D·k − P."""
         stride, dilation, padding = self.sizes_of((op.stride, op.dilation, op.padding))
         x = np.moveaxis(self.values[op.x], (op.windows, op.entries), (-2, -1))
         out = np.zeros(shape, self.kind)
@@ -216,6 +218,8 @@ class _Run:
         return np.moveaxis(grid, (0, 1), op.axes)
 
     def einsum(self, op: ops.Einsum, shape: tuple[int, ...]) -> Array:
+        """Sum products of entries, by numpy; by opt_einsum for more labels than numpy has
+        letters."""
         arrays = [self.values[value] for value in op.values]
         used = sorted({label for term in (*op.terms, op.out) for label in term})
         dense = {label: n for n, label in enumerate(used)}
@@ -224,11 +228,12 @@ class _Run:
         out = [dense[label] for label in op.out]
         if not arrays:
             return np.ones((), self.kind)
-        if len(used) > 52:  # numpy's einsum has letters only
+        if len(used) > 52:  # the letters that numpy's einsum knows
             return np.asarray(opt_einsum.contract(*arguments, out))
         return np.asarray(np.einsum(*arguments, out, optimize=len(arrays) > 2))
 
     def convolution(self, op: ops.Convolution, shape: tuple[int, ...]) -> Array:
+        """y[b, g, d, o] = Σ_{c,k} x[b, g, c, S·o + D·k − P]·w[g, d, c, k], plus a bias."""
         x, weight, groups = self.values[op.x], self.values[op.weight], self.size_of(op.groups)
         geometry = self.geometry(op, shape[2:], weight.shape[2:])
         x = grouped(np.pad(x, geometry.padding), 1, groups)
@@ -242,6 +247,7 @@ class _Run:
         return out
 
     def transposed(self, op: ops.TransposedConvolution, shape: tuple[int, ...]) -> Array:
+        """x[b, g, c, S·o + D·k − P] = Σ_{d,o,k} v[b, g, d, o]·w[g, d, c, k]."""
         v, weight, groups = self.values[op.x], self.values[op.weight], self.size_of(op.groups)
         geometry = self.geometry(op, v.shape[2:], weight.shape[2:])
         v, weight = grouped(v, 1, groups), grouped(weight, 0, groups)
@@ -257,6 +263,7 @@ class _Run:
         return out.reshape(*shape[:2], *padded[2:])[tuple(inside)]
 
     def weight_gradient(self, op: ops.WeightGradient, shape: tuple[int, ...]) -> Array:
+        """w[g, d, c, k] = Σ_{b,o} x[b, g, c, S·o + D·k − P]·v[b, g, d, o]."""
         x, v, groups = self.values[op.x], self.values[op.cotangent], self.size_of(op.groups)
         geometry = self.geometry(op, v.shape[2:], shape[2:])
         x, v = grouped(np.pad(x, geometry.padding), 1, groups), grouped(v, 1, groups)
@@ -266,6 +273,7 @@ class _Run:
         return out.reshape(shape)
 
     def masked(self, op: ops.Masked, shape: tuple[int, ...]) -> Array:
+        """Sum products with a pattern; where the pattern is zero, x may be NaN."""
         pattern, x = (self.values[v] for v in op.values)
         pattern, x = (
             np.expand_dims(
@@ -294,6 +302,7 @@ class _Run:
         return x @ np.swapaxes(x, -1, -2)
 
     def window_sums(self, op: ops.WindowSums, shape: tuple[int, ...]) -> Array:
+        """For each kernel entry, sum the rows of its stretches."""
         x = self.values[op.x]
         for axis, stretches, step in zip(op.axes, op.stretches, op.stride, strict=True):
             window = np.zeros((x.shape[axis], shape[axis]))
@@ -303,6 +312,7 @@ class _Run:
         return np.asarray(x)
 
     def window_gram(self, op: ops.WindowGram, shape: tuple[int, ...]) -> Array:
+        """Σ_o of products of all pairs of kernel entries' inputs: [g, c, *k, d, *m]."""
         x = grouped(self.values[op.x], 1, op.groups)
         out = np.zeros(shape, self.kind)
         positions = list(itertools.product(*map(range, op.kernel)))

@@ -56,7 +56,7 @@ def _returned(program: Program, scope: Names, totals: Sequence[str]) -> list[str
     """Write the results; a sum is rounded to the dtype of the first operand."""
     like = scope.parameters[0]
     rounded = f"{{}}.to({like}.dtype)" if _is_cast(program) else f"_rounded({{}}, {like})"
-    return [rounded.format(t) if program.adds(at) else t for at, t in enumerate(totals)]
+    return [rounded.format(t) if program.adds(result) else t for result, t in enumerate(totals)]
 
 
 def _is_joined(program: Program) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 
-class Constants:
+class ModuleConstants:
     """Constants at module level: equal definitions share a name, and no function of the module has
     it."""
 

@@ -17,7 +17,7 @@ from threading import RLock
 from typing import Any, ClassVar
 
 from diagrammar.backends.torch.chunks import helpers, loops
-from diagrammar.backends.torch.constants import Constants
+from diagrammar.backends.torch.constants import ModuleConstants
 from diagrammar.backends.torch.helpers import HELPERS, with_uses
 from diagrammar.backends.torch.layout import BodyLayout, Line, break_line, format_lines
 from diagrammar.backends.torch.lower import lower
@@ -51,7 +51,7 @@ class FunctionSource:
 
 
 def emit_function(
-    program: Program, *, checked: bool, constants: Constants | None = None
+    program: Program, *, checked: bool, constants: ModuleConstants | None = None
 ) -> FunctionSource:
     """Write the program as a function; if `checked`, it compares its operands' shapes with the
     program's.
@@ -60,7 +60,7 @@ def emit_function(
     operation, a size is not bound, or a name is no identifier.
     """
     program = replace(program, name=function_name(program.name))
-    scope, constants = Names(program), constants or Constants([program.name])
+    scope, constants = Names(program), constants or ModuleConstants([program.name])
     if program.cuts:
         return _in_parts(program, scope, constants)
     lowered = lower(program)
@@ -76,7 +76,7 @@ def emit_function(
     return FunctionSource(program.name, text, with_uses(writer.helpers), used, origins)
 
 
-def _in_parts(program: Program, scope: Names, constants: Constants) -> FunctionSource:
+def _in_parts(program: Program, scope: Names, constants: ModuleConstants) -> FunctionSource:
     """Write the function of one part, and the function that calls it."""
     name = program.part.name
     while name in constants.functions or name in scope.taken:
@@ -117,7 +117,7 @@ def emit_module(programs: Sequence[Program], header: str, *, checked: bool = Tru
     named = function_names(wanted)
     names = list(named.values())
     programs = [replace(program, name=named[program.name]) for program in programs]
-    constants = Constants(names)
+    constants = ModuleConstants(names)
     functions = [emit_function(p, checked=checked, constants=constants) for p in programs]
     helpers = with_uses(name for f in functions for name in f.helpers)
     defined = {name: text for f in functions for name, text in f.constants.items()}

@@ -43,7 +43,10 @@ class Line:
 
 
 class BodyLayout:
-    """Writes the body of one function, one step at a time."""
+    """Writes the body of one function, one step at a time.
+
+    In its methods `at` is the number of a step, and so of its value.
+    """
 
     def __init__(
         self, program: Program, lowered: Lowered, writer: ExpressionWriter, scope: Names

@@ -36,14 +36,14 @@ def lower(program: Program) -> Lowered:
     builder = _Builder()
     value: dict[int, int] = {}
     origins: list[set[int]] = []
-    for at, step in enumerate(program.steps):
+    for number, step in enumerate(program.steps):
         if program.frees:  # sharing a reshape would keep a copy in memory until a later step
             builder.reshaped.clear()
         operation = ops.reread(step.operation, value)
-        value[at] = builder.put(replace(step, operation=operation))
-        origins += [{at} for _ in builder.steps[len(origins) :]]
-        origins[value[at]].add(at)
-    results = tuple(value[at] for at in program.results)
+        value[number] = builder.put(replace(step, operation=operation))
+        origins += [{number} for _ in builder.steps[len(origins) :]]
+        origins[value[number]].add(number)
+    results = tuple(value[number] for number in program.results)
     steps = joined(needed(builder.steps, results), results, origins)
     return Lowered(steps, results, tuple(map(frozenset, origins)))
 

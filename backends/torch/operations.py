@@ -12,7 +12,7 @@ from math import prod
 import sympy
 
 from diagrammar import program as ops
-from diagrammar.backends.torch.constants import Constants
+from diagrammar.backends.torch.constants import ModuleConstants
 from diagrammar.backends.torch.convolutions import dimensions, geometry, one_tap
 from diagrammar.backends.torch.einsum import write_einsum, write_masked
 from diagrammar.backends.torch.expression import ATOM, PRODUCT, SUM, Code, call
@@ -32,7 +32,7 @@ class ExpressionWriter:
 
     steps: Sequence[Step | None]
     scope: Names
-    constants: Constants
+    constants: ModuleConstants
 
     def __post_init__(self) -> None:
         self.helpers: set[str] = set()

@@ -31,11 +31,11 @@ def run(
     """Write the functions of some definitions, or of all that compile; the exit status."""
     values, known = settings(given), shapes(shape)
     spec = load(file)
-    selected, own = _ranked([spec[name] for name in chosen(spec, names)], values)
-    problems = [*_unknown_values(selected, own), *_unknown_shapes(selected, known)]
+    selected, other_values = _ranked([spec[name] for name in chosen(spec, names)], values)
+    problems = [*_unknown_values(selected, other_values), *_unknown_shapes(selected, known)]
     if problems:
         raise DiagramError(problems)
-    programs, failures = _programs(selected, own, known)
+    programs, failures = _programs(selected, other_values, known)
     if failures and (names or not programs):
         raise DiagramError(problem for error in failures.values() for problem in error.errors)
     for name, error in failures.items():
@@ -68,9 +68,9 @@ def _programs(
     failures: dict[str, DiagramError] = {}
     for diagram in diagrams:
         try:
-            own = {name: value for name, value in values.items() if _knows(diagram, name)}
-            diagram, own = reworded(diagram, own)
-            programs.append(_program(diagram, own, known))
+            known_values = {name: value for name, value in values.items() if _knows(diagram, name)}
+            diagram, known_values = reworded(diagram, known_values)
+            programs.append(_program(diagram, known_values, known))
         except DiagramError as error:
             failures[diagram.name] = error
     return programs, failures

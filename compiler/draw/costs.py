@@ -53,7 +53,7 @@ def costs(
 
 def _best(diagram: Diagram, native: bool, contained: bool) -> Planned:
     """The cheapest candidate of a diagram, without rewriting it."""
-    found = candidates(
+    ranked = candidates(
         diagram.name,
         [diagram],
         diagram.operands,
@@ -64,16 +64,17 @@ def _best(diagram: Diagram, native: bool, contained: bool) -> Planned:
         accumulate=None,
         doc=lambda _: "",
     )
-    return found[0].planned
+    return ranked[0].planned
 
 
 def _cost(diagram: Diagram, native: bool, contained: bool) -> Cost | None:
+    """The cost of one diagram; None where sizes are not known."""
     sizes = [diagram.sizes, *(term.sizes for term in diagram.terms)]
     if not all(isinstance(size, int) for some in sizes for size in some.values()):
         return None
     planned = _best(diagram, native, contained)
-    found = Plan(planned)
+    plan = Plan(planned)
     steps = planned.program.steps
     dense = any(isinstance(s.operation, Indicator) and len(s.shape) > 2 for s in steps)
     seconds = DEFAULT.dense_pattern if dense else price(planned.program, DEFAULT)
-    return Cost(found.multiplications, found.written, found.peak(), seconds)
+    return Cost(plan.multiplications, plan.written, plan.peak(), seconds)

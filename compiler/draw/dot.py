@@ -42,15 +42,17 @@ def dot(layout: Storyboard, shown: Sequence[Scene], *, sizes: bool = False) -> s
 
 
 def _frame(frame: Frame, prefix: str, sizes: bool) -> list[str]:
+    """The nodes and edges of one frame."""
     return [
         line for term in frame.terms for line in _term(term, frame, f"{prefix}.{term.term}", sizes)
     ]
 
 
 def _term(term: TermFrame, frame: Frame, prefix: str, sizes: bool) -> list[str]:
+    """The nodes and edges of one term."""
     network = term.network
-    there = wiring(network, term.keys, frame.diagram.axes)
-    used = {key for link in there.links for key in (link.a, link.b)}
+    connections = wiring(network, term.keys, frame.diagram.axes)
+    used = {key for link in connections.links for key in (link.a, link.b)}
     lines = []
     for key, tensor in zip(term.keys, network.tensors, strict=True):
         about = caption(tensor, network.sizes)
@@ -58,13 +60,13 @@ def _term(term: TermFrame, frame: Frame, prefix: str, sizes: bool) -> list[str]:
         label, tip = _quoted("\n".join(about.lines)), _quoted(about.title)
         style = f"{_SHAPES[about.kind]}{bold}, label={label}, tooltip={tip}"
         lines.append(f"  {_name(prefix, key)} [{style}];")
-    lines += [f"  {_name(prefix, key)} [{_DOTS[kind]}];" for key, kind in there.dots.items()]
+    lines += [f"  {_name(prefix, key)} [{_DOTS[kind]}];" for key, kind in connections.dots.items()]
     lines += [
         f"  {_name(prefix, key)} [shape=plaintext, label={_quoted(group(axis))}];"
-        for key, axis in there.ends.items()
+        for key, axis in connections.ends.items()
         if key in used
     ]
-    for link in there.links:
+    for link in connections.links:
         label = f"{link.wire} {value(network.sizes[link.wire])}" if sizes else link.wire
         ends = f"{_name(prefix, link.a)} -- {_name(prefix, link.b)}"
         lines.append(f"  {ends} [label={_quoted(label)}];")

@@ -22,7 +22,7 @@ def graph(diagram: Diagram) -> networkx.MultiGraph:
     An edge is an end of a wire, with its `axis`. All nodes have their `term` and their place in the
     picture, `x` and `y` (px, upwards).
     """
-    made = networkx.MultiGraph(name=diagram.name, axes=", ".join(map(group, diagram.axes)))
+    result = networkx.MultiGraph(name=diagram.name, axes=", ".join(map(group, diagram.axes)))
     picture = layout(diagram).pictures[0]
     places = {node.key: node.box.centre for node in picture.nodes}
     wires = _wires(picture)
@@ -36,17 +36,17 @@ def graph(diagram: Diagram) -> networkx.MultiGraph:
             size = extent if isinstance(extent, int) else value(extent)
             about = {"kind": "wire", "label": wire, "title": f"wire {wire} of size {value(extent)}"}
             is_open = wire in diagram.open
-            made.add_node(names[wire], **about, size=size, open=is_open, term=number, x=x, y=-y)
+            result.add_node(names[wire], **about, size=size, open=is_open, term=number, x=x, y=-y)
         for tensor in term.tensors:
-            said = caption(tensor, term.sizes)
+            text = caption(tensor, term.sizes)
             x, y = places[f"t{count}"]
-            about = {"kind": said.kind, "label": said.name, "title": said.title}
-            made.add_node(f"T{count}", **about, term=number, x=x, y=-y)
+            about = {"kind": text.kind, "label": text.name, "title": text.title}
+            result.add_node(f"T{count}", **about, term=number, x=x, y=-y)
             for axis, group_ in enumerate(tensor.axes):
                 for wire in group_:
-                    made.add_edge(f"T{count}", names[wire], axis=axis)
+                    result.add_edge(f"T{count}", names[wire], axis=axis)
             count += 1
-    return made
+    return result
 
 
 def _wires(picture: Picture) -> dict[tuple[str, int], Wire]:

@@ -36,7 +36,7 @@ def operation_report(shown: Operation, *, thickness: bool = False) -> str:
     stories = [
         _story(layout, n, shown.costs[n], thickness) for n, layout in enumerate(shown.layouts)
     ]
-    title = ", ".join(signature(one.story.frames[0].diagram) for one in shown.layouts)
+    title = ", ".join(signature(each.story.frames[0].diagram) for each in shown.layouts)
     beside = f'<div class="beside">{code(shown.code, shown.name)}{plan(shown)}</div>'
     texts = [_texts(layout) for layout in shown.layouts]
     note = f'<p class="note">{escape(shown.note)}</p>' if shown.note else ""
@@ -44,6 +44,7 @@ def operation_report(shown: Operation, *, thickness: bool = False) -> str:
 
 
 def _file(title: str, parts: Sequence[str]) -> str:
+    """Write the file around the parts of a report."""
     lines = [
         "<!DOCTYPE html>",
         '<html lang="en">',
@@ -92,6 +93,7 @@ def _name(result: int, number: int) -> str:
 
 
 def _controls(layout: Storyboard, result: int) -> str:
+    """Write the slider, its buttons and the list of all steps."""
     last = len(layout.pictures) - 1
     items = "".join(
         f'<li><a href="#{_name(result, n)}">{escape(_title(n, frame))}</a></li>'
@@ -108,6 +110,7 @@ def _controls(layout: Storyboard, result: int) -> str:
 
 
 def _title(number: int, frame: Frame) -> str:
+    """The heading of a step."""
     if number == 0:
         return "as written"
     if frame.step is None:
@@ -118,6 +121,7 @@ def _title(number: int, frame: Frame) -> str:
 def _step(
     layout: Storyboard, number: int, result: int, costs: Sequence[Cost | None], thickness: bool
 ) -> str:
+    """Write one step: law, reason, picture, cost and changes."""
     frame = layout.story.frames[number]
     head = escape(_title(number, frame))
     parts = [

@@ -102,6 +102,7 @@ def conditions(relation: Relation) -> str:
 
 
 def _equation(equation: Equation) -> str:
+    """Write an equation, solved for a wire with coefficient one, if there is any."""
     form = equation.form
     head = next((w for w, c in form.terms if equal(c, 1)), None)
     rest = form if head is None else -form.without(head)
@@ -112,6 +113,7 @@ def _equation(equation: Equation) -> str:
 
 
 def _linear(form: Linear) -> str:
+    """Write a linear form: wires with their coefficients, then the constant."""
     parts: list[tuple[Dim, str]] = [(c, w) for w, c in form.terms]
     if not equal(form.constant, 0) or not parts:
         parts.append((form.constant, ""))

@@ -39,13 +39,13 @@ def _escaped(text: str) -> str:
 
 def name(text: str) -> str:
     """Write a name in math mode, without dollars: k1' as k_{1}', ci upright in one piece."""
-    if found := _INDEXED.fullmatch(text):
-        stem, index, primes = found.groups()
+    if match := _INDEXED.fullmatch(text):
+        stem, index, primes = match.groups()
         return f"{name(stem)}_{{\\mathrm{{{index}}}}}{primes}"
-    found = _NAME.fullmatch(text)
-    if found is None:
+    match = _NAME.fullmatch(text)
+    if match is None:
         return rf"\mbox{{{prose(text)}}}"
-    letters, digits, primes = found.groups()
+    letters, digits, primes = match.groups()
     stem = letters if len(letters) == 1 else rf"\mathit{{{letters}}}"
     return stem + (f"_{{{digits}}}" if digits else "") + primes
 
@@ -59,8 +59,8 @@ def statement(text: str) -> str:
     """Write a sentence with formulas: words as words, all else in math mode."""
     out, math, depth, bars = "", "", 0, 0
     tokens = _TOKEN.findall(text)
-    for at, token in enumerate(tokens):
-        after, next_but_one = (*tokens[at + 1 : at + 3], "", "")[:2]
+    for number, token in enumerate(tokens):
+        after, next_but_one = (*tokens[number + 1 : number + 3], "", "")[:2]
         depth += (token in "[(") - (token in "])")
         bars ^= token == "|"
         if not bars and (_is_word(token, after) or (not depth and token in ",;:.")):
@@ -97,6 +97,7 @@ def _is_word(token: str, after: str) -> bool:
 
 
 def _dollars(math: str) -> str:
+    """Put a formula into dollars."""
     if not math.strip():
         return math
     end = " " if math != math.rstrip() and not math.rstrip().endswith("\\") else ""
@@ -106,11 +107,12 @@ def _dollars(math: str) -> str:
 def formula(text: str) -> str:
     """Write a scalar or a condition in math mode, with names and signs."""
     out, at = "", 0
-    for found in _WORD.finditer(text):
-        out += _signs(text[at : found.start()]) + name(found.group())
-        at = found.end()
+    for word in _WORD.finditer(text):
+        out += _signs(text[at : word.start()]) + name(word.group())
+        at = word.end()
     return out + _signs(text[at:])
 
 
 def _signs(text: str) -> str:
+    """Write signs in math mode."""
     return "".join(_MATH.get(c, c if c.isascii() else "?") for c in text)

@@ -67,14 +67,14 @@ class Box:
 
 def hull(boxes: Iterable[Box]) -> Box:
     """The least box around some boxes; without any, an empty one at the origin."""
-    found = list(boxes)
-    if not found:
+    all_boxes = list(boxes)
+    if not all_boxes:
         return Box(0.0, 0.0, 0.0, 0.0)
     return Box(
-        min(b.left for b in found),
-        min(b.top for b in found),
-        max(b.right for b in found),
-        max(b.bottom for b in found),
+        min(b.left for b in all_boxes),
+        min(b.top for b in all_boxes),
+        max(b.right for b in all_boxes),
+        max(b.bottom for b in all_boxes),
     )
 
 
@@ -98,6 +98,7 @@ def curves(knots: Sequence[Knot]) -> tuple[Curve, ...]:
 
 
 def _curve(a: Knot, b: Knot) -> Curve:
+    """The cubic from one knot to the next, level or upright at both."""
     if a.flow == b.flow == "h":
         middle = (a.x + b.x) / 2
         return a.point, (middle, a.y), (middle, b.y), b.point

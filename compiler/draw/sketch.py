@@ -62,14 +62,15 @@ class Sketch:
                 self._tag_end(axis, term, spot.box, spot.side == "left")
                 named |= set(axis) if len(axis) == 1 else set()
         for wire, knots in runs.items():
-            found = tuple(curves(run) for run in knots)
-            self.wires.append(Wire(wire, term.network.sizes[wire], tuple(knots), found))
+            stretches = tuple(curves(run) for run in knots)
+            self.wires.append(Wire(wire, term.network.sizes[wire], tuple(knots), stretches))
             self._named.append(wire in named)
         for key, kind in wiring.dots.items():
             self._mark(key, kind, place, routed)
         self.ties += routed.ties
 
     def _mark(self, key: str, kind: Dot, place: Stand, routed: Routed) -> None:
+        """Add a dot: at the place of a copy, at the end of a summed wire."""
         wire = key.removeprefix("w:")
         if kind == "sum":
             end = next((r.knots[-1] for r in routed.routes if key in (r.link.a, r.link.b)), None)
@@ -98,6 +99,7 @@ class Sketch:
         self.tags.append(Tag(axis[0], upright_box(axis, stop, small), "open", axis[0], small))
 
     def _tag_end(self, axis: tuple[str, ...], term: TermFrame, box: Box, left: bool) -> None:
+        """Add the name of an open wire, or the bar and the leg of a bundle."""
         y = box.centre[1]
         bundle = len(axis) > 1
         small = "" if bundle else self._small(axis[0], term)
@@ -144,8 +146,8 @@ class Sketch:
             if self._named[number]:
                 continue
             small = size_label(wire.name, wire.extent) if self.sizes else ""
-            found = [curve for run in wire.curves for curve in run]
-            place = name_wire(board, number, found, *tag_size(wire.name, small))
+            stretches = [curve for run in wire.curves for curve in run]
+            place = name_wire(board, number, stretches, *tag_size(wire.name, small))
             if place is None:
                 self.unnamed.append(wire.name)
                 continue

@@ -18,8 +18,8 @@ def changed_lines(before: Diagram, after: Diagram) -> list[str]:
     old, new = str(before).splitlines(), str(after).splitlines()
     if _sizes(old) == _sizes(new):
         old, new = ([t for t in lines if not t.startswith("size ")] for lines in (old, new))
-    found = list(unified_diff(old, new, lineterm="", n=0))[2:]
-    return [f"{line[0]} {line[1:]}".rstrip() for line in found if not line.startswith("@@")]
+    changes = list(unified_diff(old, new, lineterm="", n=0))[2:]
+    return [f"{line[0]} {line[1:]}".rstrip() for line in changes if not line.startswith("@@")]
 
 
 def _sizes(lines: list[str]) -> set[str]:

@@ -54,6 +54,7 @@ def film(shown: Sequence[Scene], *, thickness: bool = False, background: bool = 
 
 
 def _wrapped(line: str, width: float) -> list[str]:
+    """Break a text into lines."""
     lines: list[str] = []
     for word in line.split():
         if lines and text_width(f"{lines[-1]} {word}") <= width:
@@ -101,6 +102,7 @@ def _wire(wire: Wire, thickness: bool) -> str:
 
 
 def _path(run: Sequence[Curve]) -> str:
+    """Write the path of a stretch: straight lines and cubics."""
     out = f"M{_n(run[0][0][0])} {_n(run[0][0][1])}"
     for curve in run:
         _, b, c, d = curve
@@ -128,6 +130,7 @@ def _node(node: Node) -> str:
 
 
 def _shape(node: Node) -> str:
+    """Draw the outline of a node, by its kind."""
     box, kind = node.box, node.caption.kind
     x, y = box.centre
     if kind == "delta":
@@ -150,6 +153,7 @@ def _cut(box: Box, c: float) -> str:
 
 
 def _round(node: Node, inset: float, style: str) -> str:
+    """Draw a circle or a pill, `inset` px inside the outline."""
     box = node.box
     x, y = box.centre
     if 2 * node.corner >= box.width:
@@ -161,6 +165,7 @@ def _round(node: Node, inset: float, style: str) -> str:
 
 
 def _lines(node: Node) -> str:
+    """Write the lines in a node."""
     x, y = node.box.centre
     lines = node.caption.lines
     if not lines:

@@ -50,6 +50,7 @@ class _Terminal:
         self.dots = {_cell(mark.x, mark.y) for mark in picture.marks if mark.kind == "copy"}
 
     def draw(self) -> Canvas:
+        """Draw wires first, then nodes, bundles, dots and names over them."""
         nodes = [node for node in self.picture.nodes if not node.gone]
         self._wires()
         for node in nodes:
@@ -117,6 +118,7 @@ class _Terminal:
     # -- what they join ----------------------------------------------------------------------------
 
     def _node(self, node: Node) -> None:
+        """Draw a box with its lines, or a dot for a delta."""
         if node.caption.kind == "delta":
             self.canvas.write(*(_cell(*node.box.centre)), "◆" if node.touched else "●")
             return
@@ -137,6 +139,7 @@ class _Terminal:
             self.canvas.write((left + right + 1 - len(line)) // 2, first + n, line)
 
     def _tag(self, tag: Tag) -> None:
+        """Write a name, moved aside by up to three characters where others are in the way."""
         text = f"{tag.text} {tag.small}".rstrip()
         x, y = tag.box.centre
         column = round(x / _COLUMN - (len(text) - 1) / 2)

@@ -68,6 +68,7 @@ def tikz(
 
 
 def _picture(picture: Picture, thickness: bool, width: float) -> str:
+    """Write one `tikzpicture`, scaled down to a width in pt."""
     scale = min(1.0, width / (picture.width * _PX))
     fit = f", scale={scale:.3f}, transform shape" if scale < 1 else ""
     fonts = next(fonts for least, fonts in _FONTS if scale >= least)
@@ -97,6 +98,7 @@ def _picture(picture: Picture, thickness: bool, width: float) -> str:
 
 
 def _wire(wire: Wire, thickness: bool) -> str:
+    """Write a wire."""
     style = ""
     if thickness and isinstance(wire.extent, int):
         style = f"[line width={0.3 + 0.2 * log2(max(1, wire.extent)):.2f}pt]"
@@ -110,6 +112,7 @@ def _wire(wire: Wire, thickness: bool) -> str:
 
 
 def _node(node: Node, fonts: tuple[str, str, str]) -> str:
+    """Write a node with its lines."""
     box, about = node.box, node.caption
     if about.kind == "delta":
         return rf"\fill {_at(box.centre)} circle[radius={'3pt' if node.touched else '2.2pt'}];"
@@ -136,6 +139,7 @@ def _facts(line: str) -> str:
 
 
 def _tag(tag: Tag, fonts: tuple[str, str, str]) -> str:
+    """Write a name, a sign or a factor."""
     if tag.kind in ("wire", "open"):
         axis = tuple(tag.text.strip("()").split())
         text = f"${latex.group(axis)}$"

@@ -49,21 +49,21 @@ def wiring(term: Network, keys: Sequence[str], axes: Axes) -> Wiring:
             points[wire].append(key)
     links: list[Link] = []
     dots: dict[str, Dot] = {}
-    for wire, at in points.items():
-        inside = list(at)
+    for wire, touched in points.items():
+        inside = list(touched)
         if wire in outside:
-            at = [*inside, outside[wire]]
-        if len(at) == 2 and at[0] != at[1]:
-            links.append(Link(wire, at[0], at[1]))
+            touched = [*inside, outside[wire]]
+        if len(touched) == 2 and touched[0] != touched[1]:
+            links.append(Link(wire, touched[0], touched[1]))
             continue
-        if not at:
+        if not touched:
             continue
         hub = f"w:{wire}"
-        if len(at) == 1:
+        if len(touched) == 1:
             dots[hub] = "sum" if inside else "ones"
         else:
-            dots[hub] = "loop" if len(at) == 2 else "copy"
-        links += [Link(wire, key, hub) for key in at]
+            dots[hub] = "loop" if len(touched) == 2 else "copy"
+        links += [Link(wire, key, hub) for key in touched]
     return Wiring(tuple(links), dots, ends)
 
 

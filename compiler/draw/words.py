@@ -42,10 +42,10 @@ def where(step: Step) -> str:
 
 def reasons(because: str) -> str:
     """The reasons of a step at several places; reasons that differ by primes only appear once."""
-    kept: dict[str, str] = {}
+    different: dict[str, str] = {}
     for reason in because.split("; "):
-        kept.setdefault(reason.replace("'", ""), reason)
-    return "; ".join(kept.values())
+        different.setdefault(reason.replace("'", ""), reason)
+    return "; ".join(different.values())
 
 
 def law(frame: Frame) -> str:

@@ -179,6 +179,7 @@ class _Backend(Mixed):
     def _hook_accumulate_input_covariance(
         self, module: nn.Module, inputs: tuple[Tensor, ...], module_name: str
     ) -> None:
+        """Add a layer's input factors, at curvlinops' scale."""
         if len(inputs) != 1:
             raise ValueError("Modules with multiple inputs are not supported.")
         layer = self._layer(module_name)
@@ -194,6 +195,7 @@ class _Backend(Mixed):
     def _accumulate_gradient_covariance(
         self, grad_output: Tensor, module: nn.Module, module_name: str
     ) -> None:
+        """Add a layer's output factors, at curvlinops' scale."""
         layer, g = self._layer(module_name), grad_output.detach().unsqueeze(0)
         factor = layer.conv.kfac_expand_grad if self._expands() else layer.conv.kfac_reduce_grad
         factors = factor(g, scale="curvlinops-sum").mul_(self._correction(g.shape[1]))
@@ -215,6 +217,8 @@ class _Backend(Mixed):
         return part
 
     def _compute_loss_and_backward(self, output: Tensor, y: Tensor) -> None:
+        """Run curvlinops' backward passes by the anchor; without any, set identities for the
+        parts."""
         if self._fisher_type != "forward-only":
             with self._anchor_shown():
                 super()._compute_loss_and_backward(output, y)
@@ -294,6 +298,7 @@ class EKFACLinearOperator(_Backend, curvlinops.EKFACLinearOperator):
     def _accumulate_corrected_eigenvalues(
         self, grad_output: Tensor, module: nn.Module, module_name: str
     ) -> None:
+        """Add the diagonals in the eigenbasis: one for joint weight and bias, else one for each."""
         layer, names = self._layer(module_name), self._names(module_name)
         g = grad_output.detach()
         correction = self._correction(len(g))

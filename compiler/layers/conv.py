@@ -74,6 +74,7 @@ class Linear(Conv):
         return Conv.of(module, **options)
 
     def _spread(self, name: str, x: Tensor, lead: int = 1) -> Tensor:
+        """Lay [*lead, *t, c] out as [*lead, c, ∏t]. Raises ValueError for too few axes."""
         check_tensor(name, x)
         if x.ndim < lead:
             axes = ["b, *t, c", "n, b, *t, c"][lead - 1]
@@ -88,6 +89,7 @@ class Linear(Conv):
         return channels_last.reshape(*like.shape[:-1], y.shape[-2])
 
     def _aligned(self, first: str, x: Tensor, second: str, v: Tensor, lead: int = 1) -> None:
+        """Raise ValueError where input and output differ in their positions."""
         if not self._batched(x) or not self._batched(v, lead):
             return
         ours, theirs = tuple(x.shape[1:-1]), tuple(v.shape[lead:-1])

@@ -148,6 +148,7 @@ def explained(
 
 
 def _dtypes(arguments: Mapping[str, Tensor], names: Mapping[str, str]) -> str | None:
+    """Say which dtypes differ, if any do."""
     if len({x.dtype for x in arguments.values()}) < 2:
         return None
     each = ", ".join(f"{names[n]} {_dtype(x)}" for n, x in arguments.items())
@@ -155,6 +156,7 @@ def _dtypes(arguments: Mapping[str, Tensor], names: Mapping[str, str]) -> str | 
 
 
 def _batches(arguments: Mapping[str, Tensor], names: Mapping[str, str]) -> str | None:
+    """Say which numbers of examples differ, if any do."""
     for group in (("X", "V", "h", "S", "T_X"), ("X_2", "S_2")):
         counts = {n: arguments[n].shape[1 if n in STACKS else 0] for n in group if n in arguments}
         if len(set(counts.values())) > 1:
@@ -166,6 +168,7 @@ def _batches(arguments: Mapping[str, Tensor], names: Mapping[str, str]) -> str |
 def _channels(
     operations: Operations, arguments: Mapping[str, Tensor], names: Mapping[str, str]
 ) -> str | None:
+    """Say which numbers of channels differ, if any do."""
     into = {names[n]: arguments[n].shape[1] for n in INPUTS if n in arguments}
     out = {names[n]: arguments[n].shape[2 if n in STACKS else 1] for n in OUTPUTS if n in arguments}
     for n in WEIGHTS:
@@ -186,6 +189,7 @@ def _positions(
     input_size: Sequence[int] | None,
     names: Mapping[str, str],
 ) -> str | None:
+    """Say which positions do not fit the layer's geometry, if any."""
     sizes = {names[n]: tuple(arguments[n].shape[2:]) for n in INPUTS if n in arguments}
     if input_size is not None:
         sizes["input_size"] = tuple(input_size)

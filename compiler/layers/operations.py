@@ -75,13 +75,13 @@ class Operations:
     def __call__(
         self,
         name: str,
-        given: Mapping[str, torch.Tensor],
+        operands: Mapping[str, torch.Tensor],
         words: Mapping[str, str] | None = None,
         **sizes: Any,
     ) -> torch.Tensor:
         """Compute a definition. `words` are operands' names for errors, where `given.NAMES` has
         other ones. Raises ValueError for operands that do not fit."""
-        check_alike(given, words)
+        check_alike(operands, words)
         key = (name, *sizes.values())
         entry = self._compiled.get(key)
         if entry is None:
@@ -91,9 +91,9 @@ class Operations:
                 entry = self._compiled[key] = self.compile(name, **sizes)
         names, function = entry
         try:
-            result: torch.Tensor = function(*[given[n] for n in names])
+            result: torch.Tensor = function(*[operands[n] for n in names])
         except DiagramError as error:
-            raise explained(self, given, sizes.get("i"), error, words) from None
+            raise explained(self, operands, sizes.get("i"), error, words) from None
         return result
 
     def squares(
@@ -133,10 +133,10 @@ class Operations:
         known = names_of(diagram)
         values = {n: v for n, v in self._values(sizes).items() if n in known}
         function = diagram.compile(**values, **self.options)
-        found = tuple(o.name for o in function.operands), function
+        entry = tuple(o.name for o in function.operands), function
         key = (name, *sizes.values())
         self._diagrams[key] = diagram
-        return found
+        return entry
 
     def diagram(self, name: str) -> Diagram:
         """The diagram of a definition; a name that ends in `_conj` has a new operand for each

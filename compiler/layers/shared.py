@@ -31,8 +31,9 @@ def shared_layer(module: nn.Module, groups: int | None = None, **options: Any) -
 
 
 @lru_cache(maxsize=1024)
-def _made(linear: bool, given: tuple[tuple[str, Any], ...]) -> Conv:
-    return (Linear if linear else Conv)(**dict(given))
+def _made(linear: bool, parameters: tuple[tuple[str, Any], ...]) -> Conv:
+    """Make a layer, or take the one made before."""
+    return (Linear if linear else Conv)(**dict(parameters))
 
 
 def lifted_layer(layer: Conv, **options: Any) -> Conv:

@@ -184,14 +184,14 @@ def uncalled(names: list[str]) -> str:
 def only_input(name: str, inputs: tuple[Any, ...], named: Mapping[str, Any]) -> Tensor:
     """The one tensor that a layer is called with. Raises NotImplementedError for other calls."""
     if len(inputs) == 1 and not named:
-        found: Tensor = inputs[0]
-        return found
+        x: Tensor = inputs[0]
+        return x
     if not inputs and set(named) == {"input"}:
-        found = named["input"]
-        return found
-    given = [f"{len(inputs)} positional", *named]
+        x = named["input"]
+        return x
+    arguments = [f"{len(inputs)} positional", *named]
     raise NotImplementedError(
-        f"layer {name!r} is called with the arguments {', '.join(given)}, not with its input "
+        f"layer {name!r} is called with the arguments {', '.join(arguments)}, not with its input "
         f"alone; leave it out: exclude=[{name!r}]"
     )
 

@@ -203,11 +203,11 @@ def check_gradients(loss: Any, f: Tensor, y: Any, rows: int, ours: Tensor) -> No
         leaf = f.detach().requires_grad_()
         for n in range(min(len(f) // rows, CHECKED_EXAMPLES)):
             value = _alone(loss, leaf, y, rows, n).sum()
-            at = slice(n * rows, (n + 1) * rows)
-            mine = ours[at].to(f.dtype)
+            own_rows = slice(n * rows, (n + 1) * rows)
+            mine = ours[own_rows].to(f.dtype)
             if bool(value.isnan()) and not bool(mine.any()):
                 continue
-            theirs = gradient(loss, value, leaf)[at].detach()
+            theirs = gradient(loss, value, leaf)[own_rows].detach()
             off, most = float((mine - theirs).abs().max()), float(theirs.abs().max())
             if not off <= tolerance * max(most, float(mine.abs().max())):
                 raise TypeError(

@@ -155,6 +155,7 @@ class _Known:
         return (v.to(f.dtype) for v in self._vectors(terms))
 
     def _vectors(self, terms: Terms) -> Iterator[Tensor]:
+        """Take the vectors of the wanted kind from a loss's terms."""
         wanted = self._wanted
         if wanted.kind == "exact":
             return terms.exact()
@@ -169,4 +170,5 @@ class _Known:
 
 
 def _names(cls: type) -> set[str]:
+    """The names of a class and its bases."""
     return {c.__name__ for c in cls.__mro__}

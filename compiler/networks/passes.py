@@ -67,13 +67,13 @@ class Passes:
             return usual
         with random.fork_rng():  # the caller's random numbers do not change
             alone = read(x, f, self._alone, self.collector.low)
-        found = alone.reading
-        if found is None:
-            found = unconfirmed(alone, usual if plain else None, f)
+        confirmed = alone.reading
+        if confirmed is None:
+            confirmed = unconfirmed(alone, usual if plain else None, f)
             for site in self.collector.sites:
                 site.alone = None
-        self.reading = found if found.examples > 1 else None
-        return found
+        self.reading = confirmed if confirmed.examples > 1 else None
+        return confirmed
 
     def _alone(self, x: Any) -> Tensor:
         """The network's output for one example, without gradients; its buffers do not change."""
@@ -119,10 +119,10 @@ class Passes:
 
         assert self.collector.anchor is not None
         with self.collector.gradients(visit), uncheckpointed():
-            found = autograd.grad(
+            results = autograd.grad(
                 f, [self.collector.anchor, *by], v, retain_graph=keep, allow_unused=True
             )
-        return list(found[1:])
+        return list(results[1:])
 
     def _vectors(self, f: Tensor, y: Any, reading: BatchReading) -> int:
         """Run a backward pass for each vector; the number of vectors."""

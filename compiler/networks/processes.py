@@ -268,8 +268,8 @@ def _timeout(group: Any, store: Any) -> timedelta:
     """The time-out of a group, which only its backends know; else the store's."""
     for device in group._device_types:
         options = getattr(group._get_backend(device), "options", None)
-        found = getattr(options, "_timeout", None)
-        if isinstance(found, timedelta):
-            return found
+        own = getattr(options, "_timeout", None)
+        if isinstance(own, timedelta):
+            return own
     default: timedelta = store.timeout
     return default

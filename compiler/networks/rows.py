@@ -104,9 +104,9 @@ class Ragged:
         starts = counts.cumsum(0) - counts
         place = self.owners[order]
         inside = place.new_tensor(range(len(order))) - starts[place]
-        made = rows.new_zeros((self.examples * most, *rows.shape[1:]))
-        made[(place * most + inside).to(rows.device)] = rows[order.to(rows.device)]
-        return made.reshape(self.examples, most, *rows.shape[1:])
+        places = rows.new_zeros((self.examples * most, *rows.shape[1:]))
+        places[(place * most + inside).to(rows.device)] = rows[order.to(rows.device)]
+        return places.reshape(self.examples, most, *rows.shape[1:])
 
     def summed(self, rows: Tensor) -> Tensor:
         """Sum over each example's rows: [N, …] from [rows, …]."""

@@ -47,17 +47,17 @@ def chosen(
     listed = _names(layers, "layers", everything)
     without = set(_names(exclude, "exclude", everything) or ())
     if listed is None:
-        found = _trained(model, everything, without, skip_others)
+        modules = _trained(model, everything, without, skip_others)
     else:
         for name in listed:
             problem = unfit(everything[name])
             if problem:
                 raise TypeError(f"{name!r} is {problem}; there are {KINDS}")
-        found = {name: everything[name] for name in listed if name not in without}
-    if not found:
+        modules = {name: everything[name] for name in listed if name not in without}
+    if not modules:
         raise ValueError(_nothing(everything))
-    _check_untied(model, found)
-    return found
+    _check_untied(model, modules)
+    return modules
 
 
 def _names(

@@ -243,8 +243,8 @@ class Site:
         """The mask of a pruned parameter."""
         if not hasattr(self.module, f"{name}_orig"):
             return None
-        found: Tensor | None = getattr(self.module, f"{name}_mask", None)
-        return found
+        value: Tensor | None = getattr(self.module, f"{name}_mask", None)
+        return value
 
     # -- the end of a batch ------------------------------------------------------------------------
 
