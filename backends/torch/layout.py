@@ -14,8 +14,14 @@ from diagrammar.backends.torch.operations import ExpressionWriter
 from diagrammar.program import Program, Step
 
 WIDTH = 100
-_CHAIN = 88
-"""The most characters of a line that steps are joined into."""
+_INNER = 63
+"""The most characters of an expression that is written inside the next one."""
+_SHORT = 30
+"""Expressions shorter than this may be factors of a sum, or indicators inside a contraction."""
+_ALIGNED = 60
+"""The most characters of a statement whose comment is aligned with the others."""
+_HINT = 12
+"""The most characters of a variable that is named after several operands."""
 _VIEWS = (ops.Reshape, ops.Permute, Slices, ops.Window, ops.Diagonal, ops.Expand, Flips)
 _SHARING = (ops.Permute, Slices, ops.Window, ops.Diagonal, ops.Expand)
 """Views: their results keep the memory of their inputs."""
@@ -157,7 +163,7 @@ class BodyLayout:
         if self.last[at] == len(self.steps):
             return False  # a result
         reader = self.steps[self.last[at]]
-        if reader is None or len(code.text) > 30:
+        if reader is None or len(code.text) > _SHORT:
             return False
         if not isinstance(reader.operation, ops.Einsum | ops.Masked):
             return False
@@ -243,21 +249,23 @@ def _joint(roots: Sequence[str]) -> str:
     """Join the names of operands; `product` where that is too long."""
     names = [root.lower() for root in roots]
     joint = ("" if all(len(name) == 1 for name in names) else "_").join(names)
-    return joint if len(joint) <= 12 else "product"
+    return joint if len(joint) <= _HINT else "product"
 
 
 def _may_join(first: ops.Operation, second: ops.Operation, code: Code) -> bool:
     """Whether an expression reads well inside the next one."""
-    if len(code.text) > _CHAIN - 25:
+    if len(code.text) > _INNER:
         return False
     if isinstance(second, ops.Scale):
         return not isinstance(first, (ops.Add, ops.Scale))
     if isinstance(second, ops.Add):
         return (
-            isinstance(first, (ops.Scale, ops.Einsum)) and len(code.text) < 30 and code.level > SUM
+            isinstance(first, (ops.Scale, ops.Einsum))
+            and len(code.text) < _SHORT
+            and code.level > SUM
         )
     if isinstance(first, ops.Scale):
-        return isinstance(second, (ops.Reshape, ops.Permute)) and len(code.text) < 30
+        return isinstance(second, (ops.Reshape, ops.Permute)) and len(code.text) < _SHORT
     if isinstance(second, _METHODS):
         if isinstance(first, ops.Window) and not isinstance(second, ops.Window):
             return code.links < 2
@@ -273,7 +281,7 @@ Text = tuple[str, frozenset[int]]
 def format_lines(lines: Iterable[Line], indent: str = "    ") -> list[Text]:
     """Write text lines: remarks above, comments behind and aligned, long statements broken."""
     lines = list(lines)
-    short = [len(line.code) for line in lines if line.comment and len(line.code) <= 60]
+    short = [len(line.code) for line in lines if line.comment and len(line.code) <= _ALIGNED]
     column = max(short, default=0)
     text: list[Text] = []
     for line in lines:
