@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from diagrammar import program as ops
 from diagrammar.draw.costs import Cost, costs
 from diagrammar.draw.labels import value
 from diagrammar.draw.layout import Storyboard, layout
@@ -20,6 +19,7 @@ from diagrammar.draw.tables import candidates_table
 from diagrammar.ir.diagram import Diagram
 from diagrammar.program import Origin
 from diagrammar.program.liveness import show_bytes
+from diagrammar.program.operations.base import Role
 from diagrammar.rewrite.engine import Simplified
 from diagrammar.runtime.options import CONTAINED
 
@@ -27,20 +27,6 @@ if TYPE_CHECKING:
     from diagrammar.runtime.specialised import Specialised
 
 Labels = tuple[str, ...]
-_WORDS = {
-    "Einsum": "contract",
-    "Masked": "mask",
-    "Finite": "finite entries",
-    "Marked": "marks",
-    "Spoiled": "NaN where it belongs",
-    "Gram": "Gram matrix",
-    "WindowSums": "sums of windows",
-    "WindowGram": "Gram matrix of windows",
-    "Convolution": "convolution",
-    "TransposedConvolution": "transposed convolution",
-    "WeightGradient": "weight gradient",
-    "Indicator": "0/1 tensor",
-}
 
 
 @dataclass(frozen=True)
@@ -166,34 +152,23 @@ def _tree(function: Specialised, keys: Sequence[Keys], *, known: bool) -> Iterat
 
     def rows(number: int, depth: int) -> Iterator[TreeRow]:
         step, cost = program.steps[number], plan.rows[number]
-        again = number in seen and not isinstance(step.operation, ops.Operand)
+        again = number in seen and step.operation.role is not Role.OPERAND
         seen.setdefault(number, len(seen))
         yield TreeRow(
             depth,
-            _what(step.operation, again=again),
+            step.operation.title + ", as above" * again,
             _axes(step.axes, step.shape),
             f"{cost.multiplications:,}" if cost.multiplications and known and not again else "",
             show_bytes(4 * cost.written) if cost.written and known and not again else "",
             _labels(step.origins, keys),
             _labels(within[number], keys),
         )
-        if not again and not isinstance(step.operation, ops.Indicator):
-            for value in dict.fromkeys(step.operation.inputs):
+        if not again:
+            for value in dict.fromkeys(step.operation.reads):
                 yield from rows(value, depth + 1)
 
     for result in dict.fromkeys(program.results):
         yield from rows(result, 0)
-
-
-def _what(operation: ops.Operation, *, again: bool) -> str:
-    """Name an operation."""
-    if isinstance(operation, ops.Operand):
-        return operation.name
-    kind = type(operation).__name__
-    words = _WORDS.get(kind, kind.lower())
-    if isinstance(operation, ops.Einsum) and len(set(operation.values)) < len(operation.values):
-        words = "contract with itself"
-    return f"{words}, as above" if again else words
 
 
 def became(storyboard: Storyboard) -> dict[str, list[str]]:

@@ -11,11 +11,16 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any
 
+from diagrammar.ir.covering import LARGEST, reaches, returns_everywhere
 from diagrammar.ir.relation import ConvForm, Equation, Linear, Relation, Sizes
 
-LARGEST = 4096
-"""The most entries of a relation that is looked at; a larger one is said to have gaps."""
-ROWS = 2**20
+__all__ = [
+    "folds_everywhere",
+    "is_total",
+    "reaches",
+    "returns_everywhere",
+    "spreads_everywhere",
+]
 
 
 def is_total(relation: Relation, kept: Sequence[str], sizes: Sizes) -> bool:
@@ -64,20 +69,6 @@ def folds_everywhere(form: ConvForm) -> bool:
     return all(isinstance(n, int) for n in numbers) and reaches(*map(int, numbers))
 
 
-def reaches(rows: int, windows: int, entries: int, step: int, apart: int, before: int) -> bool:
-    """Whether S·o + D·k − P has all values from 0 to I − 1."""
-    if rows > ROWS:
-        return False
-    seen = bytearray(rows)
-    for k in range(entries):
-        start = apart * k - before
-        first = max(0, -(start // step))  # the least o inside, rounded up
-        stop = min(start + step * (windows - 1) + 1, rows)
-        places = range(start + step * first, stop, step)
-        seen[places.start : max(places.stop, places.start) : step] = b"\1" * len(places)
-    return all(seen)
-
-
 def spreads_everywhere(form: ConvForm, along: str) -> bool:
     """Whether, read from o or k (`along`), all combinations of the others are met."""
     numbers: tuple[Any, ...] = (form.I, form.O, form.K, form.S, form.D, form.P)
@@ -89,12 +80,3 @@ def spreads_everywhere(form: ConvForm, along: str) -> bool:
     if along == form.k:
         windows, entries, step, apart = entries, windows, apart, step
     return step == 1 and before >= apart * (entries - 1) and rows - 1 + before < windows
-
-
-def returns_everywhere(size: Any, runs: Sequence[tuple[Any, Any, Any]]) -> bool:
-    """Whether runs of picked entries have all of those that they are picked from."""
-    numbers = (size, *(n for run in runs for n in run))
-    if not all(isinstance(n, int) for n in numbers) or int(size) > ROWS:
-        return False
-    seen = {a + s * n for a, length, s in runs for n in range(length)}
-    return len(seen) == int(size)

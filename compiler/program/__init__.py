@@ -9,7 +9,7 @@ Nothing here knows diagrams, and no operation here is specific to one backend.
 from __future__ import annotations
 
 from diagrammar.ir.scalar import Dim
-from diagrammar.program.operations import Operation
+from diagrammar.program.operations import OPERATIONS, Operation
 from diagrammar.program.operations.axes import (
     Contiguous,
     Copy,
@@ -46,6 +46,7 @@ from diagrammar.program.step import CONSTANT, Origin, Step, reread
 
 __all__ = [
     "CONSTANT",
+    "OPERATIONS",
     "Add",
     "Blocks",
     "Cast",

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from diagrammar import program as ops
 from diagrammar.ir.diagram import product
 from diagrammar.ir.estimate import estimate
+from diagrammar.program.operations.base import Role
 from diagrammar.program.operations.placed import Placed
-from diagrammar.program.scratch import scratch
 from diagrammar.program.strides import placed
 
 UNITS = {
@@ -22,12 +22,6 @@ UNITS = {
     "MIB": 2**20,
     "GIB": 2**30,
 }
-
-
-SLAB = 2**16
-"""Entries of an indicator that are made at once."""
-INDEX = 24
-"""Bytes for each of them: indices, and what is compared."""
 
 
 def parse_bytes(text: str | int) -> int:
@@ -58,8 +52,8 @@ def owners(program: ops.Program) -> list[int]:
 def _owners(program: ops.Program, places: Sequence[Placed]) -> list[int]:
     made: list[int] = []
     for at, step in enumerate(program.steps):
-        views = not places[at].copied and not isinstance(step.operation, ops.Operand)
-        made.append(made[step.operation.inputs[0]] if views else at)
+        views = not places[at].copied and step.operation.role is not Role.OPERAND
+        made.append(made[step.operation.reads[0]] if views else at)
     return made
 
 
@@ -70,14 +64,14 @@ def elements(step: ops.Step) -> int:
 
 def numbers(program: ops.Program, step: ops.Step) -> tuple[list[tuple[int, ...]], tuple[int, ...]]:
     """The shapes of what a step reads, and of its value."""
-    read = [program.steps[value].shape for value in step.operation.inputs]
+    read = [program.steps[value].shape for value in step.operation.reads]
     shapes = [tuple(estimate(n) for n in shape) for shape in (*read, step.shape)]
     return shapes[:-1], shapes[-1]
 
 
 def peak_bytes(program: ops.Program, itemsize: int = 4) -> int:
     """The most bytes allocated at once beyond the operands, results included, with what library
-    calls need on the side (`program.scratch`); entries have `itemsize` bytes."""
+    calls need on the side (`Base.scratch`); entries have `itemsize` bytes."""
     return _peak(program, itemsize) * itemsize
 
 
@@ -100,19 +94,18 @@ def _peak(program: ops.Program, itemsize: int | None) -> int:
         last[own] = max(last[own], last[value])
     ending: dict[int, list[int]] = {}
     for value, own in enumerate(owner):
-        if own == value and not isinstance(program.steps[value].operation, ops.Operand):
+        if own == value and program.steps[value].operation.role is not Role.OPERAND:
             ending.setdefault(last[value], []).append(value)
     alive = peak = 0
     if itemsize not in (None, 4):  # constants stay in float32 beside the values that they become
         alive = program.constants // int(itemsize or 1)
     for at, step in enumerate(program.steps):
-        if owner[at] == at and not isinstance(step.operation, ops.Operand):
+        if owner[at] == at and step.operation.role is not Role.OPERAND:
             alive += elements(step)
         aside = step.operation.workspace(*numbers(program, step))
-        if itemsize is not None and isinstance(step.operation, ops.Indicator):
-            aside += -(-INDEX * min(elements(step), SLAB) // itemsize)
         if itemsize is not None:
-            aside += scratch(step, places[at].shape, places, itemsize)
+            read = [places[value] for value in step.operation.reads]
+            aside += step.operation.scratch(read, places[at].shape, itemsize)
         peak = max(peak, alive + aside)
         alive -= sum(elements(program.steps[value]) for value in ending.get(at, ()))
     if program.cuts:  # results are put together beside the part that is being computed

@@ -11,7 +11,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from diagrammar import program as ops
-from diagrammar.ir.scalar import equal
+from diagrammar.program.operations.base import Role
+from diagrammar.program.operations.sharing import Overlap
 from diagrammar.program.writer import needed
 
 
@@ -20,91 +21,32 @@ def owned(program: ops.Program) -> ops.Program:
     put into memory of their own anyway."""
     if program.cuts:
         return program
-    memory, repeated = _memory(program)
+    memory, overlaps = _memory(program)
     steps, results = list(program.steps), []
     taken: set[int] = set()
     for result in program.results:
         root = memory[result]
-        given = isinstance(program.steps[root].operation, ops.Operand | ops.Indicator)
-        if given or repeated[result] or root in taken:
+        given = program.steps[root].operation.role in (Role.OPERAND, Role.PATTERN)
+        if given or overlaps[result] or root in taken:
             result = _copied(steps, result)
         taken.add(root)
         results.append(result)
     return needed(program, steps, results)
 
 
-def _memory(program: ops.Program) -> tuple[list[int], list[bool]]:
+def _memory(program: ops.Program) -> tuple[list[int], list[Overlap]]:
     """For each value, the one in whose memory it may lie, its own or that of what it views; and
     whether entries of it may lie in one place."""
     memory: list[int] = []
-    repeated: list[bool] = []
+    overlaps: list[Overlap] = []
     for at, step in enumerate(program.steps):
         op = step.operation
-        view = bool(op.inputs) and not isinstance(op, ops.Indicator) and _may_view(program, step)
-        memory.append(memory[op.inputs[0]] if view else at)
-        again = isinstance(op, ops.Expand) and not _is_alike(program, step)
-        again |= isinstance(op, ops.Window) and not _are_apart(op)
-        repeated.append(view and (again or repeated[op.inputs[0]]))
-    return memory, repeated
-
-
-def _may_view(program: ops.Program, step: ops.Step) -> bool:
-    """Whether a step may return what it reads, or a part of it."""
-    op = step.operation
-    match op:
-        case ops.Permute() | ops.Slice() | ops.Window() | ops.Diagonal() | ops.Expand():
-            return True
-        case ops.Contiguous() | ops.Cast():
-            return True
-        case ops.Reshape():
-            return not _is_written(program, op)
-        case ops.Scale():
-            return equal(op.factor, 1)
-        case ops.Pad():
-            return all(isinstance(n, int) and n <= 0 for pair in op.padding for n in pair)
-        case ops.Sum():
-            return all(equal(program.steps[op.x].shape[n], 1) for n in op.axes)
-        case ops.Gather():
-            return len(op.runs) == 1
-        case ops.Dilate() | ops.Place():
-            return _is_alike(program, step)
-        case ops.Einsum() | ops.Add() | ops.Concat():
-            return len(op.values) == 1
-    return False
-
-
-def _is_alike(program: ops.Program, step: ops.Step) -> bool:
-    """Whether a step's value has the axes of what it reads, those of size one aside."""
-    before, after = (
-        [n for n in shape if not equal(n, 1)]
-        for shape in (program.steps[step.operation.inputs[0]].shape, step.shape)
-    )
-    return len(before) == len(after) and all(map(equal, before, after))
-
-
-def _are_apart(op: ops.Window) -> bool:
-    """Whether no two windows share an entry."""
-    if equal(op.count, 1) or equal(op.size, 1):
-        return True
-    return (
-        equal(op.dilation, 1)
-        and isinstance(op.stride, int)
-        and isinstance(op.size, int)
-        and (op.stride >= op.size)
-    )
-
-
-def _is_written(program: ops.Program, op: ops.Reshape) -> bool:
-    """Whether a reshape copies, whatever strides operands have: one of windows that overlap."""
-    at = op.x
-    while isinstance(made := program.steps[at].operation, ops.Permute | ops.Window):
-        if isinstance(made, ops.Window):
-            numbers = (made.count, made.size, made.stride, made.dilation)
-            known = all(isinstance(n, int) for n in numbers)
-            if known and int(made.count) > 1 and int(made.size) > 1 and not _are_apart(made):
-                return True
-        at = made.x
-    return False
+        shapes = [program.steps[v].shape for v in op.reads]
+        before = overlaps[op.reads[0]] if op.reads else Overlap.NONE
+        overlap = op.shares(before, shapes, step.shape)
+        memory.append(at if overlap is None else memory[op.reads[0]])
+        overlaps.append(overlap or Overlap.NONE)
+    return memory, overlaps
 
 
 def _copied(steps: list[ops.Step], result: int) -> int:

@@ -8,7 +8,6 @@ from math import prod
 from typing import Literal
 
 from diagrammar.ir.scalar import Dim
-from diagrammar.program.operations.given import Indicator
 from diagrammar.program.step import Origin, Step
 
 
@@ -142,8 +141,7 @@ class Program:
         """The tensors that each step has in it: its own, and those of all that it is made from."""
         found: list[frozenset[Origin]] = []
         for step in self.steps:
-            made_from = () if isinstance(step.operation, Indicator) else step.operation.inputs
-            found.append(step.origins.union(*(found[n] for n in made_from)))
+            found.append(step.origins.union(*(found[n] for n in step.operation.reads)))
         return tuple(found)
 
     def last_use(self) -> tuple[int, ...]:

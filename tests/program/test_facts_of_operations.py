@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import get_args
-
 import numpy as np
 import pytest
 import torch
@@ -16,7 +14,7 @@ from diagrammar.program.operations.base import Base
 from tests.backends import hand_programs
 from tests.program.test_passes import OWN
 
-KINDS = get_args(ops.Operation)
+KINDS = tuple(ops.OPERATIONS)
 MULTIPLY = {
     *(ops.Einsum, ops.Masked, ops.Gram, ops.WindowGram),
     *(ops.Convolution, ops.TransposedConvolution, ops.WeightGradient),

@@ -7,10 +7,33 @@ from dataclasses import dataclass
 from math import prod
 from typing import ClassVar
 
-from diagrammar.ir.scalar import Dim
-from diagrammar.program.operations.base import Base, Sizes
+from diagrammar.ir.covering import reaches
+from diagrammar.ir.estimate import estimate
+from diagrammar.ir.scalar import Dim, nonnegative
+from diagrammar.program.operations.base import Base, Role, Shape, Sizes, operation
+from diagrammar.program.operations.library import TALL, aside, blocked, is_small, padded
+from diagrammar.program.operations.nan import (
+    Known,
+    Reach,
+    are_numbers,
+    of_product,
+    unless,
+    worst_zeros,
+)
+from diagrammar.program.operations.placed import Placed
 
 
+@operation(
+    [(2, 4, 5, 6), (2, 2, 2, 2), (2,)],
+    (2, 2, 3, 3),
+    x=0,
+    weight=1,
+    bias=2,
+    stride=(2, 2),
+    padding=(1, 1),
+    dilation=(1, 2),
+    groups=2,
+)
 @dataclass(frozen=True, slots=True)
 class Convolution(Base):
     """Native convolution: x [b, g·ci, *i], weight [g·co, ci, *k] → [b, g·co, *o]; symmetric zero
@@ -19,6 +42,9 @@ class Convolution(Base):
     law: ClassVar[str] = (
         "convolution: one library call for data, kernel and all patterns between them"
     )
+
+    words: ClassVar[str] = "convolution"
+    role: ClassVar[Role] = Role.CALL
 
     x: int
     weight: int
@@ -37,7 +63,42 @@ class Convolution(Base):
         """Those of each entry of the result: of a window of its group."""
         return prod(result) * prod(inputs[1][1:])
 
+    def scratch(self, inputs: Sequence[Placed], result: Sizes, itemsize: int) -> int:
+        """Operands in blocks, let go before the result is put in order; or the input unfolded."""
+        x, weight = (each.shape for each in inputs[:2])
+        small = is_small(x, self.groups)
+        unfolded = x[0] * x[1] * prod(weight[2:]) * prod(result[2:])
+        blocks = max(blocked(x) + blocked(weight) + padded(result), blocked(result))
+        return aside(inputs[:2], blocks, unfolded, itemsize, small=small)
 
+    def reach(self, inputs: Sequence[Known], shapes: Sequence[Shape], result: Shape) -> Reach:
+        """As far as zeros of one side meet the other, and beyond the edge."""
+        return max(of_product(inputs), _borders(self.padding))
+
+
+@operation(
+    [(2, 2, 3, 3), (2, 2, 2, 2)],
+    (2, 4, 5, 6),
+    x=0,
+    weight=1,
+    stride=(2, 2),
+    padding=(1, 1),
+    output_padding=(1, 1),
+    dilation=(1, 2),
+    groups=2,
+)
+@operation(
+    [(2, 2, 3, 3), (2, 2, 2, 2)],
+    (2, 4, 5, 6),
+    x=0,
+    weight=1,
+    stride=(2, 2),
+    padding=(1, 1),
+    output_padding=(1, 1),
+    dilation=(1, 2),
+    groups=2,
+    backward=True,
+)
 @dataclass(frozen=True, slots=True)
 class TransposedConvolution(Base):
     """Native input gradient: v [b, g·co, *o], weight [g·co, ci, *k] → [b, g·ci, *i].
@@ -47,6 +108,9 @@ class TransposedConvolution(Base):
     """
 
     law: ClassVar[str] = "transposed convolution: the same patterns read towards the input"
+
+    words: ClassVar[str] = "transposed convolution"
+    role: ClassVar[Role] = Role.CALL
 
     x: int
     weight: int
@@ -66,13 +130,61 @@ class TransposedConvolution(Base):
         """Those of each entry of the cotangent: with the weights that it meets."""
         return prod(inputs[0]) * prod(inputs[1][1:])
 
+    def scratch(self, inputs: Sequence[Placed], result: Sizes, itemsize: int) -> int:
+        """Operands in blocks, and the result, which is put in order with stride or groups up to
+        twice, where an operand is there for its shape; or the result unfolded."""
+        x, weight = (each.shape for each in inputs)
+        small = is_small(x, self.groups)
+        unfolded = x[0] * weight[1] * estimate(self.groups) * prod(weight[2:]) * prod(x[2:])
+        blocks = blocked(x) + blocked(weight) + padded(result)
+        if estimate(self.groups) > 1 or any(estimate(s) > 1 for s in self.stride):
+            blocks += prod(result) * (3 if self.backward else 2)
+        else:  # those of operands are let go before
+            blocks = max(blocks, blocked(result))
+        return aside(inputs, blocks, unfolded, itemsize, small=small)
 
+    def zeros(self, inputs: Sequence[Known], shapes: Sequence[Shape], result: Shape) -> Reach:
+        """Those of operands, and entries without a window."""
+        sizes = shapes[0][2:], shapes[1][2:]
+        every = zip(result[2:], *sizes, self.stride, self.dilation, self.padding, strict=True)
+        met = all(are_numbers(numbers) and reaches(*map(int, numbers)) for numbers in every)
+        return max(worst_zeros(inputs), unless(met))
+
+    def reach(self, inputs: Sequence[Known], shapes: Sequence[Shape], result: Shape) -> Reach:
+        """As far as zeros of one side meet the other."""
+        return of_product(inputs)
+
+
+@operation(
+    [(2, 4, 5, 6), (2, 2, 3, 3)],
+    (2, 2, 2, 2),
+    x=0,
+    cotangent=1,
+    stride=(2, 2),
+    padding=(1, 1),
+    dilation=(1, 2),
+    groups=2,
+)
+@operation(
+    [(2, 3, 4, 9), (2, 3, 4, 9)],
+    (3, 1, 3, 3),
+    x=0,
+    cotangent=1,
+    stride=(1, 1),
+    padding=(1, 1),
+    dilation=(1, 1),
+    groups=3,
+    narrow=True,
+)
 @dataclass(frozen=True, slots=True)
 class WeightGradient(Base):
     """Native weight gradient: x [b, g·ci, *i], v [b, g·co, *o] → [g·co, ci, *k], the step's
     shape; `narrow` if a few columns of the kernel are computed at a time."""
 
     law: ClassVar[str] = "weight gradient: input and cotangent, both ends of the patterns summed"
+
+    words: ClassVar[str] = "weight gradient"
+    role: ClassVar[Role] = Role.CALL
 
     x: int
     cotangent: int
@@ -90,3 +202,25 @@ class WeightGradient(Base):
     def multiplications(self, inputs: Sequence[Sizes], result: Sizes) -> int:
         """Those of each entry of the result: over the batch and all positions."""
         return prod(result) * inputs[1][0] * prod(inputs[1][2:])
+
+    def scratch(self, inputs: Sequence[Placed], result: Sizes, itemsize: int) -> int:
+        """Operands and result in blocks, with the input padded for tall kernels; or the input
+        unfolded."""
+        x, cotangent = (each.shape for each in inputs)
+        small = is_small(x, self.groups)
+        unfolded = x[0] * x[1] * prod(result[2:]) * prod(cotangent[2:])
+        rows = [n + 2 * estimate(p) for n, p in zip(x[2:], self.padding, strict=True)]
+        tall = any(k > TALL for k in result[2:-1]) or itemsize < 4  # bfloat16, perhaps
+        copies = (tall + 2 * self.narrow) * prod((*x[:2], *rows))
+        copies += self.narrow * (prod(cotangent) + 2 * prod(result))  # planes, and all parts
+        blocks = blocked(x) + blocked(cotangent) + blocked(result) + prod(result)
+        return aside(inputs, blocks, unfolded, itemsize, small=small, copies=copies)
+
+    def reach(self, inputs: Sequence[Known], shapes: Sequence[Shape], result: Shape) -> Reach:
+        """As far as zeros of one side meet the other, and beyond the edge."""
+        return max(of_product(inputs), _borders(self.padding))
+
+
+def _borders(padding: Sequence[Dim]) -> Reach:
+    """Windows hang over the edge where there is padding."""
+    return Reach.SUMS if all(nonnegative(-p) for p in padding) else Reach.BORDERS

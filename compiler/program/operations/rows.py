@@ -9,19 +9,39 @@ from math import prod
 from typing import ClassVar
 
 from diagrammar.ir.scalar import Dim
-from diagrammar.program.operations.base import Sizes
+from diagrammar.program.operations.base import Role, Shape, Sizes, operation
+from diagrammar.program.operations.library import WORKSPACE, blocked
+from diagrammar.program.operations.nan import (
+    Known,
+    Reach,
+    unless,
+    worst_reach,
+    worst_zeros,
+)
+from diagrammar.program.operations.placed import Placed
 from diagrammar.program.operations.unary import Unary
 
 Stretches = tuple[tuple[int, int, tuple[int, ...]], ...]
 """Runs of rows: start, stop, and the kernel positions k whose windows have them in their column."""
 
 
+@operation(
+    [(2, 4)],
+    (2, 3),
+    x=0,
+    axes=(1,),
+    stretches=(((0, 1, (0, 1)), (1, 3, (0, 1, 2)), (3, 4, (1, 2))),),
+    stride=(1,),
+)
 @dataclass(frozen=True, slots=True)
 class WindowSums(Unary):
     """Sums over rows: along each of `axes`, entry k of the result is the sum of x over the
     stretches that have k, in steps of the axis' stride."""
 
     law: ClassVar[str] = "sums of windows: a pattern summed over o says which rows are added"
+
+    words: ClassVar[str] = "sums of windows"
+    role: ClassVar[Role] = Role.SUM
 
     axes: tuple[int, ...]
     stretches: tuple[Stretches, ...]
@@ -35,7 +55,25 @@ class WindowSums(Unary):
             held = max(held, 2 * prod(shape))
         return held
 
+    def zeros(self, inputs: Sequence[Known], shapes: Sequence[Shape], result: Shape) -> Reach:
+        """Those of x, and kernel positions that no row has."""
+        full = all(
+            len({k for _, _, inside in runs for k in inside}) == result[axis]
+            for axis, runs in zip(self.axes, self.stretches, strict=True)
+        )
+        return max(worst_zeros(inputs), unless(full))
 
+
+@operation(
+    [(2, 4, 4, 3)],
+    (2, 2, 3, 1, 2, 3, 1),
+    x=0,
+    kernel=(3, 1),
+    stretches=(((0, 1, (0, 1)), (1, 3, (0, 1, 2)), (3, 4, (1, 2))), ((0, 3, (0,)),)),
+    stride=(1, 1),
+    dilation=(1, 1),
+    groups=2,
+)
 @dataclass(frozen=True, slots=True)
 class WindowGram(Unary):
     """The Gram matrix of the windows of x [b, g·c, *i] for each group, times `scale`:
@@ -49,6 +87,9 @@ class WindowGram(Unary):
     law: ClassVar[str] = (
         "Gram matrix of windows: rows that lie D·(k′ − k) apart meet, whatever o is"
     )
+
+    words: ClassVar[str] = "Gram matrix of windows"
+    role: ClassVar[Role] = Role.PRODUCT
 
     kernel: tuple[int, ...]
     stretches: tuple[Stretches, ...]
@@ -86,3 +127,26 @@ class WindowGram(Unary):
         distances = prod(2 * k - 1 for k in others) * longest
         sums = prod(k * k for k in others) * longest * (longest + 1) // 2
         return 2 * padded + prod(x) + blocks * (2 * distances + sums)
+
+    def scratch(self, inputs: Sequence[Placed], result: Sizes, itemsize: int) -> int:
+        """That of a weight gradient of the operand by itself."""
+        x = inputs[0].shape
+        pads = (d * (k - 1) for d, k in zip(self.dilation, self.kernel, strict=True))
+        reach = (n + pad for n, pad in zip(x[2:], pads, strict=True))
+        return WORKSPACE + blocked(x) + blocked((*x[:2], *reach))
+
+    def reach(self, inputs: Sequence[Known], shapes: Sequence[Shape], result: Shape) -> Reach:
+        """As far as its zeros, since it meets itself; or where rows are paired with some
+        outside."""
+        borders = Reach.BORDERS if self._overhangs(shapes[0]) else Reach.SUMS
+        return max(worst_reach(inputs), worst_zeros(inputs), borders)
+
+    def _overhangs(self, x: Shape) -> bool:
+        """Whether rows are paired with some outside of the operand."""
+        every = zip(x[2:], self.stretches, self.kernel, self.stride, self.dilation, strict=True)
+        return any(
+            start - dilation * max(inside) < 0
+            or stop - stride + dilation * (kernel - 1 - min(inside)) >= int(size)
+            for size, runs, kernel, stride, dilation in every
+            for start, stop, inside in runs
+        )

@@ -2,30 +2,53 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
+from typing import ClassVar
 
-from diagrammar.ir.scalar import Dim
-from diagrammar.program.operations.base import Base
+from diagrammar.ir.scalar import Dim, equal
+from diagrammar.program.operations.base import Base, Role, Shape, Sizes, operation
+from diagrammar.program.operations.nan import Known, Reach
+from diagrammar.program.operations.placed import Placed
+from diagrammar.program.operations.sharing import Overlap, part
 from diagrammar.program.operations.unary import Unary
 
 
+@operation([(2, 3, 4)], (3,), x=0, axes=(0, 2))
 @dataclass(frozen=True, slots=True)
 class Sum(Unary):
     """Summed over `axes`, which go."""
 
+    role: ClassVar[Role] = Role.SUM
+
     axes: tuple[int, ...]
 
+    def shares(self, overlap: Overlap, inputs: Sequence[Shape], result: Shape) -> Overlap | None:
+        """Perhaps what it reads, if nothing is added."""
+        alone = all(equal(inputs[0][n], 1) for n in self.axes)
+        return part(overlap) if alone else None
 
+
+@operation([(2, 3)], (2, 3), x=0, factor=2)
 @dataclass(frozen=True, slots=True)
 class Scale(Unary):
     """Multiplied by a scalar: a rational number, or an expression over bound sizes."""
 
     factor: Dim
 
+    def shares(self, overlap: Overlap, inputs: Sequence[Shape], result: Shape) -> Overlap | None:
+        """What it reads, for a factor of one."""
+        return part(overlap) if equal(self.factor, 1) else None
 
+
+@operation([(2, 3)], (2, 3), x=0, dtype="float64")
+@operation([(2, 3), (4,)], (2, 3), x=0, like=1)
 @dataclass(frozen=True, slots=True)
 class Cast(Unary):
     """To a named dtype (`"float32"`), or to that of value `like`."""
+
+    role: ClassVar[Role] = Role.MOVE
 
     dtype: str | None = None
     like: int | None = None
@@ -35,10 +58,22 @@ class Cast(Unary):
         """x, and the value whose dtype it takes."""
         return (self.x,) if self.like is None else (self.x, self.like)
 
+    @property
+    def reads(self) -> tuple[int, ...]:
+        """x alone."""
+        return (self.x,)
 
+    def shares(self, overlap: Overlap, inputs: Sequence[Shape], result: Shape) -> Overlap | None:
+        """Perhaps what it reads, if that has the dtype."""
+        return part(overlap)
+
+
+@operation([(2, 3), (2, 1), (2, 3)], (2, 3), values=(0, 1, 2))
 @dataclass(frozen=True, slots=True)
 class Add(Base):
     """The sum of values whose shapes broadcast (equal rank, sizes equal or one)."""
+
+    role: ClassVar[Role] = Role.SUM
 
     values: tuple[int, ...]
 
@@ -46,3 +81,15 @@ class Add(Base):
     def inputs(self) -> tuple[int, ...]:
         """The values that are added."""
         return self.values
+
+    def scratch(self, inputs: Sequence[Placed], result: Sizes, itemsize: int) -> int:
+        """A sum that another value is added to."""
+        return prod(result) if len(self.values) > 2 else 0
+
+    def shares(self, overlap: Overlap, inputs: Sequence[Shape], result: Shape) -> Overlap | None:
+        """The one value."""
+        return part(overlap) if len(self.values) == 1 else None
+
+    def zeros(self, inputs: Sequence[Known], shapes: Sequence[Shape], result: Shape) -> Reach:
+        """Where all values have them."""
+        return min(x.zeros for x in inputs)

@@ -18,6 +18,7 @@ from functools import partial
 
 from diagrammar import program as ops
 from diagrammar.program.nonfinite import Reach, learn
+from diagrammar.program.operations.base import Role
 from diagrammar.program.passes.registry import Draft, Replacement, Stage, program_pass
 from diagrammar.program.writer import Writer
 from diagrammar.rewrite.rule import Miss
@@ -30,12 +31,8 @@ A[k, k'] = X[b, {x}] * P[i, o, k] * X[b, {x}'] * P[{ends}, k']
 """
 
 Product = ops.Einsum | ops.Gram | ops.Convolution | ops.TransposedConvolution | ops.WeightGradient
-_MOVES = (
-    ops.Reshape, ops.Contiguous, ops.Permute, ops.Slice, ops.Pad, ops.Window, ops.Diagonal,
-    ops.Flip, ops.Dilate, ops.Place, ops.Gather, ops.Expand, ops.Cast, ops.Concat, ops.Stack,
-    ops.Blocks, ops.Indicator,
-)  # fmt: skip
-"""What adds nothing: marks stay zeros and ones."""
+_ADDS_NOTHING = (Role.MOVE, Role.PATTERN)
+"""What it makes of marks are zeros and ones."""
 
 
 @program_pass(
@@ -126,7 +123,7 @@ def _terms(writer: Writer, at: int, known: dict[int, int]) -> int:
     else:
         again = ops.reread(op, {v: _terms(writer, v, known) for v in op.inputs})
         made = writer.step(again, step.shape, step.axes, step.remark)
-        if not isinstance(op, _MOVES):
+        if op.role not in _ADDS_NOTHING:
             made = writer.step(ops.Marked(made, True), step.shape, step.axes)
     known[at] = made
     return made

@@ -18,8 +18,8 @@ from itertools import takewhile
 from diagrammar import program as ops
 from diagrammar.ir.diagram import product
 from diagrammar.ir.scalar import nonnegative
+from diagrammar.program.operations.library import SMALL
 from diagrammar.program.passes.registry import Draft, Replacement, Stage, program_pass
-from diagrammar.program.scratch import SMALL
 from diagrammar.program.writer import Value, Writer
 from diagrammar.rewrite.rule import Miss
 
