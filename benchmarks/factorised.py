@@ -26,9 +26,9 @@ from benchmarks.progress import tracked
 from benchmarks.results import Sheet
 from benchmarks.timing import Clock, geometric_mean, shown
 from diagrammar import factorised
-from diagrammar.cost.cost import Machine
 from diagrammar.ir.tree import Leaf, Native, Read, Tree, children
 from diagrammar.plan.planner import plan
+from diagrammar.runtime.devices import default
 from diagrammar.search.moves import Options
 
 LAYERS = ((64, 64, 56), (128, 128, 28), (256, 256, 14), (512, 512, 7))
@@ -41,7 +41,9 @@ TERMS = {
     "tt": ("co r", "r k1 q", "q k2 t", "t ci"),
     "tr": ("u co r", "r k1 q", "q k2 t", "t ci u"),
 }
-FEWEST = Options(machine=Machine(product=1.0, entry=0.0, scattered=0.0, launch=1e-3), native=False)
+FEWEST = Options(
+    default().with_rates(products=1.0, strided=0.0, streamed=0.0, calls=1e-3), native=False
+)
 INPUT, PATTERNS, OUTPUT = "b ci i1 i2", ("i1 o1 k1", "i2 o2 k2"), "b co o1 o2"
 Wires = frozenset[str]
 

@@ -29,6 +29,7 @@ def empty_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """No test depends on, or changes, what is measured and stored on this machine."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DIAGRAMMAR_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("DIAGRAMMAR_CALIBRATE", "off")
         yield
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from diagrammar.cost.cost import DEFAULT
 from diagrammar.cost.pricing import price
 from diagrammar.ir.diagram import Diagram
 from diagrammar.plan.candidates import candidates
@@ -13,6 +12,8 @@ from diagrammar.plan.planner import Planned
 from diagrammar.plan.report import Plan
 from diagrammar.program import Indicator
 from diagrammar.rules import RULES
+from diagrammar.runtime.devices import device
+from diagrammar.search.moves import LAST_RESORT
 
 _LIMIT = 12
 """In derivations of more diagrams than this, only the first and the last are planned."""
@@ -31,7 +32,7 @@ class Cost:
     @property
     def duration(self) -> str:
         """The seconds in words; a dash where only a dense pattern would do."""
-        if self.seconds >= DEFAULT.dense_pattern:
+        if self.seconds >= LAST_RESORT:
             return "—"
         for unit, size in (("s", 1.0), ("ms", 1e-3)):
             if self.seconds >= size:
@@ -57,7 +58,7 @@ def _best(diagram: Diagram, native: bool, contained: bool) -> Planned:
         diagram.name,
         [diagram],
         diagram.operands,
-        DEFAULT,
+        device(measure=False),
         native=native,
         contained=contained,
         without=frozenset(RULES),
@@ -76,5 +77,5 @@ def _cost(diagram: Diagram, native: bool, contained: bool) -> Cost | None:
     plan = Plan(planned)
     steps = planned.program.steps
     dense = any(isinstance(s.operation, Indicator) and len(s.shape) > 2 for s in steps)
-    seconds = DEFAULT.dense_pattern if dense else price(planned.program, DEFAULT)
+    seconds = LAST_RESORT if dense else price(planned.program, device(measure=False))
     return Cost(plan.multiplications, plan.written, plan.peak(), seconds)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import diagrammar.program.passes  # which registers them  # noqa: F401
-from diagrammar.cost.cost import Machine
+from diagrammar.cost.device import Device
 from diagrammar.cost.pricing import price
 from diagrammar.ir.diagram import Declared, Diagram
 from diagrammar.ir.tree import Tree
@@ -81,7 +81,7 @@ def candidates(
     name: str,
     diagrams: Sequence[Diagram],
     operands: Sequence[Declared],
-    machine: Machine,
+    device: Device,
     *,
     native: bool,
     without: frozenset[str],
@@ -100,7 +100,7 @@ def candidates(
         known = made.get(does)
         if known is None or (recipe.is_one_call and not known.recipe.is_one_call):
             planned = replace(searched, program=program)
-            cost, peak = price(program, machine), peak_bytes(program) // 4
+            cost, peak = price(program, device), peak_bytes(program) // 4
             about = tuple(start), accumulate, cost, peak, reach(program)
             made[does] = Candidate(recipe, planned, *about)
 
@@ -112,7 +112,7 @@ def candidates(
     for as_written, start in starts:
         found = [s.diagram for s in start]
         for strategy in strategies(
-            found, machine, native=native, as_written=as_written, contained=contained
+            found, device, native=native, as_written=as_written, contained=contained
         ):
             planned = plan(
                 name,
@@ -128,22 +128,22 @@ def candidates(
             ):
                 add(Recipe(strategy, passes, as_written), planned, start)
     every = sorted(made.values(), key=lambda c: c.cost)
-    return _kept(every, machine) if contained else every
+    return _kept(every, device) if contained else every
 
 
-def _kept(found: Sequence[Candidate], machine: Machine) -> list[Candidate]:
+def _kept(found: Sequence[Candidate], device: Device) -> list[Candidate]:
     """Those in which a NaN stays in the sums that have it; if these are much dearer and none of
     them is PyTorch's own call, the others too, with marked products."""
     kept = [c for c in found if c.reach < Reach.MORE]
     call = any(c.recipe.is_one_call for c in kept)
     if call or (kept and kept[0].cost <= DEARER * found[0].cost):
         return kept
-    marked = [_marked(c, machine) for c in found if c.reach is Reach.MORE]
+    marked = [_marked(c, device) for c in found if c.reach is Reach.MORE]
     kept += [c for c in marked if c.reach < Reach.MORE]
     return sorted(kept, key=lambda c: c.cost) or list(found)
 
 
-def _marked(candidate: Candidate, machine: Machine) -> Candidate:
+def _marked(candidate: Candidate, device: Device) -> Candidate:
     """The candidate with marked products."""
     recipe = candidate.recipe
     program = run((mark_nan,), candidate.planned.program)
@@ -151,7 +151,7 @@ def _marked(candidate: Candidate, machine: Machine) -> Candidate:
         candidate,
         recipe=replace(recipe, passes=(*recipe.passes, mark_nan)),
         planned=replace(candidate.planned, program=program),
-        cost=price(program, machine),
+        cost=price(program, device),
         peak=peak_bytes(program) // 4,
         reach=reach(program),
     )

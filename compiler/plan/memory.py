@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from math import prod
 
 from diagrammar import program as ops
-from diagrammar.cost.cost import Machine
+from diagrammar.cost.device import Device
 from diagrammar.cost.pricing import price
 from diagrammar.ir.diagram import Declared, Diagram, product
 from diagrammar.ir.estimate import estimate
@@ -82,17 +82,17 @@ class Choice:
     least: int = 0
 
 
-def chosen(memory: Memory, diagrams: Sequence[Diagram], making: Making, machine: Machine) -> Choice:
+def chosen(memory: Memory, diagrams: Sequence[Diagram], making: Making, device: Device) -> Choice:
     """The cheapest program for diagrams of known sizes that keeps the memory, in parts where that
     is faster or needed."""
     whole = making(diagrams)
-    faster = _faster(whole, operands_of(diagrams), machine)
+    faster = _faster(whole, operands_of(diagrams), device)
     candidates = sorted([*whole, *faster], key=lambda c: c.cost)
     limit = memory.limit(diagrams)
     within, least = [c for c in candidates if memory.peak(c) <= limit], 0
     asked = memory.budget is not None
     if not within and (asked or _is_small(diagrams)):
-        search = _Smaller(memory, limit, making, machine, tuple(diagrams))
+        search = _Smaller(memory, limit, making, device, tuple(diagrams))
         within, least = search.cheapest(whole, most=MOST_CUTS if asked else 1)
         candidates = [*within, *candidates]
     if within:
@@ -133,7 +133,7 @@ def _run_in_parts(
     part: Planned,
     whole: Sequence[Diagram],
     cuts: tuple[ops.Cut, ...],
-    machine: Machine,
+    device: Device,
 ) -> Candidate:
     """The candidate with the program of one part run part after part, and what that costs."""
     planned = in_parts(part, whole, cuts)
@@ -141,7 +141,7 @@ def _run_in_parts(
         candidate,
         recipe=replace(candidate.recipe, cuts=cuts),
         planned=planned,
-        cost=price(planned.program, machine),
+        cost=price(planned.program, device),
         peak=peak_bytes(planned.program) // 4,
     )
 
@@ -150,7 +150,7 @@ def _run_in_parts(
 
 
 def _faster(
-    candidates: Sequence[Candidate], operands: Sequence[Declared], machine: Machine
+    candidates: Sequence[Candidate], operands: Sequence[Declared], device: Device
 ) -> list[Candidate]:
     """The cheapest candidates, each in parts along the batch or another leading wire."""
     most = WORSE * candidates[0].cost
@@ -158,12 +158,12 @@ def _faster(
     for candidate in candidates[:FASTEST]:
         if candidate.cost > most:
             break
-        cut_up += _along_the_leading_wire(candidate, operands, machine)
+        cut_up += _along_the_leading_wire(candidate, operands, device)
     return [c for c in cut_up if c.cost <= most]
 
 
 def _along_the_leading_wire(
-    candidate: Candidate, operands: Sequence[Declared], machine: Machine
+    candidate: Candidate, operands: Sequence[Declared], device: Device
 ) -> Iterator[Candidate]:
     """A candidate in parts of the sizes that are worth a trial. Its trees are those of the whole,
     unless the wire is none in a part: then they are searched."""
@@ -176,7 +176,7 @@ def _along_the_leading_wire(
         declared = {o.name: o for d in smaller for o in d.operands}
         trees = [tree for _, tree in candidate.planned.trees] if entries > 1 else None
         part = candidate.of(smaller, [declared.get(o.name, o) for o in operands], trees)
-        yield _run_in_parts(candidate, part, diagrams, (one,), machine)
+        yield _run_in_parts(candidate, part, diagrams, (one,), device)
 
 
 def _leading(diagrams: Sequence[Diagram]) -> str | None:
@@ -229,7 +229,7 @@ class _Smaller:
     memory: Memory
     limit: int
     making: Making
-    machine: Machine
+    device: Device
     whole: tuple[Diagram, ...]
 
     def cheapest(
@@ -260,7 +260,7 @@ class _Smaller:
         one, part = cut(pieces.part, wire, entries)
         cuts = (*pieces.cuts, one)
         candidates = self.making(part)
-        runs = [_run_in_parts(c, c.planned, self.whole, cuts, self.machine) for c in candidates]
+        runs = [_run_in_parts(c, c.planned, self.whole, cuts, self.device) for c in candidates]
         return _Pieces(cuts, part, runs)
 
     def _largest(self, pieces: _Pieces, wire: str, single: _Pieces) -> Candidate:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from diagrammar import program as ops
-from diagrammar.cost.device import machine
+from diagrammar.cost.device import Device
 from diagrammar.cost.pricing import prices
 from diagrammar.ir.estimate import estimate
 from diagrammar.plan.candidates import CLOSE
@@ -38,19 +38,22 @@ class PlanRow:
 
 
 class Plan:
-    """What a program will do, step by step."""
+    """What a program will do, step by step, and how long it takes on a device."""
 
     def __init__(
         self,
         planned: Planned,
         candidates: Sequence[tuple[str, float, float | None, int]] = (),
         chosen: str = "",
+        device: Device | None = None,
     ) -> None:
         self.candidates, self.chosen = tuple(candidates), chosen
         self.program = planned.program
         self.trees = planned.trees
         own = owners(self.program)
-        seconds = prices(self.program, machine())
+        self.device = device
+        steps = self.program.steps
+        seconds = prices(self.program, device) if device else [0.0] * len(steps)
         self.rows = tuple(
             PlanRow(
                 type(step.operation).__name__,
@@ -60,7 +63,7 @@ class Plan:
                 elements(step) if own[at] == at and not _is_operand(step) else 0,
                 seconds[at],
             )
-            for at, step in enumerate(self.program.steps)
+            for at, step in enumerate(steps)
         )
 
     @property
@@ -124,7 +127,8 @@ class Plan:
             lines.append(
                 f"{mark + name:<60}{f'{cost * 1e3:.3f} ms':>12}{took:>12}{show_bytes(4 * peak):>12}"
             )
-        return [*lines, *self.reasons()]
+        told = [f"estimates: {self.device.source}"] if self.device and self.device.source else []
+        return [*lines, *told, *self.reasons()]
 
     def reasons(self) -> list[str]:
         """Why the chosen candidate, in a sentence; then what it does, and by which law."""

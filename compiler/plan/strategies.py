@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from diagrammar import program as ops
-from diagrammar.cost.cost import Machine
+from diagrammar.cost.device import Device
 from diagrammar.ir.autocorrelation import gram_form
 from diagrammar.ir.diagram import Diagram, Network, Operand
 from diagrammar.ir.tree import Tree
@@ -21,6 +21,9 @@ from diagrammar.search.native import whole
 from diagrammar.search.search import Options, Search
 from diagrammar.transform.unit_wires import without_units
 
+PREFERENCE = 0.05
+"""How many times its seconds a library call counts where the search is to find trees full of
+them."""
 FACTORS = 4
 """Operands of a term with which a library call may come after all that its weight is made of."""
 
@@ -84,12 +87,12 @@ def pass_lists(
 
 
 def strategies(
-    start: Sequence[Diagram], machine: Machine, *, native: bool, as_written: bool, contained: bool
+    start: Sequence[Diagram], device: Device, *, native: bool, as_written: bool, contained: bool
 ) -> Iterator[Strategy]:
     """The ways to search; diagrams as they are written are only searched for library calls.
     `contained`: a NaN stays in the sums that have it, or may spread."""
-    plain = Options(machine=machine, contained=contained)
-    cheap = replace(plain, machine=replace(machine, library_discount=0.05))
+    plain = Options(device=device, contained=contained)
+    cheap = replace(plain, preference=PREFERENCE)
     one_call = partial(_one_call, cheap)
     if native and any(_knows(one_call, d) for d in start):
         yield Strategy("one library call", cheap, one_call, one_call=True)

@@ -9,12 +9,13 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 from diagrammar.backends.registry import Emitted
-from diagrammar.cost.device import machine
+from diagrammar.cost.device import Device
 from diagrammar.ir.diagram import Diagram
 from diagrammar.ir.symbols import operands_of
 from diagrammar.plan.candidates import Candidate, candidates
 from diagrammar.plan.memory import Choice, Memory, chosen, chosen_for_open_sizes
 from diagrammar.plan.planner import Planned, dense
+from diagrammar.runtime.devices import device as device_of
 from diagrammar.runtime.docstring import documentation
 from diagrammar.runtime.options import CONTAINED, CompileOptions
 from diagrammar.runtime.specialised import Specialised
@@ -41,9 +42,10 @@ def build(
         function = target.emit(planned.program, checked)
         return Specialised(function, planned, (), tuple(diagrams), options)
     memory = Memory(options.memory, itemsize)
-    choice = choice_of(name, diagrams, options, memory, device, checked=checked)
+    planned_for = device_of(device)
+    choice = choice_of(name, diagrams, options, memory, planned_for, checked=checked)
     function = target.emit(choice.candidate.planned.program, checked)
-    return specialised(function, choice, options, memory)
+    return specialised(function, choice, options, memory, planned_for)
 
 
 def choice_of(
@@ -51,19 +53,18 @@ def choice_of(
     diagrams: Sequence[Diagram],
     options: CompileOptions,
     memory: Memory,
-    device: str,
+    device: Device,
     *,
     checked: bool,
 ) -> Choice:
     """The candidates for some diagrams, and the one that is taken."""
-    rates = machine(device)
 
     def making(diagrams: Sequence[Diagram]) -> list[Candidate]:
         return candidates(
             name,
             diagrams,
             operands_of(diagrams),
-            rates,
+            device,
             native=options.native,
             without=options.without,
             accumulate=options.accumulate,
@@ -73,7 +74,7 @@ def choice_of(
 
     if checked:
         return chosen_for_open_sizes(memory, making(diagrams))
-    return chosen(memory, diagrams, making, rates)
+    return chosen(memory, diagrams, making, device)
 
 
 def specialised(
@@ -81,6 +82,7 @@ def specialised(
     choice: Choice,
     options: CompileOptions,
     memory: Memory,
+    device: Device | None,
     seconds: Mapping[str, float] | None = None,
 ) -> Specialised:
     """An emitted candidate, the ones beside it, and the seconds of those that were timed."""
@@ -96,4 +98,5 @@ def specialised(
         seconds or {},
         choice.least,
         memory,
+        device,
     )

@@ -222,7 +222,8 @@ class Function:
     ) -> Specialised:
         """The function for operands of these shapes, one for each in their order, in which None is
         any size, such as [(None, 4, 8, 8)]. It checks sizes when it is called, and keeps no budget
-        where one is open; otherwise for entries of `itemsize` bytes. `device`: "cpu" or "cuda".
+        where one is open; otherwise for entries of `itemsize` bytes. `device`: its kind, as torch
+        calls it.
 
         Raises DiagramError for sizes that do not fit, and for a budget that is too small.
         """

@@ -10,6 +10,7 @@ from time import perf_counter, process_time
 from typing import Any
 
 from diagrammar.backends.registry import Emitted
+from diagrammar.cost.device import model
 from diagrammar.cost.store import Store
 from diagrammar.plan.candidates import Candidate, best
 from diagrammar.plan.measure import MOST, PARTED, seconds
@@ -44,7 +45,8 @@ def measured(
     at = best(taken, few)
     times = {c.name: s for c, s in zip(few, taken, strict=True)}
     choice = Choice(few[at], special.candidates)
-    return specialised(functions[at], choice, special.options, special.memory, times)
+    known = special.options, special.memory, special.device
+    return specialised(functions[at], choice, *known, times)
 
 
 def _can_be_timed(special: Specialised, operands: Sequence[Any]) -> bool:
@@ -99,7 +101,7 @@ def _calls(functions: Sequence[Emitted], operands: Sequence[Any]) -> list[Callab
 
     ones = [torch.ones(tuple(x.shape), dtype=x.dtype, device=x.device) for x in operands]
     kind = _device_type(operands)
-    wait = None if kind == "cpu" else getattr(torch, kind).synchronize
+    wait = model(kind).wait
     return [partial(_timed_call, f.call, ones, wait) for f in functions]
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from diagrammar.backends.registry import Emitted
+from diagrammar.cost.device import Device
 from diagrammar.ir.diagram import Diagram
 from diagrammar.plan.candidates import Candidate
 from diagrammar.plan.memory import Memory
@@ -41,7 +42,8 @@ class Specialised:
     the traces of its diagrams.
 
     `least` is zero, or the bytes that any program would need where the budget is too small for
-    all; `memory` the budget, and the bytes of an entry that it is for.
+    all; `memory` the budget, and the bytes of an entry that it is for; `device` what it was planned
+    for.
     """
 
     emitted: Emitted
@@ -54,6 +56,7 @@ class Specialised:
     seconds: Mapping[str, float] = field(default_factory=dict)
     least: int = 0
     memory: Memory = field(default_factory=Memory)
+    device: Device | None = None
 
     def __call__(self, *operands: Tensor) -> Any:
         """The result, or a tuple of results."""
@@ -103,7 +106,7 @@ class Specialised:
     def plan(self) -> Plan:
         """The contraction tree with multiplications, bytes and peak memory; `print` it."""
         said = [(c.name, c.cost, self.seconds.get(c.name), c.peak) for c in self.candidates]
-        return Plan(self.planned, said, self.chosen)
+        return Plan(self.planned, said, self.chosen, self.device)
 
     @cached_property
     def lines(self) -> tuple[SourceLine, ...]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 GAPS = 1e3
 """Seconds that a product costs in which zeros of gaps meet an operand, where that is avoided."""
-DEARER = 4.0
+DEARER = 3.0
 """How many times as long what avoids it may take; else products are marked (`passes.mark_nan`)."""
 
 
@@ -33,8 +33,8 @@ def masking(moves: Moves, a: Entry, b: Entry, swept: int, wires: int) -> tuple[f
     total = isinstance(pattern.tree, Dense)
     total = total and moves.is_total(pattern.tensors.bit_length() - 1, pattern.wires & wires)
     if pattern.wires.bit_count() == 2:  # rows are added
-        return moves.machine.summed(moves.elements(x.wires)), x.gaps or not total
-    more = 2 * moves.machine.contraction(swept, 2 * moves.elements(x.wires))  # made three times
+        return moves.summed(moves.elements(x.wires)), x.gaps or not total
+    more = 2 * moves.contraction(swept, 2 * moves.elements(x.wires), 0)  # made three times
     return more, x.gaps or not total
 
 

@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from diagrammar.cost.cost import DEFAULT, Machine
+from diagrammar.cost.device import Device
 from diagrammar.ir.autocorrelation import GramForm, gram_form
 from diagrammar.ir.diagram import Network, Operand
 from diagrammar.ir.estimate import estimate
@@ -37,6 +37,7 @@ from diagrammar.ir.tree import (
     Spread,
 )
 from diagrammar.lowerings.reading import reads_gaps
+from diagrammar.program.operations.work import ITEM, VIEW, Work, copied, moved, multiplied
 from diagrammar.search import native
 from diagrammar.search.entry import Entry
 from diagrammar.search.meeting import masking, meeting
@@ -44,18 +45,25 @@ from diagrammar.search.meeting import masking, meeting
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the search may use.
+    """What the search may use, and the device that it plans for.
 
     native: library convolutions. paired: which of a term's paired relations (`ir.autocorrelation`)
     is computed distance by distance; the others, or all, are windows again. batched: how (see
     `tree.Paired`). contained: no value with gaps is multiplied by an operand, where that can be.
+    preference: how many times their seconds library calls count in the search; below one it finds
+    trees full of them, which then compete with the others at their own price.
     """
 
-    machine: Machine = DEFAULT
+    device: Device
     native: bool = True
     paired: int | None = None
     batched: bool = False
     contained: bool = False
+    preference: float = 1.0
+
+
+LAST_RESORT = 1e6
+"""Seconds that the search counts for a dense pattern, so that it is never a choice."""
 
 
 class Moves:
@@ -64,7 +72,9 @@ class Moves:
     def __init__(self, network: Network, open_wires: tuple[str, ...], options: Options) -> None:
         self.network = network
         self.options = options
-        self.machine = options.machine
+        self.device = options.device
+        self.library = options.device.library
+        self.price_products()
         self.bit = {w: 1 << n for n, w in enumerate(network.sizes)}
         # an empty batch is planned like one example: everything would cost nothing
         self.sizes = {self.bit[w]: max(estimate(s), 1) for w, s in network.sizes.items()}
@@ -105,6 +115,37 @@ class Moves:
             self._elements[wires] = self.sizes[low] * self.elements(wires ^ low)
         return self._elements[wires]
 
+    # -- seconds of counted work -------------------------------------------------------------------
+
+    def seconds(self, work: Work) -> float:
+        """How long counted work takes."""
+        return self.device.seconds(work)
+
+    def price_products(self) -> None:
+        """The seconds of a multiplication, of a call, of an entry that is touched and of one that
+        comes on new pages, in results above `largest` entries."""
+        nothing, one = multiplied(0, 0, 0, self.library), multiplied(1, 0, 0, self.library)
+        entry = multiplied(0, 1, 0, self.library)
+        self.called = self.seconds(nothing) + self.seconds(
+            Work(calls=1)
+        )  # to bring a side in order
+        self.swept, self.touched = (self.seconds(w) - self.seconds(nothing) for w in (one, entry))
+        self.new, self.largest = self.seconds(Work(fresh=ITEM)), self.library.page / ITEM
+
+    def contraction(self, swept: int, read: int, written: int) -> float:
+        """A product of matrices with `swept` multiplications that reads and writes entries. Seconds
+        are linear in work, and this is asked most: the factors are known."""
+        result = self.new if written > self.largest else self.touched
+        return swept * self.swept + read * self.touched + written * result + self.called
+
+    def copy(self, entries: int) -> float:
+        """Something that writes entries, in another order than they lie in."""
+        return self.seconds(copied(entries, self.library))
+
+    def summed(self, entries: int) -> float:
+        """A sum that reads entries."""
+        return self.seconds(moved(2 * entries, 0, self.library, scattered=True))
+
     def needed(self, tensors: int) -> int:
         """The wires that are open or lead out of a set of tensors."""
         if tensors not in self._needed:
@@ -122,13 +163,13 @@ class Moves:
         wires = self.wires[at] & self.needed(1 << at)
         if isinstance(self.network.tensors[at], Operand):
             summed = wires != self.wires[at]
-            cost = self.machine.copy(self.elements(wires)) if summed else 0.0
+            cost = self.copy(self.elements(wires)) if summed else 0.0
             return Entry(1 << at, wires, cost, Leaf(at), self.likeness(at, wires))
-        cost = self.machine.view()
+        cost = self.seconds(VIEW)
         if at in self.grams or (at in self.forms and self.forms[at].k is not None):
-            cost = self.machine.dense_pattern
+            cost = LAST_RESORT
         if at in self.maps and len(self.network.tensors[at].wires) > 2:
-            cost = self.machine.dense_pattern
+            cost = LAST_RESORT
         gaps = self.options.contained and not self.is_total(at, wires)
         return Entry(1 << at, wires, cost, Dense(at), self.likeness(at, wires), gaps=gaps)
 
@@ -180,7 +221,7 @@ class Moves:
         once = a.cost if a.same(b) else a.cost + b.cost
         more, gaps = masking(self, a, b, swept, wires)
         dear, met = meeting(self, a, b)
-        cost = once + self.machine.contraction(swept, read + written) + more + dear
+        cost = once + self.contraction(swept, read, written) + more + dear
         if cost < below:
             like = self._joined(a, b) if self.repeats else 0
             yield Entry(tensors, wires, cost, Join(a.tree, b.tree), like, (a, b), gaps, met)
@@ -262,9 +303,9 @@ class Moves:
             wires, tree = (a.wires & ~along) | source, Return(a.tree, at)
         else:
             return
-        cost = a.cost + self.machine.copy(max(self.elements(wires), self.elements(a.wires)))
+        cost = a.cost + self.copy(max(self.elements(wires), self.elements(a.wires)))
         if wires & ~needed:
-            cost += self.machine.summed(self.elements(wires))
+            cost += self.summed(self.elements(wires))
         like = self._along(a, at, type(tree).__name__)
         gaps = a.gaps
         if self.options.contained and isinstance(tree, Return):
@@ -285,9 +326,9 @@ class Moves:
         side."""
         free = read and (form.relation.view is not None or form.k is None)
         larger = max(self.elements(wires), self.elements(a.wires))
-        cost = a.cost + (self.machine.view() if free else self.machine.copy(larger))
+        cost = a.cost + (self.seconds(VIEW) if free else self.copy(larger))
         if wires & ~needed:
-            cost += self.machine.summed(self.elements(wires))
+            cost += self.summed(self.elements(wires))
         like = self._along(a, tree.at, type(tree).__name__)
         gaps = a.gaps
         if self.options.contained and isinstance(tree, Fold):
@@ -320,9 +361,9 @@ class Moves:
             count = distances if alike else 2 * distances
             swept = count * self.elements(both & ~i2) // min(estimate(form.S), estimate(form.K))
             copies = self.elements(left.wires) + (0 if alike else self.elements(right.wires))
-            cost = left.cost + (0.0 if alike else right.cost) + self.machine.copy(2 * copies)
-            cost += self.machine.contraction(swept, count * copies)
-            cost += 6 * count * self.machine.call + 2 * self.machine.copy(self.elements(wires))
+            cost = left.cost + (0.0 if alike else right.cost) + self.copy(2 * copies)
+            cost += self.contraction(swept, count * copies, 0)
+            cost += self.seconds(Work(views=6 * count)) + 2 * self.copy(self.elements(wires))
             tree = Paired(left.tree, right.tree, at, self.options.batched)
             like = self._like("paired", left.like, right.like, at) if left.like else 0
             like = like if right.like else 0

@@ -17,6 +17,7 @@ from diagrammar.ir.scalar import nonnegative
 from diagrammar.ir.tree import Native, NativeKind, Read, Spread, Tree, walk
 from diagrammar.lowerings.native_roles import extra, output_padding
 from diagrammar.lowerings.reading import reads_gaps
+from diagrammar.program.operations.work import Call
 from diagrammar.search.entry import Entry
 
 if TYPE_CHECKING:
@@ -61,11 +62,12 @@ def recognise(search: Moves, a: Entry, b: Entry, between: Sequence[int]) -> Entr
         return None
     if (left.wires ^ right.wires) & ~inner & ~needed:
         return None  # a wire of one side that is summed has no role in a convolution
-    # nothing is multiplied along i: it is fixed by o and k
-    swept = search.elements((left.wires | right.wires | result) & ~_inputs(search, forms))
-    moved = search.elements(left.wires) + search.elements(right.wires) + search.elements(wires)
-    efficiency = _efficiency(search, kind, left, right, needed)
-    cost = a.cost + b.cost + search.machine.native(swept, moved, efficiency)
+    read = [search.elements(side.wires) for side in (left, right)]
+    call = _call(search, kind, left, right, forms, needed)
+    work = search.library.convolved(call, read, search.elements(wires))
+    if kind == "weight gradient" and (unfolded := _unfolds(left.tree) + _unfolds(right.tree)):
+        work = work._replace(library=work.library * search.library.unfolded(call, unfolded))
+    cost = a.cost + b.cost + search.options.preference * search.seconds(work)
     tree = Native(kind, left.tree, right.tree, tuple(between))
     return Entry(tensors, wires, cost, tree, parts=(left, right))
 
@@ -85,20 +87,40 @@ def whole(search: Moves) -> Tree | None:
     return None if found is None else found.tree
 
 
-def _efficiency(search: Moves, kind: NativeKind, left: Entry, right: Entry, needed: int) -> float:
-    """Weight gradients of unfolded data: libraries are built for neither groups nor thousands of
-    channels."""
-    sides = _unfolds(left.tree) + _unfolds(right.tree)
-    if kind != "weight gradient" or sides == 0:
-        return 1.0
-    if sides == 2:
-        return 0.02
-    grouped = search.elements(left.wires & right.wires & needed) > 1
-    channels = search.elements(right.wires & ~left.wires & needed)
-    return 0.05 if grouped else 1.0 if channels <= 2048 else 0.1
+def _call(
+    search: Moves,
+    kind: NativeKind,
+    left: Entry,
+    right: Entry,
+    forms: Sequence[ConvForm],
+    needed: int,
+) -> Call:
+    """The library call: what both sides have and the result has are groups, what is summed are
+    channels, or images for a weight gradient."""
+    ends = sum(search.bit[w] for f in forms for w in (f.i, f.o, f.k) if w is not None)
+    both = left.wires & right.wires & ~ends
+    own = [search.elements(side.wires & ~both & ~ends) for side in (left, right)]
+    summed = search.elements(both & ~needed)
+    images, inner, outer = {
+        "convolution": (own[0], summed, own[1]),
+        "transposed": (own[0], own[1], summed),
+        "weight gradient": (summed, own[0], own[1]),
+    }[kind]
+    return Call(
+        "input gradient" if kind == "transposed" else kind,
+        images,
+        search.elements(both & needed),
+        inner,
+        outer,
+        tuple(int(f.K) for f in forms),
+        tuple(int(f.O) for f in forms),
+        tuple(int(f.S) for f in forms),
+        tuple(int(f.D) for f in forms),
+    )
 
 
 def _unfolds(tree: Tree) -> bool:
+    """Whether a value is made of windows."""
     return any(isinstance(node, Read | Spread) for node in walk(tree))
 
 
@@ -139,10 +161,6 @@ def _wires(search: Moves, kind: NativeKind, forms: Sequence[ConvForm]) -> tuple[
         result |= own
         inner |= (i | o | k) & ~own
     return inner, result
-
-
-def _inputs(search: Moves, forms: Sequence[ConvForm]) -> int:
-    return sum(search.bit[form.i] for form in forms)
 
 
 def fits(kind: NativeKind, form: ConvForm) -> bool:

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 from diagrammar.ir.diagram import Network
 from diagrammar.ir.tree import Dense
@@ -54,7 +53,9 @@ class Search(Moves):
         self.relations = len(list(network.relations()))
         if len(self.wires) > MANY and not self.relations:
             # many tensors are small ones, which stay in the cache: multiplications decide
-            self.machine = replace(self.machine, entry=self.machine.entry / CACHED)
+            strided = self.device.rates.strided / CACHED
+            self.device = self.device.with_rates(strided=strided)
+            self.price_products()
 
     def best(self) -> Entry:
         """The cheapest tree for the whole network; if contained, one in which gaps meet no operand

@@ -15,10 +15,10 @@ import pytest
 import torch
 
 import diagrammar as dg
-from diagrammar.cost.cost import DEFAULT
-from diagrammar.cost.device import machine
+from diagrammar.backends.torch.library import RATES
 from diagrammar.cost.store import VERSION, Store
 from diagrammar.plan.measure import BLOCK, key, reserved, seconds, timed
+from diagrammar.runtime.devices import device
 
 
 class FakeClock:
@@ -234,4 +234,5 @@ def test_without_a_home_or_a_readable_folder_there_are_no_rates(
     assert dg.parse("tensor X[b]\nY[] = X[b]")["Y"].compile()(torch.ones(3)) == 3
     deep = tmp_path / "rates.json"
     deep.write_text("[" * 100_000)
-    assert machine(store=Store(deep)) == DEFAULT
+    monkeypatch.delenv("DIAGRAMMAR_CALIBRATE")
+    assert device(store=Store(deep), measure=False).rates == RATES

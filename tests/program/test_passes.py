@@ -18,7 +18,6 @@ from torch.utils.flop_counter import FlopCounterMode
 import diagrammar as dg
 from diagrammar.backends.numpy import evaluate
 from diagrammar.backends.torch import emit as backend
-from diagrammar.cost.cost import DEFAULT
 from diagrammar.plan.planner import plan
 from diagrammar.plan.strategies import strategies
 from diagrammar.program import Program
@@ -27,6 +26,7 @@ from diagrammar.program.nonfinite import Reach, reach
 from diagrammar.program.passes.driver import rewritten, why_not
 from diagrammar.program.passes.registry import PASSES, ProgramPass, in_order, program_pass
 from diagrammar.rules.passes import Pipeline
+from diagrammar.runtime.devices import default
 from tests.oracle import at
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -41,7 +41,7 @@ def programs(said: str | Program) -> Iterator[Program]:
         return
     spec = dg.parse(said)
     diagram = Pipeline().run(at(spec[next(iter(spec))])).diagram
-    for one in strategies([diagram], DEFAULT, native=True, as_written=False, contained=False):
+    for one in strategies([diagram], default(), native=True, as_written=False, contained=False):
         options, shortcut = one.options, one.shortcut
         yield plan("Y", [diagram], diagram.operands, options, shortcut=shortcut).program
 

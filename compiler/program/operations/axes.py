@@ -11,6 +11,7 @@ from diagrammar.program.operations.nan import Known
 from diagrammar.program.operations.placed import Numbers, Placed, reshaped
 from diagrammar.program.operations.sharing import Overlap, alike, part
 from diagrammar.program.operations.unary import Unary
+from diagrammar.program.operations.work import VIEW, Library, Work, copied
 
 
 @operation([(4, 3)], (2, 2, 3), x=0)
@@ -19,6 +20,10 @@ class Reshape(Unary):
     """Same elements in row-major order, new shape (the step's)."""
 
     role: ClassVar[Role] = Role.MOVE
+
+    def work(self, inputs: Sequence[Placed], result: Placed, library: Library) -> Work:
+        """A view, or a copy in another order."""
+        return copied(result.entries, library) if result.copied else VIEW
 
     def strides(self, inputs: Sequence[Placed], result: Numbers) -> Numbers | None:
         """Those of the axes regrouped, where that is possible."""

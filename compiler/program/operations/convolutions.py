@@ -21,6 +21,7 @@ from diagrammar.program.operations.nan import (
     worst_zeros,
 )
 from diagrammar.program.operations.placed import Placed
+from diagrammar.program.operations.work import Call, Library, Work, copied, total
 
 
 @operation(
@@ -70,6 +71,22 @@ class Convolution(Base):
         unfolded = x[0] * x[1] * prod(weight[2:]) * prod(result[2:])
         blocks = max(blocked(x) + blocked(weight) + padded(result), blocked(result))
         return aside(inputs[:2], blocks, unfolded, itemsize, small=small)
+
+    def work(self, inputs: Sequence[Placed], result: Placed, library: Library) -> Work:
+        """That of one library call, and of copies of what does not lie in order."""
+        weight, groups = inputs[1].shape, estimate(self.groups)
+        call = Call(
+            "convolution",
+            inputs[0].shape[0],
+            groups,
+            weight[1],
+            weight[0] // groups,
+            weight[2:],
+            result.shape[2:],
+            numbers(self.stride),
+            numbers(self.dilation),
+        )
+        return called(call, inputs[:2], result.entries, library)
 
     def reach(self, inputs: Sequence[Known], shapes: Sequence[Shape], result: Shape) -> Reach:
         """As far as zeros of one side meet the other, and beyond the edge."""
@@ -142,6 +159,23 @@ class TransposedConvolution(Base):
         else:  # those of operands are let go before
             blocks = max(blocks, blocked(result))
         return aside(inputs, blocks, unfolded, itemsize, small=small)
+
+    def work(self, inputs: Sequence[Placed], result: Placed, library: Library) -> Work:
+        """That of one library call, and of copies of what does not lie in order."""
+        weight, groups = inputs[1].shape, estimate(self.groups)
+        call = Call(
+            "input gradient",
+            inputs[0].shape[0],
+            groups,
+            weight[1],
+            weight[0] // groups,
+            weight[2:],
+            inputs[0].shape[2:],
+            numbers(self.stride),
+            numbers(self.dilation),
+            backward=self.backward,
+        )
+        return called(call, inputs, result.entries, library)
 
     def zeros(self, inputs: Sequence[Known], shapes: Sequence[Shape], result: Shape) -> Reach:
         """Those of operands, and entries without a window."""
@@ -224,3 +258,51 @@ class WeightGradient(Base):
 def _borders(padding: Sequence[Dim]) -> Reach:
     """Windows hang over the edge where there is padding."""
     return Reach.SUMS if all(nonnegative(-p) for p in padding) else Reach.BORDERS
+
+    def work(self, inputs: Sequence[Placed], result: Placed, library: Library) -> Work:
+        """That of one library call, which copies what does not lie in order itself."""
+        cotangent = inputs[1].shape
+        call = weight_gradient(
+            cotangent,
+            result.shape,
+            numbers(self.stride),
+            numbers(self.dilation),
+            estimate(self.groups),
+            narrow=self.narrow,
+        )
+        return library.convolved(call, [x.entries for x in inputs], result.entries)
+
+
+def numbers(sizes: Sequence[Dim]) -> tuple[int, ...]:
+    """Sizes as numbers, typical ones where they are open."""
+    return tuple(map(estimate, sizes))
+
+
+def called(call: Call, inputs: Sequence[Placed], written: int, library: Library) -> Work:
+    """A library call, and a copy of each operand that does not lie in order."""
+    copies = (copied(x.entries, library) for x in inputs if not x.contiguous)
+    return total((library.convolved(call, [x.entries for x in inputs], written), *copies))
+
+
+def weight_gradient(
+    cotangent: Sequence[int],
+    weight: Sequence[int],
+    stride: tuple[int, ...],
+    dilation: tuple[int, ...],
+    groups: int,
+    *,
+    narrow: bool = False,
+) -> Call:
+    """The gradient for a weight [g·co, ci, *k], of a cotangent [b, g·co, *o]."""
+    return Call(
+        "weight gradient",
+        cotangent[0],
+        groups,
+        weight[1],
+        weight[0] // groups,
+        tuple(weight[2:]),
+        tuple(cotangent[2:]),
+        stride,
+        dilation,
+        narrow=narrow,
+    )

@@ -15,6 +15,7 @@ from diagrammar.ir.scalar import Dim
 from diagrammar.program.operations.base import Base, Role, Shape, Sizes, operation
 from diagrammar.program.operations.nan import Known, Reach, are_numbers, unless
 from diagrammar.program.operations.placed import Numbers, Placed, row_major
+from diagrammar.program.operations.work import VIEW, Library, Work
 
 SLAB = 2**16
 """Entries of an indicator that are made at once."""
@@ -48,6 +49,10 @@ class Operand(Base):
     def is_given(self, inputs: Sequence[bool]) -> bool:
         """One is."""
         return True
+
+    def work(self, inputs: Sequence[Placed], result: Placed, library: Library) -> Work:
+        """None: it is there."""
+        return Work()
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,3 +131,7 @@ class Indicator(Base):
             if any(all(c.holds(index) for c in piece) for piece in self.pieces)
         }
         return len(found) == prod(estimate(shape[n]) for n in kept)
+
+    def work(self, inputs: Sequence[Placed], result: Placed, library: Library) -> Work:
+        """That of a view: most are made before the call."""
+        return VIEW

@@ -38,6 +38,11 @@ class Marked(Unary):
         """Nothing in it spoils a product."""
         return False
 
+    @property
+    def calls(self) -> float:
+        """Comparisons and a cast."""
+        return 6
+
 
 @operation([(2, 3), (2, 3)], (2, 3), values=(0, 1))
 @dataclass(frozen=True, slots=True)
@@ -64,3 +69,8 @@ class Spoiled(Base):
     def zeros(self, inputs: Sequence[Known], shapes: Sequence[Shape], result: Shape) -> Reach:
         """Those of the value."""
         return inputs[0].zeros
+
+    @property
+    def calls(self) -> float:
+        """A comparison and a choice."""
+        return 5

@@ -15,6 +15,7 @@ from diagrammar.program.operations.nan import Known, Reach, unless, worst_zeros
 from diagrammar.program.operations.placed import Numbers, Placed
 from diagrammar.program.operations.sharing import Overlap, alike, part
 from diagrammar.program.operations.unary import Unary
+from diagrammar.program.operations.work import Library, Work, moved
 
 
 @operation([(2, 7)], (2, 3), x=0, axis=1, start=1, length=3, step=2)
@@ -56,6 +57,11 @@ class Pad(Unary):
         cut = all(isinstance(n, int) and n <= 0 for pair in self.padding for n in pair)
         return part(overlap) if cut else None
 
+    @property
+    def calls(self) -> float:
+        """Those of `pad`."""
+        return 3
+
     def zeros(self, inputs: Sequence[Known], shapes: Sequence[Shape], result: Shape) -> Reach:
         """Those of x, and of rows that are put on."""
         own = Reach.MORE if self.gaps else Reach.BORDERS
@@ -78,6 +84,11 @@ class Dilate(Unary):
     def shares(self, overlap: Overlap, inputs: Sequence[Shape], result: Shape) -> Overlap | None:
         """Perhaps what it reads, if nothing comes between."""
         return part(overlap) if alike(inputs[0], result) else None
+
+    @property
+    def calls(self) -> float:
+        """Those of zeros and of a copy into a slice."""
+        return 5
 
     def zeros(self, inputs: Sequence[Known], shapes: Sequence[Shape], result: Shape) -> Reach:
         """Those between."""
@@ -104,6 +115,11 @@ class Place(Unary):
         """Perhaps what it reads, if that fills it."""
         return part(overlap) if alike(inputs[0], result) else None
 
+    @property
+    def calls(self) -> float:
+        """Those of zeros and of a copy into a slice."""
+        return 4
+
     def zeros(self, inputs: Sequence[Known], shapes: Sequence[Shape], result: Shape) -> Reach:
         """Those around."""
         return Reach.MORE
@@ -124,6 +140,11 @@ class Gather(Unary):
         """Perhaps a part, if that is one run."""
         return part(overlap) if len(self.runs) == 1 else None
 
+    @property
+    def calls(self) -> float:
+        """Those of a slice for each run, and of joining them."""
+        return 3 * len(self.runs)
+
 
 @operation([(2, 5)], (2, 6), x=0, axis=1, size=6, runs=((0, 3, 1), (3, 2, -1)))
 @dataclass(frozen=True, slots=True)
@@ -140,6 +161,11 @@ class Scatter(Unary):
     def scratch(self, inputs: Sequence[Placed], result: Sizes, itemsize: int) -> int:
         """The sums of one run."""
         return prod(result)
+
+    @property
+    def calls(self) -> float:
+        """Those of zeros, and of a sum into a slice for each run."""
+        return 5 + 5 * len(self.runs)
 
     def zeros(self, inputs: Sequence[Known], shapes: Sequence[Shape], result: Shape) -> Reach:
         """Those of x, and entries that none is added to."""
@@ -181,6 +207,12 @@ class Stack(Base):
         """The values that are stacked."""
         return self.values
 
+    def work(self, inputs: Sequence[Placed], result: Placed, library: Library) -> Work:
+        """A copy of all values."""
+        scattered = any(not x.contiguous for x in inputs)
+        moving = moved(result.entries, result.entries, library, scattered=scattered)
+        return moving._replace(calls=self.calls)
+
 
 @operation([(3,)] * 4, (2, 3, 2), values=(0, 1, 2, 3), columns=2, axes=(0, 2))
 @dataclass(frozen=True, slots=True)
@@ -198,3 +230,14 @@ class Blocks(Base):
     def inputs(self) -> tuple[int, ...]:
         """The values of the grid."""
         return self.values
+
+    def work(self, inputs: Sequence[Placed], result: Placed, library: Library) -> Work:
+        """A copy of all values."""
+        scattered = any(not x.contiguous for x in inputs)
+        moving = moved(result.entries, result.entries, library, scattered=scattered)
+        return moving._replace(calls=self.calls)
+
+    @property
+    def calls(self) -> float:
+        """Those of a stack of stacks."""
+        return 3 * len(self.values)

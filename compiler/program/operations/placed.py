@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
 Numbers = tuple[int, ...]
 
@@ -14,6 +15,11 @@ class Placed:
     shape: Numbers
     strides: Numbers
     copied: bool
+
+    @property
+    def entries(self) -> int:
+        """How many it has."""
+        return prod(self.shape)
 
     @property
     def contiguous(self) -> bool:

@@ -8,16 +8,25 @@ from math import prod
 from typing import ClassVar
 
 from diagrammar.program.operations.base import Base, Role, Shape, Sizes, operation
+from diagrammar.program.operations.matrices import contracted, sizes_of
 from diagrammar.program.operations.nan import Known, Reach, of_product, unless
 from diagrammar.program.operations.placed import Numbers, Placed, reshaped, row_major
 from diagrammar.program.operations.sharing import Overlap, part
 from diagrammar.program.operations.unary import Unary
+from diagrammar.program.operations.work import (
+    Library,
+    Work,
+    copied,
+    moved,
+    multiplied,
+    times,
+    total,
+)
 
-
-def sizes_of(terms: Sequence[Sequence[int]], shapes: Sequence[Sizes]) -> dict[int, int]:
-    """The size of each label."""
-    pairs = zip(terms, shapes, strict=True)
-    return {label: n for term, shape in pairs for label, n in zip(term, shape, strict=True)}
+CHOOSING = 5
+"""Calls that choose entries where a pattern is not zero: a comparison, views, a choice."""
+MARKING = 15
+"""Calls beside the products of the emitted helper that marks what is not finite."""
 
 
 @operation(
@@ -54,6 +63,10 @@ class Einsum(Base):
         """Whether it is with itself."""
         again = len(set(self.values)) < len(self.values)
         return f"{self.words} with itself" if again else self.words
+
+    def work(self, inputs: Sequence[Placed], result: Placed, library: Library) -> Work:
+        """That of a batch of products of matrices."""
+        return contracted(self.terms, self.out, inputs, result.entries, library)
 
     def scratch(self, inputs: Sequence[Placed], result: Sizes, itemsize: int) -> int:
         """The sides that are copied, of two that have labels to sum."""
@@ -167,6 +180,21 @@ class Masked(Base):
         covers = inputs[0].covers
         return max(inputs[1].zeros, unless(covers is not None and covers(summed)))
 
+    def work(self, inputs: Sequence[Placed], result: Placed, library: Library) -> Work:
+        """All products, then their sum; or the contraction of what is finite, and of marks of the
+        rest with either sign."""
+        if not self.whole:
+            product = contracted(self.terms, self.out, inputs, result.entries, library)
+            x, y = inputs[1].entries, result.entries
+            copies = moved(6 * x + 3 * y, 4 * x + 3 * y, library, scattered=False)
+            return total((times(product, 3), copies, Work(calls=MARKING)))
+        swept = prod(sizes_of(self.terms, [x.shape for x in inputs]).values())
+        products = moved(sum(x.entries for x in inputs), swept, library, scattered=False)
+        products = products._replace(calls=CHOOSING)
+        if len(self.every) == len(self.out):
+            return products
+        return total((products, moved(swept, result.entries, library, scattered=False)))
+
 
 @operation([(2, 5, 3)], (2, 5, 5), x=0, block=2)
 @dataclass(frozen=True, slots=True)
@@ -190,6 +218,15 @@ class Gram(Unary):
         starts = [0, *stops[:-1]]
         blocks = sum((stop - start) * stop for start, stop in zip(starts, stops, strict=True))
         return prod(batch) * blocks * depth
+
+    def work(self, inputs: Sequence[Placed], result: Placed, library: Library) -> Work:
+        """Blocks up to the diagonal, then two copies of each."""
+        *batch, rows, depth = inputs[0].shape
+        blocks = -(-rows // self.block)
+        swept = self.multiplications([inputs[0].shape], result.shape)
+        read = prod(batch) * rows * depth * (blocks + 3) // 2
+        product = multiplied(swept, read + result.entries, 0, library, batch=prod(batch) * blocks)
+        return total((product, copied(result.entries, library), Work(calls=10 * blocks)))
 
     def workspace(self, inputs: Sequence[Sizes], result: Sizes) -> int:
         """One stripe of blocks."""

@@ -10,6 +10,7 @@ from typing import ClassVar
 
 from diagrammar.ir.scalar import Dim
 from diagrammar.program.operations.base import Role, Shape, Sizes, operation
+from diagrammar.program.operations.convolutions import weight_gradient
 from diagrammar.program.operations.library import WORKSPACE, blocked
 from diagrammar.program.operations.nan import (
     Known,
@@ -20,6 +21,7 @@ from diagrammar.program.operations.nan import (
 )
 from diagrammar.program.operations.placed import Placed
 from diagrammar.program.operations.unary import Unary
+from diagrammar.program.operations.work import Library, Work, copied, moved, total
 
 Stretches = tuple[tuple[int, int, tuple[int, ...]], ...]
 """Runs of rows: start, stop, and the kernel positions k whose windows have them in their column."""
@@ -46,6 +48,17 @@ class WindowSums(Unary):
     axes: tuple[int, ...]
     stretches: tuple[Stretches, ...]
     stride: tuple[int, ...]
+
+    def work(self, inputs: Sequence[Placed], result: Placed, library: Library) -> Work:
+        """Each axis in turn: all rows are read once, each k is a sum of a few stretches of them."""
+        sizes, works = list(inputs[0].shape), []
+        for axis, stretches in zip(self.axes, self.stretches, strict=True):
+            read, parts = prod(sizes), sum(len(inside) for _, _, inside in stretches)
+            sizes[axis] = result.shape[axis]
+            sums = prod(sizes) * 3 * parts // sizes[axis]
+            works.append(moved(read + sums, 0, library, scattered=False))
+            works.append(Work(calls=3 * len(stretches) + parts + 3))
+        return total(works)
 
     def workspace(self, inputs: Sequence[Sizes], result: Sizes) -> int:
         """The sums of stretches, and those of each k, of the axis that has most."""
@@ -115,6 +128,47 @@ class WindowGram(Unary):
                 swept *= len(range(start, stop, self.stride[at])) * (high - low + 1)
             total += swept
         return total
+
+    def work(self, inputs: Sequence[Placed], result: Placed, library: Library) -> Work:
+        """A weight gradient for each combination of stretches, and the sums that are made of
+        them."""
+        x = inputs[0].shape
+        pads = [d * (k - 1) for d, k in zip(self.dilation, self.kernel, strict=True)]
+        padded = prod(n + 2 * p for n, p in zip(x[2:], pads, strict=True)) * x[0] * x[1]
+        works = [moved(inputs[0].entries, padded, library, scattered=False)]
+        for region in itertools.product(*self.stretches):
+            works += self._region(region, x, library)
+        return total((*works, copied(result.entries, library)))
+
+    def _region(
+        self, region: Sequence[tuple[int, int, tuple[int, ...]]], x: Sizes, library: Library
+    ) -> list[Work]:
+        """The work of one combination of stretches."""
+        rows, near, taps = [], [], []
+        for n, (start, stop, inside) in enumerate(region):
+            low = 0 if n == self.mirrored else -max(inside)
+            high = self.kernel[n] - 1 - min(inside)
+            rows.append(len(range(start, stop, self.stride[n])))
+            near.append(self.stride[n] * (rows[-1] - 1) + 1 + self.dilation[n] * (high - low))
+            taps.append(high - low + 1)
+        sums = prod(len(inside) for _, _, inside in region)
+        cotangent, data = (*x[:2], *rows), (*x[:2], *near)
+        weight = (x[1], x[1] // self.groups, *taps)
+        call = weight_gradient(
+            cotangent,
+            weight,
+            self.stride,
+            self.dilation,
+            self.groups,
+            narrow=all(d == 1 for d in self.dilation),
+        )
+        read = [prod(data), prod(cotangent)]
+        return [
+            library.convolved(call, read, prod(weight)),
+            *(copied(n, library) for n in read),
+            moved(2 * prod(weight), prod(weight), library, scattered=True),
+            Work(calls=2 * sums),
+        ]
 
     def workspace(self, inputs: Sequence[Sizes], result: Sizes) -> int:
         """The padded operand, copies of the largest stretch, its gradient, and the sums."""

@@ -13,6 +13,7 @@ from diagrammar.program.operations.nan import Known, Reach
 from diagrammar.program.operations.placed import Placed
 from diagrammar.program.operations.sharing import Overlap, part
 from diagrammar.program.operations.unary import Unary
+from diagrammar.program.operations.work import Library, Work, moved
 
 
 @operation([(2, 3, 4)], (3,), x=0, axes=(0, 2))
@@ -29,6 +30,13 @@ class Sum(Unary):
         alone = all(equal(inputs[0][n], 1) for n in self.axes)
         return part(overlap) if alone else None
 
+    def work(self, inputs: Sequence[Placed], result: Placed, library: Library) -> Work:
+        """All entries are read; where they do not lie in order, windows for one, at half the speed
+        of a copy (5 to 11 GB a second for 20, Xeon of 2023, one thread)."""
+        x = inputs[0]
+        read = x.entries if x.contiguous else 2 * x.entries
+        return moved(read, result.entries, library, scattered=not x.contiguous)
+
 
 @operation([(2, 3)], (2, 3), x=0, factor=2)
 @dataclass(frozen=True, slots=True)
@@ -40,6 +48,11 @@ class Scale(Unary):
     def shares(self, overlap: Overlap, inputs: Sequence[Shape], result: Shape) -> Overlap | None:
         """What it reads, for a factor of one."""
         return part(overlap) if equal(self.factor, 1) else None
+
+    @property
+    def calls(self) -> float:
+        """One, and a Python number that becomes a tensor."""
+        return 2
 
 
 @operation([(2, 3)], (2, 3), x=0, dtype="float64")

@@ -15,6 +15,7 @@ from diagrammar.program.operations.nan import Known, Reach, are_numbers, unless,
 from diagrammar.program.operations.placed import Numbers, Placed
 from diagrammar.program.operations.sharing import Overlap
 from diagrammar.program.operations.unary import Unary
+from diagrammar.program.operations.work import Library, Work, moved
 
 
 @operation([(2, 9, 2)], (2, 3, 2, 3), x=0, axis=1, count=3, size=3, stride=2, dilation=2)
@@ -93,3 +94,13 @@ class Fold(Unary):
         numbers = (*sizes, self.stride, self.dilation, self.padding)
         everywhere = are_numbers(numbers) and reaches(*map(int, numbers))
         return max(worst_zeros(inputs), unless(everywhere))
+
+    def work(self, inputs: Sequence[Placed], result: Placed, library: Library) -> Work:
+        """Each entry of the kernel is added to what is there: windows are read, and so are sums."""
+        adding = moved(2 * inputs[0].entries, result.entries, library, scattered=True)
+        return adding._replace(calls=self.calls)
+
+    @property
+    def calls(self) -> float:
+        """Those of a reshape, `fold` and a cut."""
+        return 15
