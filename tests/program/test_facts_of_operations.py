@@ -9,8 +9,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from diagrammar import program as ops
 from diagrammar.backends.torch.emit import emit_module, load_one
+from diagrammar.backends.torch.library import Libraries
 from diagrammar.program.liveness import numbers
-from diagrammar.program.operations.base import Base
+from diagrammar.program.operations.base import Base, Example
+from diagrammar.program.operations.placed import Placed, row_major
 from tests.backends import hand_programs
 from tests.program.test_passes import OWN
 
@@ -54,3 +56,25 @@ def test_multiplications_are_those_that_run(program: ops.Program):
         f(*given)
     counted = sum(s.operation.multiplications(*numbers(program, s)) for s in program.steps)
     assert counter.get_total_flops() == 2 * counted > 0
+
+
+EXAMPLES = [(kind, example) for kind, examples in ops.OPERATIONS.items() for example in examples]
+PLAIN = Libraries(lanes=1, member=0, image=0, images=0, facts=())
+"""A library whose calls take as long as their multiplications say."""
+
+
+@pytest.mark.parametrize(("kind", "example"), EXAMPLES, ids=lambda x: getattr(x, "__name__", ""))
+def test_work_counts_all_multiplications(kind: type[Base], example: Example):
+    """Without a fact of a library, work has the multiplications that the operation names; those of
+    a masked product are made three times, for what is finite and for marks of either sign."""
+    op = example.operation
+    inputs = [Placed(shape, row_major(shape), False) for shape in example.inputs]
+    found = op.work(inputs, Placed(example.result, row_major(example.result), True), PLAIN)
+    named = op.multiplications(example.inputs, example.result)
+    times = 3 if kind is ops.Masked else 1
+    summed = not isinstance(op, ops.Einsum) or len({*op.terms[0]} & {*op.terms[1]} - {*op.out})
+    swept = found.products + found.library + found.depthwise
+    assert swept == pytest.approx(times * named if summed else 0)
+    assert all(count >= 0 for count in found)
+    if kind is not ops.Operand:
+        assert found.views + found.calls + found.library_calls > 0

@@ -250,15 +250,6 @@ class WeightGradient(Base):
         blocks = blocked(x) + blocked(cotangent) + blocked(result) + prod(result)
         return aside(inputs, blocks, unfolded, itemsize, small=small, copies=copies)
 
-    def reach(self, inputs: Sequence[Known], shapes: Sequence[Shape], result: Shape) -> Reach:
-        """As far as zeros of one side meet the other, and beyond the edge."""
-        return max(of_product(inputs), _borders(self.padding))
-
-
-def _borders(padding: Sequence[Dim]) -> Reach:
-    """Windows hang over the edge where there is padding."""
-    return Reach.SUMS if all(nonnegative(-p) for p in padding) else Reach.BORDERS
-
     def work(self, inputs: Sequence[Placed], result: Placed, library: Library) -> Work:
         """That of one library call, which copies what does not lie in order itself."""
         cotangent = inputs[1].shape
@@ -271,6 +262,15 @@ def _borders(padding: Sequence[Dim]) -> Reach:
             narrow=self.narrow,
         )
         return library.convolved(call, [x.entries for x in inputs], result.entries)
+
+    def reach(self, inputs: Sequence[Known], shapes: Sequence[Shape], result: Shape) -> Reach:
+        """As far as zeros of one side meet the other, and beyond the edge."""
+        return max(of_product(inputs), _borders(self.padding))
+
+
+def _borders(padding: Sequence[Dim]) -> Reach:
+    """Windows hang over the edge where there is padding."""
+    return Reach.SUMS if all(nonnegative(-p) for p in padding) else Reach.BORDERS
 
 
 def numbers(sizes: Sequence[Dim]) -> tuple[int, ...]:
