@@ -76,7 +76,7 @@ class _Run:
     def step(self, step: Step) -> None:
         """Compute the next value and compare its shape with the shape that the step states."""
         shape = tuple(self.size_of(dim) for dim in step.shape)
-        value = _METHODS[type(step.operation)](self, step.operation, shape)
+        value = METHODS[type(step.operation)](self, step.operation, shape)
         if value.shape != shape:
             number = len(self.values)
             raise ValueError(
@@ -349,7 +349,7 @@ class _Run:
         )
 
 
-_METHODS: dict[type, Callable[[_Run, Any, tuple[int, ...]], Array]] = {
+METHODS: dict[type, Callable[[_Run, Any, tuple[int, ...]], Array]] = {
     ops.Operand: _Run.operand,
     ops.Indicator: _Run.indicator,
     ops.Reshape: _Run.reshape,

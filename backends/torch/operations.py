@@ -30,7 +30,7 @@ class ExpressionWriter(EntryWriter):
 
     def write(self, step: Step, inputs: Sequence[Code]) -> Code:
         """Write the step's expression, from the expressions of its inputs."""
-        return _METHODS[type(step.operation)](self, step.operation, step, *inputs)
+        return METHODS[type(step.operation)](self, step.operation, step, *inputs)
 
     def _indicator(self, op: ops.Indicator, step: Step, like: Code | None = None) -> Code:
         """Write ones, zeros, a constant at module level, or an indicator from its conditions."""
@@ -227,7 +227,7 @@ def _dim(axis: int) -> tuple[str, ...]:
     return (f"dim={axis}",) if axis else ()
 
 
-_METHODS: dict[type, Callable[..., Code]] = {
+METHODS: dict[type, Callable[..., Code]] = {
     ops.Indicator: ExpressionWriter._indicator,
     ops.Reshape: ExpressionWriter._reshape,
     ops.Contiguous: ExpressionWriter._contiguous,

@@ -125,7 +125,7 @@ class Place(Unary):
         return Reach.MORE
 
 
-@operation([(2, 4)], (2, 5), x=0, axis=1, runs=((0, 3, 1), (3, 2, -1)))
+@operation([(2, 4)], (2, 5), x=0, axis=1, runs=((0, 3, 1), (2, 2, 1)))
 @dataclass(frozen=True, slots=True)
 class Gather(Unary):
     """Entries of `axis`, picked by runs one after the other: `length` of them from `start` in steps

@@ -128,8 +128,16 @@ class Einsum(Base):
         return of_product(inputs)
 
 
-@operation([(3, 2), (4, 3)], (4, 2), values=(0, 1), terms=((0, 1), (2, 0)), out=(2, 1))
-@operation([(3, 2), (4, 3)], (4, 2), values=(0, 1), terms=((0, 1), (2, 0)), out=(2, 1), whole=False)
+@operation([(2, 3), (4, 3)], (4, 2), values=(0, 1), terms=((1, 0), (2, 0)), out=(2, 1), counts=True)
+@operation(
+    [(2, 3), (4, 3)],
+    (4, 2),
+    values=(0, 1),
+    terms=((1, 0), (2, 0)),
+    out=(2, 1),
+    counts=True,
+    whole=False,
+)
 @dataclass(frozen=True, slots=True)
 class Masked(Base):
     """A contraction of a pattern, the first of `values`, with another value, where zeros of the

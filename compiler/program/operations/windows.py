@@ -62,7 +62,7 @@ class Window(Unary):
         return equal(self.dilation, 1) and numbers and stride >= size
 
 
-@operation([(2, 3, 3)], (2, 6), x=0, windows=1, entries=2, size=6, stride=2, padding=1)
+@operation([(20, 3, 3)], (20, 6), x=0, windows=1, entries=2, size=6, stride=2, padding=1)
 @dataclass(frozen=True, slots=True)
 class Fold(Unary):
     """The transpose of padding and windows: result[…, i] = Σ x[…, o, k] over i = stride·o +
