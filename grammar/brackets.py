@@ -6,6 +6,8 @@ None if it is not that.
 
 from __future__ import annotations
 
+from lark import Token
+
 from diagrammar.grammar.calls import DERIVATIVES
 from diagrammar.grammar.errors import Problem
 from diagrammar.grammar.stop import CLOSING, OPENING, SIGNS, Stop
@@ -134,37 +136,41 @@ def call_arguments(stop: Stop) -> Problem | None:
     opening = stop.open
     if opening is None or stop.inside != "call":
         return None
-    before = stop.before()
     if stop.kind_before() == "EQUALS" and stop.kind == "OPEN":
         way = "write '(left, right)' for '[left, right]'"
         return stop.problem("a pair stands in parentheses", help=way)
-    kind = stop.tokens[opening - 1]
-    known = kind in DERIVATIVES or kind == "sample"
-    if stop.keyword == "NAME" and stop.kind == "STRING" and not known:
+    callee = stop.tokens[opening - 1]
+    if stop.keyword in ("PATTERN", "TENSOR"):
+        return _option(stop, callee)
+    if callee == "sample" and stop.kind == "NUMBER" and _commas(stop, opening):
+        return stop.problem("options are given by name", help=f"write 'keep={stop.found}'")
+    return _operation(stop, callee, opening) if stop.keyword == "NAME" else None
+
+
+def _option(stop: Stop, callee: Token) -> Problem | None:
+    """`conv(2, 1)`, `conv(stride)`: an option of a declaration without its name or value."""
+    if stop.kind in ("NUMBER", "STRING", "SIZE_OF", "MINUS", "LEFT", "OPEN"):
+        if callee == "view":
+            way = "write 'view(i = 2*o)'"
+            return stop.problem("a view names the wire that it gives", help=way)
+        example = "conv(stride=2)" if stop.keyword == "PATTERN" else "bernoulli(keep=1/4)"
+        return stop.problem("options are given by name", help=f"for example '{example}'")
+    before = stop.before()
+    if before is None or before.type != "NAME" or stop.kind not in ("_COMMA", "RIGHT"):
+        return None
+    message, way = f"option {quote(before)} has no value", f"write '{before}=…'"
+    return stop.problem(message, span=span_of(before), help=way)
+
+
+def _operation(stop: Stop, callee: Token, opening: int) -> Problem | None:
+    """`einsum('…')`, `vjp(2 * Y, W)`: an operation that is none, or of an expression."""
+    if stop.kind == "STRING" and callee not in (*DERIVATIVES, "sample"):
         return stop.problem(
-            f"unknown operation {quote(kind)}",
-            span=span_of(kind),
+            f"unknown operation {quote(callee)}",
+            span=span_of(callee),
             help="products are written out: 'Y[b, o] = X[b, i] * W[i, o]'",
         )
-    if stop.keyword in ("PATTERN", "TENSOR") and before is not None:
-        if stop.kind in ("NUMBER", "STRING", "SIZE_OF", "MINUS", "LEFT", "OPEN"):
-            if stop.tokens[opening - 1] == "view":
-                way = "write 'view(i = 2*o)'"
-                return stop.problem("a view names the wire that it gives", help=way)
-            example = "conv(stride=2)" if stop.keyword == "PATTERN" else "bernoulli(keep=1/4)"
-            return stop.problem("options are given by name", help=f"for example '{example}'")
-        if before.type == "NAME" and stop.kind in ("_COMMA", "RIGHT"):
-            way = f"write '{before}=…'"
-            return stop.problem(
-                f"option {quote(before)} has no value", span=span_of(before), help=way
-            )
-    if stop.tokens[opening - 1] == "sample" and stop.kind == "NUMBER" and _commas(stop, opening):
-        return stop.problem("options are given by name", help=f"write 'keep={stop.found}'")
-    if (
-        stop.keyword == "NAME"
-        and stop.kind in {"OPEN", "NUMBER"} | SIGNS
-        and _begins(stop, opening)
-    ):
+    if stop.kind in {"OPEN", "NUMBER"} | SIGNS and _begins(stop, opening):
         return stop.problem(
             "an operation takes the names of diagrams, not expressions",
             help="name the diagram first: 'Y[…] = …', then 'dW = vjp(Y, W)'",

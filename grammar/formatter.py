@@ -76,24 +76,32 @@ def _written(statement: syntax.AnyStatement) -> list[str]:
             path = _quoted(statement.path, '"')
             return [f"use {path} as {statement.alias}"]
         case syntax.Tensor():
-            keyword = "constant" if statement.constant else "tensor"
-            end = f"] = {statement.kind}" if statement.kind else "]"
-            if statement.drawn is not None:
-                end = f"] = {_call(statement.drawn)}"
-            return _filled(f"{keyword} {statement.name}[", _axis_list(statement.axes), end)
+            return _tensor(statement)
         case syntax.Pattern():
             return _pattern(statement)
         case syntax.Definition():
             return _definition(statement)
         case syntax.Derivative():
-            words = [statement.of, statement.by]
-            if statement.direction is not None:
-                name = "cotangent" if statement.kind == "vjp" else "tangent"
-                words.append(f"{name}={statement.direction}")
-            return _filled(f"{statement.name} = {statement.kind}(", words, ")")
+            return _derivative(statement)
         case syntax.Sample():
             words = [statement.of, statement.wire, *map(_option, statement.options)]
             return _filled(f"{statement.name} = sample(", words, ")")
+
+
+def _tensor(statement: syntax.Tensor) -> list[str]:
+    keyword = "constant" if statement.constant else "tensor"
+    end = f"] = {statement.kind}" if statement.kind else "]"
+    if statement.drawn is not None:
+        end = f"] = {_call(statement.drawn)}"
+    return _filled(f"{keyword} {statement.name}[", _axis_list(statement.axes), end)
+
+
+def _derivative(statement: syntax.Derivative) -> list[str]:
+    words = [statement.of, statement.by]
+    if statement.direction is not None:
+        name = "cotangent" if statement.kind == "vjp" else "tangent"
+        words.append(f"{name}={statement.direction}")
+    return _filled(f"{statement.name} = {statement.kind}(", words, ")")
 
 
 def _call(call: syntax.Call) -> str:

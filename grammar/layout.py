@@ -68,27 +68,29 @@ def cut(text: str) -> Iterator[Chunk]:
         else:
             indent = _width(line[: len(line) - len(bare)])
             if current is not None and (indent > base or bare[0] in _CONTINUES):
-                current.comments.extend(text.strip() for block in blocks for text in block.lines)
+                for block in blocks:
+                    current.comments.extend(map(str.strip, block.lines))
             else:
-                if current is not None:
+                if current is None:
+                    base = indent
+                else:
                     yield current
-                base = indent if current is None else base
                 doc = blocks.pop() if blocks and not gap else None
                 yield from (block.chunk() for block in blocks)
-                current = Chunk(
-                    start=begin + len(line) - len(bare),
-                    stop=begin,
-                    code=True,
-                    gap=doc.gap if doc else gap,
-                    doc=tuple(doc.lines) if doc else (),
-                )
+                current = _begun(begin + len(line) - len(bare), doc, gap=gap)
             blocks, gap = [], False
             current.stop = begin + len(line)
-            if "#" in bare:
-                current.comments.extend(_beside(bare))
+            current.comments.extend(_beside(bare))
     if current is not None:
         yield current
     yield from (block.chunk() for block in blocks)
+
+
+def _begun(start: int, doc: _Block | None, *, gap: bool) -> Chunk:
+    """A statement that begins here, below its documentation if it has one."""
+    if doc is None:
+        return Chunk(start, start, code=True, gap=gap)
+    return Chunk(start, start, code=True, gap=doc.gap, doc=tuple(doc.lines))
 
 
 def _width(space: str) -> int:
@@ -110,6 +112,8 @@ def _note(blocks: list[_Block], begin: int, line: str, gap: bool) -> None:
 
 def _beside(line: str) -> list[str]:
     """The comment at the end of a line of code, if there is one."""
+    if "#" not in line:
+        return []
     code = _CODE.match(line)
     stop = code.end() if code else len(line)
     return [line[stop + 1 :].strip()] if stop < len(line) else []

@@ -47,36 +47,38 @@ def axes_of_tensor(stop: Stop) -> Problem | None:
     word = stop.tokens[0]
     if stop.at == 1:
         return stop.problem(f"a {word} needs a name", help=f"write '{word} X[b, i]'")
-    name = stop.tokens[1]
-    example = f"{quote(name)[1:-1]}[{'i, o' if stop.keyword == 'PATTERN' else 'b, i'}]"
-    if stop.at == 2 and stop.kind == "LEFT":
-        return stop.problem("wires stand in square brackets", help=f"write '{example}'")
-    if stop.at == 2 and stop.kind == "DOTS":
-        return stop.problem("the dots of a pack stand at the end", help="write 'P[i, o, k]...'")
     if stop.at == 2:
-        message = f"the wires of {quote(name)} are missing"
-        way = f"write '{word} {example}'"
-        if word == "constant":
-            way += f"; a number is a 'param {quote(name)[1:-1]} = 3'"
-        return stop.problem(message, span=span_of(name), help=way)
+        return _wires_of_tensor(stop)
     if stop.kind == "_COMMA":
-        return stop.problem(
-            f"one statement declares one {word}", help=f"write '{word}' on a new line"
-        )
+        way = f"write '{word}' on a new line"
+        return stop.problem(f"one statement declares one {word}", help=way)
     sign = next((t for t in stop.tokens[: stop.at + 1] if t.type == "EQUALS"), None)
-    if sign is not None and stop.keyword == "CONSTANT":
+    if sign is not None and stop.keyword != "PATTERN":
         known = " or ".join(f"'= {kind}'" for kind in MATRIX_KINDS)
-        way = f"it may be declared {known}; to define {quote(name)}, leave out 'constant'"
-        message = "a constant is given from outside and has no value here"
+        way = f"to define {quote(stop.tokens[1])}, leave out '{word}'"
+        if stop.keyword == "CONSTANT":
+            way = f"it may be declared {known}; {way}"
+        message = f"a {word} is given from outside and has no value here"
         return stop.problem(message, span=span_of(sign), help=way)
-    if sign is not None and stop.keyword == "TENSOR":
-        message = "a tensor is given from outside and has no value here"
-        help = f"to define {quote(name)}, leave out 'tensor'"
-        return stop.problem(message, span=span_of(sign), help=help)
     if stop.kind == "DOTS":
         message = f"a {word} cannot be a pack"
         return stop.problem(message, help="its wires can: 'tensor X[b, i...]'")
     return None
+
+
+def _wires_of_tensor(stop: Stop) -> Problem:
+    """Say what should follow the name of a tensor, a constant or a pattern: `tensor X(b, i)`."""
+    word, name = stop.tokens[:2]
+    bare = quote(name)[1:-1]
+    example = f"{bare}[{'i, o' if stop.keyword == 'PATTERN' else 'b, i'}]"
+    if stop.kind == "LEFT":
+        return stop.problem("wires stand in square brackets", help=f"write '{example}'")
+    if stop.kind == "DOTS":
+        return stop.problem("the dots of a pack stand at the end", help="write 'P[i, o, k]...'")
+    way = f"write '{word} {example}'"
+    if word == "constant":
+        way += f"; a number is a 'param {bare} = 3'"
+    return stop.problem(f"the wires of {quote(name)} are missing", span=span_of(name), help=way)
 
 
 def use_statement(stop: Stop) -> Problem | None:
@@ -118,35 +120,50 @@ def left_side(stop: Stop) -> Problem | None:
     """`Y = X[b]`, `Y(b) = …`, `Y[b] := …`, `Y[b] X[b]`: a definition without wires or `=`."""
     if stop.keyword != "NAME" or stop.open is not None:
         return None
-    name = stop.tokens[0]
-    bare = quote(name)[1:-1]
-    if stop.at == 1 and stop.kind == "LEFT":
-        return stop.problem("wires stand in square brackets", help=f"write '{bare}[b, i]'")
+    if stop.at == 1 and stop.kind in SIGNS | {"LEFT", "LESS", "_COMMA"}:
+        return _behind_name(stop)
     if stop.kind == "DEFINES":
         way = "write '='; ':=' fixes sizes: 'size o := 2*k'"
         return stop.problem("a definition is written '='", help=way)
     if stop.kind == "DOTS" and "EQUALS" in stop.could:
         way = "its wires can; a pack of patterns is declared 'pattern P[i, o, k]... = …'"
         return stop.problem("a definition cannot be a pack", help=way)
-    if stop.at >= 2 and stop.tokens[1].type == "EQUALS" and "$END" in stop.could:
-        way = "give it a name, and use that: 'G[…] = 2 * dW[…]'"
-        return stop.problem("an operation stands alone", help=way)
-    if stop.at >= 2 and stop.tokens[1].type == "EQUALS" and stop.tokens[2:3]:
-        return stop.problem(
-            f"the wires of {quote(name)} are missing",
-            span=span_of(name),
-            help=f"write '{bare}[b, …] = …', or '{bare}[] = …' for a scalar",
-        )
+    if stop.at >= 2 and stop.tokens[1].type == "EQUALS":
+        wrong = _sum_without_wires(stop)
+        if wrong is not None:
+            return wrong
     if "EQUALS" in stop.could and stop.at > 2:
         return stop.problem(f"'=' is missing {_where(stop)}")
-    if stop.at == 1 and stop.kind == "_COMMA":
-        return stop.problem("one statement defines one diagram", help="write a line for each")
-    if stop.at == 1 and stop.kind in SIGNS | {"LESS"}:
-        return stop.problem(
-            f"{stop.name()} cannot follow {quote(name)} here",
-            help="a definition names its wires, then '=': 'Y[b, o] = …'",
-        )
     return None
+
+
+def _behind_name(stop: Stop) -> Problem:
+    """`Y(b) = …`, `Y, Z = …`, `Y + Z`: a sign right behind the name of a definition."""
+    name = quote(stop.tokens[0])
+    if stop.kind == "LEFT":
+        return stop.problem("wires stand in square brackets", help=f"write '{name[1:-1]}[b, i]'")
+    if stop.kind == "_COMMA":
+        return stop.problem("one statement defines one diagram", help="write a line for each")
+    return stop.problem(
+        f"{stop.name()} cannot follow {name} here",
+        help="a definition names its wires, then '=': 'Y[b, o] = …'",
+    )
+
+
+def _sum_without_wires(stop: Stop) -> Problem | None:
+    """`Y = X[b]`, `G = 2 * vjp(Y, W)`: '=' follows the bare name, and an operation may follow."""
+    if "$END" in stop.could:
+        way = "give it a name, and use that: 'G[…] = 2 * dW[…]'"
+        return stop.problem("an operation stands alone", help=way)
+    if not stop.tokens[2:3]:
+        return None
+    name = stop.tokens[0]
+    bare = quote(name)[1:-1]
+    return stop.problem(
+        f"the wires of {quote(name)} are missing",
+        span=span_of(name),
+        help=f"write '{bare}[b, …] = …', or '{bare}[] = …' for a scalar",
+    )
 
 
 def operation_in_sum(stop: Stop) -> Problem | None:

@@ -111,23 +111,35 @@ def summed(piece: Piece, name: str, sizes: Sizes) -> tuple[Piece, ...] | None:
         return None
     circle = next((e for e in piece.equations if name in e.form.coefficients), None)
     if circle is not None:
-        assert circle.modulus is not None
         turned = _unrolled(piece, circle, sizes)
-        parts = [summed(p, name, sizes) for p in turned or ()]
-        if turned is None or any(part is None for part in parts):
-            return None
-        return tuple(p for part in parts for p in part or ())
-    alone = [b for b in piece.bounds if b.wires == (name,)]
-    values = [
-        n
-        for n in range(number_of(sizes[name]))
-        if all(number_of(b.coefficients[name]) * n + number_of(b.constant) >= 0 for b in alone)
-    ]
+        return None if turned is None else _all_summed(turned, name, sizes)
+    values = _values(piece, name, sizes)
     if len(values) > MOST_PIECES:
         return None
-    at = (piece.map(methodcaller("put", name, Linear((), n))) for n in values)
-    found = tuple(tidy(p, sizes) for p in at)
-    return tuple(p for p in found if not is_empty(p, sizes))
+    fixed = (piece.map(methodcaller("put", name, Linear((), n))) for n in values)
+    tidied = (tidy(p, sizes) for p in fixed)
+    return tuple(p for p in tidied if not is_empty(p, sizes))
+
+
+def _all_summed(pieces: Sequence[Piece], name: str, sizes: Sizes) -> tuple[Piece, ...] | None:
+    """The pieces of each sum one after the other; None where one has none."""
+    parts: list[Piece] = []
+    for piece in pieces:
+        own = summed(piece, name, sizes)
+        if own is None:
+            return None
+        parts += own
+    return tuple(parts)
+
+
+def _values(piece: Piece, name: str, sizes: Sizes) -> list[int]:
+    """The values of a wire that its own bounds admit, numbers known."""
+    own = [b for b in piece.bounds if b.wires == (name,)]
+    return [
+        n
+        for n in range(number_of(sizes[name]))
+        if all(number_of(b.coefficients[name]) * n + number_of(b.constant) >= 0 for b in own)
+    ]
 
 
 def _unrolled(piece: Piece, circle: Equation, sizes: Sizes) -> tuple[Piece, ...] | None:
@@ -149,16 +161,15 @@ def marginal(relation: Relation, name: str, sizes: Sizes) -> Relation | None:
 
     The entries are counts: the edges of a reflection meet what they mirror again.
     """
-    pieces: list[Piece] = []
-    for piece in relation.pieces:
-        parts = summed(piece, name, sizes)
-        if parts is None:
-            return None
-        pieces += [p for p in parts if len(relation.pieces) == 1 or not is_empty(p, sizes)]
+    pieces = _all_summed(relation.pieces, name, sizes)
+    if pieces is None:
+        return None
+    if len(relation.pieces) > 1:
+        pieces = tuple(p for p in pieces if not is_empty(p, sizes))
     if len(pieces) > MOST_PIECES:
         return None
     wires = tuple(w for w in relation.wires if w != name)
-    return Relation(relation.name, wires, tuple(pieces) or (NOWHERE,))
+    return Relation(relation.name, wires, pieces or (NOWHERE,))
 
 
 def is_indicator(relation: Relation, sizes: Sizes) -> bool:

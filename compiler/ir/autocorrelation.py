@@ -100,33 +100,36 @@ def _placed(relation: Relation, D: Dim, classes: list[Equation], sizes: Sizes) -
     """The form's stride, padding and output, read from the class and the bounds of i − D·k."""
     i, k, i2, k2 = relation.wires
     I, K = sizes[i], sizes[k]  # noqa: E741
-    S: Dim = 1
-    rest: Dim = 0
-    if classes:
-        modulus, form = classes[0].modulus, classes[0].form
-        sign = form.coefficients.get(i, 0)
-        if not isinstance(modulus, int) or not isinstance(form.constant, int):
-            return None
-        if not isinstance(D, int) or not isinstance(sign, int) or set(form.wires) - {i, k}:
-            return None
-        if (sign - 1) % modulus and (sign + 1) % modulus:
-            return None
-        sign = 1 if (sign - 1) % modulus == 0 else -1
-        other = form.coefficients.get(k, 0)
-        if not isinstance(other, int) or (sign * other + D) % modulus:
-            return None
-        S, rest = modulus, sign * form.constant % modulus
+    stride = _stride(classes[0], i, k, D) if classes else (1, 0)
+    if stride is None:
+        return None
+    S, rest = stride
     lower = _constant(relation, Linear.of({i: 1, k: -D}))
     upper = _constant(relation, Linear.of({i: -1, k: D}))
     if len([c for c in (lower, upper) if c is not None]) != len(relation.pieces[0].bounds):
         return None
     if lower is None:
         most = expand(D * (K - 1))
-        if not isinstance(rest, int) or (classes and not isinstance(most, int)):
+        if classes and not isinstance(most, int):
             return None
-        lower = most if not classes else most + (rest - most) % S
+        lower = most + (rest - most) % S if classes else most
     last = expand((I - 1 if upper is None else upper) + lower)
     return GramForm(relation, i, k, i2, k2, S, D, lower, I, expand(floor_div(last, S) + 1), K)
+
+
+def _stride(congruence: Equation, i: str, k: str, D: Dim) -> tuple[int, int] | None:
+    """S and P mod S of the congruence ±(i − D·k + P) ≡ 0 mod S; None for any other."""
+    modulus, form = congruence.modulus, congruence.form
+    head, other = form.coefficients.get(i, 0), form.coefficients.get(k, 0)
+    if not isinstance(modulus, int) or not isinstance(form.constant, int):
+        return None
+    if not all(isinstance(n, int) for n in (D, head, other)) or set(form.wires) - {i, k}:
+        return None
+    for sign in (1, -1):
+        if (head - sign) % modulus == 0:
+            known = (sign * other + D) % modulus == 0
+            return (modulus, sign * form.constant % modulus) if known else None
+    return None
 
 
 def _constant(relation: Relation, form: Linear) -> Dim | None:

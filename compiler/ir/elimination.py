@@ -65,28 +65,37 @@ def _by_class(
     coefficient is a multiple of the modulus: a circle within a circle."""
     if own.modulus is None:
         return None
-    c, m, extent = own.form.coefficients[name], own.modulus, sizes[name]
-    if isinstance(c, int) and abs(c) == 1:
-        common: Dim = 1
-    elif isinstance(c, int) and isinstance(m, int):
-        common = gcd(c, m)
-    else:
-        return None
-    if not nonnegative(expand(extent * common - m)) or not nonnegative(expand(m - extent * common)):
+    c, m = own.form.coefficients[name], own.modulus
+    common = _common_divisor(c, m)
+    if common is None or not _same_number(sizes[name] * common, m):
         return None
     if others and not is_unit(c):
         return None
-    value = own.form.without(name) * (-1 if is_unit(c) and equal(c, 1) else 1)
-    put = []
-    for e in others:
-        factor = e.form.coefficients[name]
-        whole = equal(factor * m, e.modulus or 0) or equal(m, e.modulus or 0)
-        if not whole and not _divides(e.modulus, factor * m):
-            return None
-        put.append(Equation(e.form.put(name, value), e.modulus))
-    kept = [e for e in piece.equations if name not in e.form.coefficients]
+    if not all(_multiple(m, e.form.coefficients[name], e.modulus) for e in others):
+        return None
+    value = own.form.without(name) * (-1 if c == 1 else 1)
+    put = [Equation(e.form.put(name, value), e.modulus) for e in others]
+    without = [e for e in piece.equations if name not in e.form.coefficients]
     left = Equation(own.form.without(name), common)
-    return tidy(Piece((*kept, *put, left), piece.bounds), sizes)
+    return tidy(Piece((*without, *put, left), piece.bounds), sizes)
+
+
+def _common_divisor(c: Dim, m: Dim) -> Dim | None:
+    """gcd(c, m); None where a symbol hides it."""
+    if is_unit(c):
+        return 1
+    return gcd(c, m) if isinstance(c, int) and isinstance(m, int) else None
+
+
+def _same_number(a: Dim, b: Dim) -> bool:
+    """Whether a ≤ b and b ≤ a are certain."""
+    return nonnegative(expand(a - b)) and nonnegative(expand(b - a))
+
+
+def _multiple(m: Dim, factor: Dim, modulus: Dim | None) -> bool:
+    """Whether factor·m is certainly a multiple of the modulus of another congruence."""
+    whole = equal(factor * m, modulus or 0) or equal(m, modulus or 0)
+    return whole or _divides(modulus, factor * m)
 
 
 def _divides(modulus: Dim | None, number: Dim) -> bool:

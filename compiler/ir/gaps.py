@@ -7,12 +7,13 @@ makes NaN of a NaN or infinity there, although the sum has no such term (`progra
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from math import prod
 from typing import Any
 
 from diagrammar.ir.covering import LARGEST, reaches, returns_everywhere
 from diagrammar.ir.relation import ConvForm, Equation, Linear, Relation, Sizes
+from diagrammar.ir.scalar import Dim
 
 __all__ = [
     "folds_everywhere",
@@ -27,16 +28,7 @@ def is_total(relation: Relation, kept: Sequence[str], sizes: Sizes) -> bool:
     """Whether a relation leads from all values of the kept wires to some of the others."""
     if any(not (p.equations or p.bounds) for p in relation.pieces):
         return True
-    forms = [
-        *(f for p in relation.pieces for f in p.bounds),
-        *(e.form for p in relation.pieces for e in p.equations),
-    ]
-    moduli = [e.modulus for p in relation.pieces for e in p.equations]
-    numbers = [sizes[w] for w in relation.wires]
-    numbers += [n for f in forms for n in (f.constant, *(c for _, c in f.terms))]
-    if not all(isinstance(n, int) for n in numbers):
-        return False
-    if not all(n is None or isinstance(n, int) for n in moduli):
+    if not all(isinstance(n, int) for n in _numbers(relation, sizes)):
         return False
     extents = [int(sizes[w]) for w in relation.wires]
     if prod(extents) > LARGEST:
@@ -48,6 +40,15 @@ def is_total(relation: Relation, kept: Sequence[str], sizes: Sizes) -> bool:
         if key not in found and _holds(relation, dict(zip(relation.wires, index, strict=True))):
             found.add(key)
     return len(found) == prod(extents[n] for n in at)
+
+
+def _numbers(relation: Relation, sizes: Sizes) -> Iterator[Dim]:
+    """Every size, coefficient, constant and modulus of a relation."""
+    yield from (sizes[w] for w in relation.wires)
+    for piece in relation.pieces:
+        for form in (*piece.bounds, *(e.form for e in piece.equations)):
+            yield from (form.constant, *(c for _, c in form.terms))
+        yield from (e.modulus for e in piece.equations if e.modulus is not None)
 
 
 def _holds(relation: Relation, at: dict[str, int]) -> bool:

@@ -38,17 +38,22 @@ class FloorDiv(sympy.Function):  # type: ignore[misc]  # sympy has no types
         if b == 1:
             return a
         if b.is_Integer:
-            terms = sympy.Add.make_args(sympy.expand(a))
-            whole = [t for t in terms if _divides(int(b), t)]
-            if whole:
-                rest = sympy.Add(*[t for t in terms if not _divides(int(b), t)])
-                quotient = sympy.Add(*[t / b for t in whole])
-                return quotient + (cls(rest, b) if rest != 0 else 0)
-            return None
+            return _multiples_out(a, b)
         quotient = sympy.cancel(a / b)
         if quotient.is_polynomial() and quotient.is_integer:
             return quotient
         return None
+
+
+def _multiples_out(a: Expr, b: Integer) -> Expr | None:
+    """⌊(b·q + r) / b⌋ as q + ⌊r / b⌋, term by term; None where no term is a multiple of b."""
+    terms = sympy.Add.make_args(sympy.expand(a))
+    multiples = [t for t in terms if _divides(int(b), t)]
+    if not multiples:
+        return None
+    rest = sympy.Add(*[t for t in terms if not _divides(int(b), t)])
+    quotient = sympy.Add(*[t / b for t in multiples])
+    return quotient + (FloorDiv(rest, b) if rest != 0 else 0)
 
 
 def _divides(divisor: int, term: Expr) -> bool:
@@ -221,7 +226,13 @@ def text(
 _SUM, _PRODUCT, _POWER, _ATOM = 0, 1, 2, 3
 
 
+_Write = Callable[[Expr, int], str]
+"""Writes a part of an expression, in parentheses if it binds less tightly than asked."""
+
+
 def _text(e: Expr, name: Callable[[Symbol], str], power: str) -> tuple[str, int]:
+    """An expression and how tightly it binds, from `_SUM` to `_ATOM`."""
+
     def wrap(part: Expr, level: int) -> str:
         written, own = _text(part, name, power)
         return written if own >= level else f"({written})"
@@ -236,30 +247,40 @@ def _text(e: Expr, name: Callable[[Symbol], str], power: str) -> tuple[str, int]
         a, b = e.args
         return f"{wrap(a, _POWER)}//{wrap(b, _POWER)}", _PRODUCT
     if e.is_Add:
-        terms = sorted(
-            e.as_ordered_terms(), key=lambda t: (not t.free_symbols, t.could_extract_minus_sign())
-        )
-        out = wrap(terms[0], _SUM)
-        for term in terms[1:]:
-            if term.could_extract_minus_sign():
-                out += f" - {wrap(-term, _PRODUCT)}"
-            else:
-                out += f" + {wrap(term, _PRODUCT)}"
-        return out, _SUM
+        return _sum(e, wrap), _SUM
     if e.is_Mul:
-        if e.could_extract_minus_sign():
-            # -(a//2) is not (-a)//2
-            return f"-{wrap(-e, _POWER if isinstance(-e, FloorDiv) else _PRODUCT)}", _SUM
-        numerator, denominator = e.as_numer_denom()
-        if denominator != 1:
-            return f"{wrap(numerator, _PRODUCT)}/{wrap(denominator, _POWER)}", _PRODUCT
-        return "*".join(wrap(f, _POWER) for f in e.as_ordered_factors()), _PRODUCT
+        return _product(e, wrap)
     if e.is_Pow:
         base, exponent = e.args
         if exponent.is_negative:
             return f"1/{wrap(base**-exponent, _POWER)}", _PRODUCT
         return f"{wrap(base, _ATOM)}{power}{wrap(exponent, _ATOM)}", _POWER
     raise TypeError(f"no notation for {e!r}")
+
+
+def _sum(e: Expr, write: _Write) -> str:
+    """A sum: terms with symbols first, and of these the positive ones."""
+    first, *others = sorted(
+        e.as_ordered_terms(), key=lambda t: (not t.free_symbols, t.could_extract_minus_sign())
+    )
+    out = write(first, _SUM)
+    for term in others:
+        if term.could_extract_minus_sign():
+            out += f" - {write(-term, _PRODUCT)}"
+        else:
+            out += f" + {write(term, _PRODUCT)}"
+    return out
+
+
+def _product(e: Expr, write: _Write) -> tuple[str, int]:
+    """A product, with one sign before it and one quotient."""
+    if e.could_extract_minus_sign():
+        # -(a//2) is not (-a)//2
+        return f"-{write(-e, _POWER if isinstance(-e, FloorDiv) else _PRODUCT)}", _SUM
+    numerator, denominator = e.as_numer_denom()
+    if denominator != 1:
+        return f"{write(numerator, _PRODUCT)}/{write(denominator, _POWER)}", _PRODUCT
+    return "*".join(write(f, _POWER) for f in e.as_ordered_factors()), _PRODUCT
 
 
 def rational(value: Any) -> Any:

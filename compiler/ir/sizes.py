@@ -7,7 +7,7 @@ which size clashes with which, or which cannot be known.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -197,28 +197,38 @@ def own_symbols(diagram: Diagram, stated: Mapping[str, str] | None = None) -> Di
     diagram = _without_hidden(diagram, stated)
     renaming: dict[sympy.Symbol, Dim] = {}
     taken: set[str] = set()
-    declared = [(w, s) for o in diagram.operands for w, s in o.sizes.items()]
-    wires = [(w, diagram.sizes[w]) for w in diagram.open]
-    inner = [(w, t.sizes[w]) for t in diagram.terms for x in t.tensors for w in x.wires]
-    for wire, extent in [*wires, *inner, *declared]:
+    extents = list(_extents(diagram))
+    for wire, extent in extents:
         name = stated.get(base(wire), base(wire))
         if not name or name in taken:
             continue
         if isinstance(extent, sympy.Symbol) and extent not in renaming:
             renaming[extent] = size(name)
             taken.add(name)
-    for _, extent in [*wires, *inner, *declared]:
-        symbols = extent.free_symbols if isinstance(extent, sympy.Expr) else ()
-        for symbol in sorted(symbols, key=str):
-            name = symbol.name
-            if symbol in renaming or name in diagram.parameters:
-                continue
-            while name in taken:
-                name = suffixed(name, "_")
-            renaming[symbol] = size(name)
-            taken.add(name)
+    for symbol in _symbols(extents):
+        name = symbol.name
+        if symbol in renaming or name in diagram.parameters:
+            continue
+        while name in taken:
+            name = suffixed(name, "_")
+        renaming[symbol] = size(name)
+        taken.add(name)
     changed = {old: new for old, new in renaming.items() if old != new}
     return _renamed(diagram, changed) if changed else diagram
+
+
+def _extents(diagram: Diagram) -> Iterator[tuple[str, Dim]]:
+    """Wires and their sizes: the open wires first, then those of tensors, then of operands."""
+    yield from ((w, diagram.sizes[w]) for w in diagram.open)
+    yield from ((w, t.sizes[w]) for t in diagram.terms for x in t.tensors for w in x.wires)
+    yield from ((w, s) for o in diagram.operands for w, s in o.sizes.items())
+
+
+def _symbols(extents: Iterable[tuple[str, Dim]]) -> Iterator[sympy.Symbol]:
+    """The symbols of sizes, size by size, each size's by name."""
+    for _, extent in extents:
+        if isinstance(extent, sympy.Expr):
+            yield from sorted(extent.free_symbols, key=str)
 
 
 def _renamed(diagram: Diagram, renaming: Mapping[sympy.Symbol, Dim]) -> Diagram:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import keyword
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from diagrammar.grammar import syntax
 from diagrammar.grammar.errors import Place, Problem, near
 from diagrammar.grammar.source import Source, Span
 
 Defined = syntax.Definition | syntax.Derivative | syntax.Sample
+_Formula = TypeVar("_Formula", Defined, syntax.Pattern)
 
 BUILT_IN = frozenset({"delta", "ones"})
 OPTIONS = frozenset(
@@ -125,27 +127,16 @@ class Scope:
     def add(self, statement: syntax.AnyStatement) -> None:
         """Take one statement in."""
         match statement:
-            case syntax.Sizes():
+            case syntax.Sizes() | syntax.Params():
                 for entry in statement.entries:
-                    if self._declare_value(entry, "size"):
-                        (self.definite if entry.definite else self.sizes)[entry.name] = entry
-            case syntax.Params():
-                for entry in statement.entries:
-                    if self._declare_value(entry, "parameter"):
-                        self.params[entry.name] = entry
+                    self._add_value(entry, parameter=isinstance(statement, syntax.Params))
             case syntax.Tensor():
                 if self._declare(statement.name, statement.name_span, "tensor"):
                     self.tensors[statement.name] = statement
             case syntax.Pattern():
-                if self._declare(statement.name, statement.name_span, "pattern"):
-                    self.patterns[statement.name] = statement
-                else:
-                    self.again.append(statement)
+                self._add_formula(statement, "pattern", self.patterns)
             case syntax.Definition() | syntax.Derivative() | syntax.Sample():
-                if self._declare(statement.name, statement.name_span, "definition"):
-                    self.definitions[statement.name] = statement
-                else:
-                    self.again.append(statement)
+                self._add_formula(statement, "definition", self.definitions)
             case syntax.Use():
                 if self._declare(statement.alias, statement.alias_span, "alias"):
                     self.uses[statement.alias] = statement
@@ -153,6 +144,19 @@ class Scope:
                 self.required.extend(statement.conditions)
             case syntax.Rank():
                 self.rank = statement.rank
+
+    def _add_value(self, entry: syntax.Assignment, *, parameter: bool) -> None:
+        """Take a size or a parameter in, unless its name is taken."""
+        values = self.definite if entry.definite else self.sizes
+        if self._declare_value(entry, "parameter" if parameter else "size"):
+            (self.params if parameter else values)[entry.name] = entry
+
+    def _add_formula(self, statement: _Formula, what: str, known: dict[str, _Formula]) -> None:
+        """Take a pattern or a definition in, to be looked at even where its name is taken."""
+        if self._declare(statement.name, statement.name_span, what):
+            known[statement.name] = statement
+        else:
+            self.again.append(statement)
 
 
 def scope_of(file: syntax.File, source: Source, unread: frozenset[str] = frozenset()) -> Scope:

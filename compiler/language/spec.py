@@ -71,23 +71,29 @@ class Spec(Mapping[str, Diagram]):
             value = self._words.get(name, self._words.get(name.partition(".")[0]))
             if value is not None:
                 self._scope.params[name] = replace(entry, value=value)
+        self._builder: Builder = Builder(self._scope, self._used_files())
+
+    def _used_files(self) -> dict[str, Used]:
+        """The files that this one uses, by alias, with the values that it gives their
+        parameters."""
         used: dict[str, Used] = {}
         for node in self._scope.uses.values():
             other = self._use(node)
-            if other is not None:
-                self._open |= self.rank is None and other._open
-                other = other.at(self.rank or SHOWN) if other._open else other
-                held = sum(len(u.builder.operands) for u in used.values())
-                if held + len(other._builder.operands) > MAX_OPERANDS:
-                    message = f"the files used here have more than {MAX_OPERANDS:,} operands"
-                    self._scope.report(node.span, message, "", "use fewer of them")
-                    continue
-                names = renaming(node.alias, other._builder, self._scope, used.values())
-                theirs = {p: names.get(p, p) for p in other._builder.parameters}
-                said = {p: self._words[n] for p, n in theirs.items() if n in self._words}
-                other = other.having(said) if said else other
-                used[node.alias] = Used(node.alias, other._builder, names)
-        self._builder: Builder = Builder(self._scope, used)
+            if other is None:
+                continue
+            self._open |= self.rank is None and other._open
+            other = other.at(self.rank or SHOWN) if other._open else other
+            held = sum(len(u.builder.operands) for u in used.values())
+            if held + len(other._builder.operands) > MAX_OPERANDS:
+                message = f"the files used here have more than {MAX_OPERANDS:,} operands"
+                self._scope.report(node.span, message, "", "use fewer of them")
+                continue
+            names = renaming(node.alias, other._builder, self._scope, used.values())
+            theirs = {p: names.get(p, p) for p in other._builder.parameters}
+            own = {p: self._words[n] for p, n in theirs.items() if n in self._words}
+            other = other.having(own) if own else other
+            used[node.alias] = Used(node.alias, other._builder, names)
+        return used
 
     def _use(self, node: syntax.Use) -> Spec | None:
         """The file that a statement names; None, with a problem, if it cannot be had."""
