@@ -26,7 +26,7 @@ from benchmarks.progress import tracked
 from benchmarks.results import Sheet
 from benchmarks.timing import Clock, geometric_mean, shown
 from diagrammar import factorised
-from diagrammar.ir.tree import Leaf, Native, Read, Tree, children
+from diagrammar.ir.tree import Leaf, Tree, applies, children, positions
 from diagrammar.plan.planner import plan
 from diagrammar.runtime.devices import default
 from diagrammar.search.moves import Options
@@ -144,8 +144,7 @@ def _visit(case: Case, tree: Tree, found: Count) -> tuple[Wires, frozenset[int]]
     parts = [_visit(case, child, found) for child in children(tree)]
     inside = frozenset[int]().union(*(terms for _, terms in parts))
     wires = frozenset[str]().union(*(own for own, _ in parts))
-    relations = tree.relations if isinstance(tree, Native) else ()
-    relations = (tree.at,) if isinstance(tree, Read) else relations
+    relations = positions(tree)
     left = parts[0][0]
     for at in relations:  # the dense model: one pattern after the other into the data
         dimension = frozenset(case.terms[at].split())
@@ -153,7 +152,7 @@ def _visit(case: Case, tree: Tree, found: Count) -> tuple[Wires, frozenset[int]]
         inside |= {at}
         left = _kept(case, left | dimension, inside)
         wires |= dimension
-    if not isinstance(tree, Read):
+    if not applies(tree, "windows"):
         whole = left | parts[1][0] if relations else wires
         found.dense += prod(case.sizes[w] for w in whole)
         read = frozenset(case.terms[at][1] for at in inside if at in (1, 2))

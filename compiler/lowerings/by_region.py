@@ -16,7 +16,8 @@ from diagrammar import program as ops
 from diagrammar.ir.autocorrelation import GramForm, gram_form
 from diagrammar.ir.diagram import Network, Operand, product
 from diagrammar.ir.relation import Relation
-from diagrammar.ir.tree import Correlated, Leaf
+from diagrammar.ir.tree import Apply, Leaf
+from diagrammar.lowerings.registry import lowering as registered
 from diagrammar.lowerings.window_rows import span
 from diagrammar.program.writer import Value
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from diagrammar.lowerings.lower import Lowering
 
 
-def recognise(network: Network, open_wires: Sequence[str]) -> Correlated | None:
+def recognise(network: Network, open_wires: Sequence[str]) -> Apply | None:
     """The tree for an operand with itself and paired relations between; None for anything else."""
     operands = [n for n, t in enumerate(network.tensors) if isinstance(t, Operand)]
     relations = [n for n, t in enumerate(network.tensors) if isinstance(t, Relation)]
@@ -46,7 +47,8 @@ def recognise(network: Network, open_wires: Sequence[str]) -> Correlated | None:
         return None
     if any({f.k, f.k2} - set(open_wires) for f in found):
         return None
-    return Correlated(Leaf(operands[0]), Leaf(operands[1]), tuple(relations))
+    sides = Leaf(operands[0]), Leaf(operands[1])
+    return Apply("stretches of rows", sides, tuple(relations))
 
 
 def _form(network: Network, at: int) -> GramForm | None:
@@ -88,10 +90,20 @@ def _roles(
     return _Axes(first, group, rows, places) if len(places) <= 3 else None
 
 
-def correlated(lowering: Lowering, tree: Correlated, factor: Any) -> Value:
+@registered(
+    law="Σ_o windows·windows[k, k′] = Σ over stretches of rows of X: weight gradients by itself",
+    example="""
+    size n := 2, c := 2, i := 9, k := 3
+    tensor X[n, c, i]
+    pattern P[i, o, k] = conv(padding=1)
+    A[c, k, c', k'] = X[n, c, i] * P[i, o, k] * X[n, c', i'] * P[i', o, k']
+""",
+    scales=True,
+)
+def stretches_of_rows(lowering: Lowering, tree: Apply, factor: Any) -> Value:
     """The Gram matrix, times a scalar."""
     writer, network = lowering.writer, lowering.network
-    left, right = lowering.value(tree.left), lowering.value(tree.right)
+    left, right = (lowering.value(part) for part in tree.parts)
     forms = {f.i: f for f in (_form(network, n) for n in tree.relations) if f is not None}
     axes = _roles(left.wires, right.wires, list(forms.values()), lowering.open)
     assert axes is not None

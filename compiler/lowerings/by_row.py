@@ -10,8 +10,9 @@ from diagrammar.ir.autocorrelation import gram_form
 from diagrammar.ir.diagram import product
 from diagrammar.ir.relation import Relation
 from diagrammar.ir.scalar import Dim, expand
-from diagrammar.ir.tree import Paired
+from diagrammar.ir.tree import Apply
 from diagrammar.lowerings.contract import copied
+from diagrammar.lowerings.registry import lowering as registered
 from diagrammar.lowerings.window_rows import Segment, blocks
 from diagrammar.program.writer import Value
 
@@ -19,7 +20,17 @@ if TYPE_CHECKING:
     from diagrammar.lowerings.lower import Lowering
 
 
-def paired(lowering: Lowering, tree: Paired, factor: Dim) -> Value:
+@registered(
+    law="Σ_o windows·windows[k, k′] = Σ over rows i of X[i]·X[i + D·(k′ − k)]",
+    example="""
+    size n := 2, c := 2, i := 9, k := 3
+    tensor X[n, c, i]
+    pattern P[i, o, k] = conv(padding=1)
+    A[c, k, c', k'] = X[n, c, i] * P[i, o, k] * X[n, c', i'] * P[i', o, k']
+""",
+    scales=True,
+)
+def row_by_row(lowering: Lowering, tree: Apply, factor: Dim) -> Value:
     """One product for each distance of rows and each stretch of rows; windows are their sums, times
     a factor.
 
@@ -48,14 +59,14 @@ def paired(lowering: Lowering, tree: Paired, factor: Dim) -> Value:
 class _Rows:
     """The two sides of a Gram matrix of windows, copied once as rows side by side."""
 
-    def __init__(self, lowering: Lowering, tree: Paired, i: str, i2: str) -> None:
+    def __init__(self, lowering: Lowering, tree: Apply, i: str, i2: str) -> None:
         self.lowering, self.writer, self.i = lowering, lowering.writer, i
-        left, right = lowering.value(tree.left), lowering.value(tree.right)
+        left, right = (lowering.value(part) for part in tree.parts)
         needed = lowering.needed(tree)
         shared = [w for w in left.wires if w in right.wires]
         self.batch = [w for w in shared if w in needed]
         summed = [w for w in shared if w not in needed]
-        self.native = tree.batched and len(summed) > 0
+        self.native = tree.details == ("batched",) and len(summed) > 0
         self.first, self.last = (summed[:1], summed[1:]) if self.native else ([], summed)
         self.rows = [
             [w for w in v.wires if w not in shared and w not in (i, i2)] for v in (left, right)

@@ -3,33 +3,79 @@ want."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from diagrammar import program as ops
 from diagrammar.ir.diagram import product
 from diagrammar.ir.relation import ConvForm
 from diagrammar.ir.scalar import Dim, equal, expand
-from diagrammar.ir.tree import Native
+from diagrammar.ir.tree import Apply
 from diagrammar.lowerings.native_roles import Layout, extra, layout, output_padding
+from diagrammar.lowerings.registry import lowering as registered
 from diagrammar.program.writer import Value, Writer
 
 if TYPE_CHECKING:
     from diagrammar.lowerings.lower import Lowering
 
 
-def native_call(lowering: Lowering, tree: Native) -> Value:
+@registered(
+    law="Σ_ik X[b,c,i]·Π[i,o,k]·W[d,c,k]: a library convolution",
+    example="""
+    size n := 2, i := 6, k := 3, c := 3, d := 2
+    tensor X[n, c, i]
+    tensor W[d, c, k]
+    pattern P[i, o, k] = conv(padding=1)
+    Y[n, d, o] = X[n, c, i] * P[i, o, k] * W[d, c, k]
+""",
+)
+def convolution(lowering: Lowering, tree: Apply, factor: Any) -> Value:
+    """A library convolution."""
+    return _called(lowering, tree, factor, _convolution)
+
+
+@registered(
+    law="Σ_ok V[b,d,o]·Π[i,o,k]·W[d,c,k]: a library transposed convolution",
+    example="""
+    size n := 2, i := 6, k := 3, c := 3, d := 2
+    tensor V[n, d, o]
+    tensor W[d, c, k]
+    pattern P[i, o, k] = conv(padding=1)
+    Y[n, c, i] = V[n, d, o] * P[i, o, k] * W[d, c, k]
+""",
+)
+def transposed_convolution(lowering: Lowering, tree: Apply, factor: Any) -> Value:
+    """A library convolution's input gradient."""
+    return _called(lowering, tree, factor, _transposed)
+
+
+@registered(
+    law="Σ_bio X[b,c,i]·Π[i,o,k]·V[b,d,o]: a library weight gradient",
+    example="""
+    size n := 2, i := 6, k := 3, c := 3, d := 2
+    tensor X[n, c, i]
+    tensor V[n, d, o]
+    pattern P[i, o, k] = conv(padding=1)
+    Y[d, c, k] = X[n, c, i] * P[i, o, k] * V[n, d, o]
+""",
+)
+def weight_gradient(lowering: Lowering, tree: Apply, factor: Any) -> Value:
+    """A library convolution's weight gradient."""
+    return _called(lowering, tree, factor, _weight_gradient)
+
+
+def _called(
+    lowering: Lowering,
+    tree: Apply,
+    factor: Any,
+    write: Callable[[Writer, Value, Value, list[ConvForm], Layout], Value],
+) -> Value:
     """Two results and the relations between them as one library call."""
-    left, right = lowering.value(tree.left), lowering.value(tree.right)
+    left, right = (lowering.value(part) for part in tree.parts)
     forms = [lowering.form(at) for at in tree.relations]
     spatial = {w for f in forms for w in (f.i, f.o, f.k) if w is not None}
     roles = layout(left.wires, right.wires, lowering.needed(tree), spatial)
-    write = {
-        "convolution": _convolution,
-        "transposed": _transposed,
-        "weight gradient": _weight_gradient,
-    }[tree.kind]
-    return write(lowering.writer, left, right, forms, roles)
+    return lowering.writer.scale(write(lowering.writer, left, right, forms, roles), factor)
 
 
 def _grouped(writer: Writer, value: Value, *axes: Sequence[str]) -> int:

@@ -11,11 +11,29 @@ import sympy
 from diagrammar import program as ops
 from diagrammar.ir.diagram import product
 from diagrammar.ir.estimate import estimate
-from diagrammar.ir.tree import Join
+from diagrammar.ir.tree import Apply
+from diagrammar.lowerings.registry import lowering as registered
 from diagrammar.program.writer import Value
 
 if TYPE_CHECKING:
     from diagrammar.lowerings.lower import Lowering
+
+
+@registered(
+    law="Σ over the wires that nothing else has of left·right",
+    example="""
+    size n := 2, i := 3, j := 4
+    tensor X[n, i]
+    tensor W[i, j]
+    Y[n, j] = X[n, i] * W[i, j]
+""",
+)
+def contraction(lowering: Lowering, tree: Apply, factor: Any) -> Value:
+    """A product of two results, summed over what nothing else needs."""
+    left, right = ready(lowering, tree)
+    order = order_of(lowering, left, right, lowering.needed(tree))
+    value = contracted(lowering, left, right, order)
+    return lowering.writer.scale(value, factor)
 
 
 def scaled_early(
@@ -79,10 +97,10 @@ def _summed_behind(value: Value, out: Sequence[str]) -> bool:
     return True in stays and False in stays and stays == sorted(stays, reverse=True)
 
 
-def ready(lowering: Lowering, tree: Join) -> tuple[Value, Value]:
+def ready(lowering: Lowering, tree: Apply) -> tuple[Value, Value]:
     """The two sides of a contraction; those of a Gram product of windows are copied once, as
     a matrix."""
-    left, right = lowering.value(tree.left), lowering.value(tree.right)
+    left, right = (lowering.value(part) for part in tree.parts)
     if left.step != right.step or not _is_scattered(lowering, left.step):
         return left, right
     needed = lowering.needed(tree)

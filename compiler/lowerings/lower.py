@@ -1,6 +1,6 @@
 """From a contraction tree to program steps, node by node.
 
-How each kind of node is written stands in `contracting`, `reading`, `placing`, `calls`, `rows`.
+How a node is written is its lowering's (`lowerings.registry`).
 """
 
 from __future__ import annotations
@@ -11,29 +11,10 @@ from contextlib import contextmanager
 from diagrammar import program as ops
 from diagrammar.ir.diagram import Network, Operand, product
 from diagrammar.ir.estimate import estimate
-from diagrammar.ir.relation import ConvForm, Linear, Relation, conv_form
-from diagrammar.ir.scalar import Dim
-from diagrammar.ir.tree import (
-    Correlated,
-    Dense,
-    Fold,
-    Join,
-    Leaf,
-    Native,
-    Paired,
-    Pick,
-    Read,
-    Return,
-    Spread,
-    Tree,
-    walk,
-)
-from diagrammar.lowerings.by_region import correlated
-from diagrammar.lowerings.by_row import paired
-from diagrammar.lowerings.calls import native_call
-from diagrammar.lowerings.contract import contracted, order_of, ready, scaled_early
-from diagrammar.lowerings.placing import fold, spread
-from diagrammar.lowerings.reading import picked, read
+from diagrammar.ir.relation import ConvForm, Relation, conv_form
+from diagrammar.ir.tree import Apply, Leaf, Tree, positions, walk
+from diagrammar.lowerings.contract import contracted, ready, scaled_early
+from diagrammar.lowerings.registry import LOWERINGS
 from diagrammar.program.writer import Value, Writer
 
 
@@ -58,13 +39,11 @@ class Lowering:
         factor = self.network.scalar
         have = {w for t in self.network.tensors for w in t.wires}
         order = [w for w in self.open if w in have]
-        if isinstance(tree, Correlated):
+        if isinstance(tree, Apply) and LOWERINGS[tree.lowering].scales:
             with self.about(tree.relations):
-                return self.writer.permute(correlated(self, tree, factor), order)
-        if isinstance(tree, Paired):
-            with self.about(_positions(tree)):
-                return self.writer.permute(paired(self, tree, factor), order)
-        if isinstance(tree, Join):
+                made = LOWERINGS[tree.lowering].emit(self, tree, factor)
+                return self.writer.permute(made, order)
+        if isinstance(tree, Apply) and tree.lowering == "contraction":
             left, right = ready(self, tree)
             left, right, factor = scaled_early(self, left, right, order, factor)
             value = contracted(self, left, right, order)
@@ -76,13 +55,13 @@ class Lowering:
 
     def needed(self, tree: Tree) -> set[str]:
         """The wires that are open or lead to tensors outside of a tree."""
-        inside = {at for node in walk(tree) for at in _positions(node)}
+        inside = {at for node in walk(tree) for at in positions(node)}
         outside = (t for at, t in enumerate(self.network.tensors) if at not in inside)
         return {w for t in outside for w in t.wires} | set(self.open)
 
     def value(self, tree: Tree) -> Value:
         """The result of a tree, summed over what nothing else needs."""
-        with self.about(_positions(tree)):
+        with self.about(positions(tree)):
             return self._value(tree)
 
     @contextmanager
@@ -94,28 +73,10 @@ class Lowering:
         self.writer.about = before
 
     def _value(self, tree: Tree) -> Value:
-        match tree:
-            case Leaf():
-                made = self.operand(tree.at)
-            case Dense():
-                made = self._dense(tree.at)
-            case Join():
-                left, right = ready(self, tree)
-                return contracted(self, left, right, order_of(self, left, right, self.needed(tree)))
-            case Read():
-                made = read(self, tree)
-            case Fold():
-                made = fold(self, tree)
-            case Spread():
-                made = spread(self, tree)
-            case Pick() | Return():
-                made = picked(self, tree)
-            case Native():
-                return native_call(self, tree)
-            case Paired():
-                return paired(self, tree, 1)
-            case Correlated():
-                return correlated(self, tree, 1)
+        if isinstance(tree, Leaf):
+            made = self.operand(tree.at)
+        else:
+            made = LOWERINGS[tree.lowering].emit(self, tree, 1)
         return self.writer.sum(made, self.needed(tree))
 
     def elements(self, value: Value) -> int:
@@ -144,12 +105,6 @@ class Lowering:
             value = self.writer.diagonal(value, first, second)
         return value
 
-    def _dense(self, at: int) -> Value:
-        """The 0/1 array of a relation, with dtype and device of the first operand."""
-        relation = self.network.tensors[at]
-        assert isinstance(relation, Relation)
-        return self.writer.value(indicator(relation, self.like()), relation.wires)
-
     def like(self) -> int:
         """The first operand, whose dtype and device relations take."""
         first = next(n for n, t in enumerate(self.network.tensors) if isinstance(t, Operand))
@@ -159,29 +114,3 @@ class Lowering:
         shape = [product(self.writer.sizes[w] for w in axis) for axis in operand.axes]
         with self.about(()):
             return self.writer.step(ops.Operand(operand.name), shape, names)
-
-
-def _positions(node: Tree) -> tuple[int, ...]:
-    match node:
-        case Leaf() | Dense() | Read() | Fold() | Spread() | Pick() | Return():
-            return (node.at,)
-        case Native() | Correlated():
-            return node.relations
-        case Paired():
-            return (node.at,)
-    return ()
-
-
-def indicator(relation: Relation, like: int | None) -> ops.Indicator:
-    """The dense array of a relation over its wires."""
-
-    def condition(form: Linear, modulus: Dim | None, nonnegative: bool) -> ops.LinearCondition:
-        coefficients = tuple(form.coefficients.get(w, 0) for w in relation.wires)
-        return ops.LinearCondition(coefficients, form.constant, modulus, nonnegative)
-
-    pieces = tuple(
-        tuple(condition(e.form, e.modulus, nonnegative=False) for e in piece.equations)
-        + tuple(condition(b, None, nonnegative=True) for b in piece.bounds)
-        for piece in relation.pieces
-    )
-    return ops.Indicator(pieces, like)

@@ -2,25 +2,39 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from diagrammar import program as ops
 from diagrammar.ir.relation import ConvForm
 from diagrammar.ir.scalar import Dim, equal, expand, nonnegative
-from diagrammar.ir.tree import Fold, Spread, Tree
+from diagrammar.ir.tree import Apply, Tree
 from diagrammar.lowerings.reading import apart
+from diagrammar.lowerings.registry import lowering as registered
 from diagrammar.program.writer import Value
 
 if TYPE_CHECKING:
     from diagrammar.lowerings.lower import Lowering
 
 
-def fold(lowering: Lowering, tree: Fold) -> Value:
+@registered(
+    law="Σ_ok V[…o,k]·Π[i,o,k]: entries of V added where S·o + D·k − P = i",
+    example="""
+    size n := 2, i := 6, k := 3
+    tensor V[n, o, k]
+    pattern P[i, o, k] = conv(padding=1)
+    Y[n, i] = V[n, o, k] * P[i, o, k]
+""",
+)
+def folding(lowering: Lowering, tree: Apply, factor: Any) -> Value:
     """A relation read from (o, k) to i, summing: col2im."""
+    return lowering.writer.scale(_fold(lowering, tree), factor)
+
+
+def _fold(lowering: Lowering, tree: Apply) -> Value:
     form = lowering.form(tree.at)
     if _is_placing(form, []):
         return _place(lowering, tree)
-    value = lowering.value(tree.child)
+    value = lowering.value(tree.parts[0])
     if form.k is None:
         return _placed(lowering, value, form)
     wires = [w for w in value.wires if w not in (form.o, form.k)] + [form.i]
@@ -34,16 +48,18 @@ def fold(lowering: Lowering, tree: Fold) -> Value:
     return lowering.writer.pad(folded, {form.i: (start, 0)}, gaps=True)
 
 
-def _place(lowering: Lowering, tree: Fold) -> Value:
+def _place(lowering: Lowering, tree: Apply) -> Value:
     """i = S·o − P without a kernel, for a chain of relations at once: entries apart among
     zeros."""
     chain: list[ConvForm] = []
     positions: list[int] = []
     child: Tree = tree
-    while isinstance(child, Fold) and _is_placing(lowering.form(child.at), chain):
+    while isinstance(child, Apply) and child.lowering == "folding":
+        if not _is_placing(lowering.form(child.at), chain):
+            break
         chain.append(lowering.form(child.at))
         positions.append(child.at)
-        child = child.child
+        (child,) = child.parts
     value = lowering.value(child)
     start: list[Dim] = [0] * len(value.wires)
     step: list[Dim] = [1] * len(value.wires)
@@ -89,17 +105,31 @@ def _named(value: Value, old: str, new: str) -> Value:
     return Value(value.step, tuple(new if w == old else w for w in value.wires))
 
 
-def spread(lowering: Lowering, tree: Spread) -> Value:
+@registered(
+    law="Σ_o V[…o]·Π[i,o,k] = V at (i + P − D·k)/S where that is whole, else 0",
+    example="""
+    size n := 2, i := 6, k := 3
+    tensor V[n, o]
+    pattern P[i, o, k] = conv(padding=1)
+    Y[n, i, k] = V[n, o] * P[i, o, k]
+""",
+)
+def transposed_windows(lowering: Lowering, tree: Apply, factor: Any) -> Value:
+    """A relation read from o to (i, k), or from k to (i, o)."""
+    return lowering.writer.scale(_spread(lowering, tree), factor)
+
+
+def _spread(lowering: Lowering, tree: Apply) -> Value:
     """Read from o to (i, k), or, by the kernel–output swap, from k to (i, o).
 
     With k′ = K − 1 − k: S·o = i + D·k′ − (D(K−1) − P), windows over the dilated, padded axis,
     then flipped.
     """
-    value, form = lowering.value(tree.child), lowering.form(tree.at)
+    value, form = lowering.value(tree.parts[0]), lowering.form(tree.at)
     if form.k is None:
         return _placed(lowering, value, form)
     o, k, S, D, O, K = form.o, form.k, form.S, form.D, form.O, form.K  # noqa: E741
-    if tree.along == form.k:
+    if tree.details == (form.k,):
         o, k, S, D, O, K = k, o, D, S, K, O  # noqa: E741
     wide = _dilated(lowering, value, o, S, O)
     before = expand(D * (K - 1) - form.P)

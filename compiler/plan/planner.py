@@ -15,7 +15,8 @@ from diagrammar.ir.relation import Relation
 from diagrammar.ir.scalar import Dim, equal, expand, fraction, is_number, nonnegative, text
 from diagrammar.ir.symbols import readings
 from diagrammar.ir.tree import Tree
-from diagrammar.lowerings.lower import Lowering, indicator
+from diagrammar.lowerings.dense_pattern import indicator
+from diagrammar.lowerings.lower import Lowering
 from diagrammar.program.writer import Value, Writer
 from diagrammar.search.search import Options, Search
 from diagrammar.transform.unit_wires import places, without_units

@@ -12,7 +12,7 @@ import math
 import random
 from collections.abc import Iterable, Sequence
 
-from diagrammar.ir.tree import Dense
+from diagrammar.ir.tree import applies
 from diagrammar.search.entry import Entry
 from diagrammar.search.meeting import GAPS
 from diagrammar.search.moves import Moves
@@ -33,7 +33,7 @@ class Greedy:
         self.heat = 10 ** self.random.uniform(-2.0, 0.0) if start > 1 else 0.0
         self.units = units
         self.alive: dict[int, Entry] = {}
-        self.relations = [e for e in units if isinstance(e.tree, Dense)]
+        self.relations = [e for e in units if applies(e.tree, "dense pattern")]
         # score, number, results that are used up, and what they become (a join: None)
         self.queue: list[tuple[float, int, tuple[int, ...], Entry | None]] = []
         self.numbers = itertools.count()  # equal scores are taken in order
@@ -115,7 +115,7 @@ class Greedy:
 
     def _offer_join(self, a: Entry, b: Entry) -> None:
         used = (a.tensors, b.tensors)
-        if self.start == 0 or isinstance(a.tree, Dense) or isinstance(b.tree, Dense):
+        if self.start == 0 or any(applies(e.tree, "dense pattern") for e in (a, b)):
             made = self.moves.join(a, b)
             score = made.cost - a.cost - b.cost + self._gaps(made)
             heapq.heappush(self.queue, (score, next(self.numbers), used, made))

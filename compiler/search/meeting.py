@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from diagrammar.ir.tree import Dense
+from diagrammar.ir.tree import applies
 
 if TYPE_CHECKING:
     from diagrammar.search.entry import Entry
@@ -30,7 +30,7 @@ def masking(moves: Moves, a: Entry, b: Entry, swept: int, wires: int) -> tuple[f
         return 0.0, True
     if not a.wires & b.wires & ~wires:
         return 0.0, True  # nothing is summed: a mask costs what a product costs
-    total = isinstance(pattern.tree, Dense)
+    total = applies(pattern.tree, "dense pattern")
     total = total and moves.is_total(pattern.tensors.bit_length() - 1, pattern.wires & wires)
     if pattern.wires.bit_count() == 2:  # rows are added
         return moves.summed(moves.elements(x.wires)), x.gaps or not total

@@ -24,18 +24,7 @@ from diagrammar.ir.gaps import (
 from diagrammar.ir.index_map import IndexMap, index_map
 from diagrammar.ir.relation import ConvForm, Relation, conv_form
 from diagrammar.ir.scalar import equal
-from diagrammar.ir.tree import (
-    Dense,
-    Fold,
-    Join,
-    Leaf,
-    Native,
-    Paired,
-    Pick,
-    Read,
-    Return,
-    Spread,
-)
+from diagrammar.ir.tree import Apply, Leaf, applies
 from diagrammar.lowerings.reading import reads_gaps
 from diagrammar.program.operations.work import ITEM, VIEW, Work, copied, moved, multiplied
 from diagrammar.search import native
@@ -49,8 +38,8 @@ class Options:
 
     native: library convolutions. paired: which of a term's paired relations (`ir.autocorrelation`)
     is computed distance by distance; the others, or all, are windows again. batched: how (see
-    `tree.Paired`). contained: no value with gaps is multiplied by an operand, where that can be.
-    preference: how many times their seconds library calls count in the search; below one it finds
+    `lowerings.by_row`). contained: no value with gaps is multiplied by an operand, where that can
+    be. preference: how many times their seconds library calls count in the search; below one it finds
     trees full of them, which then compete with the others at their own price.
     """
 
@@ -171,7 +160,14 @@ class Moves:
         if at in self.maps and len(self.network.tensors[at].wires) > 2:
             cost = LAST_RESORT
         gaps = self.options.contained and not self.is_total(at, wires)
-        return Entry(1 << at, wires, cost, Dense(at), self.likeness(at, wires), gaps=gaps)
+        return Entry(
+            1 << at,
+            wires,
+            cost,
+            Apply("dense pattern", (), (at,)),
+            self.likeness(at, wires),
+            gaps=gaps,
+        )
 
     def is_total(self, at: int, wires: int) -> bool:
         """Whether relation `at` leads from all values of some wires to the others."""
@@ -224,7 +220,16 @@ class Moves:
         cost = once + self.contraction(swept, read, written) + more + dear
         if cost < below:
             like = self._joined(a, b) if self.repeats else 0
-            yield Entry(tensors, wires, cost, Join(a.tree, b.tree), like, (a, b), gaps, met)
+            yield Entry(
+                tensors,
+                wires,
+                cost,
+                Apply("contraction", (a.tree, b.tree)),
+                like,
+                (a, b),
+                gaps,
+                met,
+            )
 
     def contracted(self, a: Entry, b: Entry) -> tuple[int, int, int, int]:
         """Of a contraction: the wires of its result; how many entries it reads, multiplies and
@@ -280,15 +285,17 @@ class Moves:
         rest = sum(others)
         if a.wires & i and not needed & i:
             wires = (a.wires & ~i) | rest
-            yield self._grown(a, tensors, wires, needed, Read(a.tree, at), form, read=True)
+            yield self._grown(
+                a, tensors, wires, needed, Apply("windows", (a.tree,), (at,)), form, read=True
+            )
         elif not a.wires & i and a.wires & rest == rest and not needed & rest:
             wires = (a.wires & ~rest) | i
-            yield self._grown(a, tensors, wires, needed, Fold(a.tree, at), form)
+            yield self._grown(a, tensors, wires, needed, Apply("folding", (a.tree,), (at,)), form)
         elif not a.wires & i:
             for name, own in zip((form.o, form.k), others, strict=False):
                 if name is not None and a.wires & own and not needed & own:
                     wires = (a.wires & ~own) | i | (rest & ~own)
-                    spread = Spread(a.tree, at, name)
+                    spread = Apply("transposed windows", (a.tree,), (at,), (name,))
                     yield self._grown(a, tensors, wires, needed, spread, form)
 
     def _picked(self, a: Entry, at: int, found: IndexMap) -> Iterator[Entry]:
@@ -296,19 +303,18 @@ class Moves:
         tensors = a.tensors | 1 << at
         needed = self.needed(tensors)
         source, along = self.bit[found.source], sum(self.bit[w] for w in found.along)
-        tree: Pick | Return
         if a.wires & source and not a.wires & along and not needed & source:
-            wires, tree = (a.wires & ~source) | along, Pick(a.tree, at)
+            wires, tree = (a.wires & ~source) | along, Apply("gathering", (a.tree,), (at,))
         elif a.wires & along == along and not a.wires & source and not needed & along:
-            wires, tree = (a.wires & ~along) | source, Return(a.tree, at)
+            wires, tree = (a.wires & ~along) | source, Apply("scattering", (a.tree,), (at,))
         else:
             return
         cost = a.cost + self.copy(max(self.elements(wires), self.elements(a.wires)))
         if wires & ~needed:
             cost += self.summed(self.elements(wires))
-        like = self._along(a, at, type(tree).__name__)
+        like = self._along(a, at, tree.lowering)
         gaps = a.gaps
-        if self.options.contained and isinstance(tree, Return):
+        if self.options.contained and tree.lowering == "scattering":
             gaps |= not returns_everywhere(self.network.sizes[found.source], found.runs)
         yield Entry(tensors, wires & needed, cost, tree, like, (a,), gaps, a.met)
 
@@ -318,7 +324,7 @@ class Moves:
         tensors: int,
         wires: int,
         needed: int,
-        tree: Read | Fold | Spread,
+        tree: Apply,
         form: ConvForm,
         read: bool = False,
     ) -> Entry:
@@ -329,14 +335,14 @@ class Moves:
         cost = a.cost + (self.seconds(VIEW) if free else self.copy(larger))
         if wires & ~needed:
             cost += self.summed(self.elements(wires))
-        like = self._along(a, tree.at, type(tree).__name__)
+        like = self._along(a, tree.at, tree.lowering)
         gaps = a.gaps
-        if self.options.contained and isinstance(tree, Fold):
+        if self.options.contained and tree.lowering == "folding":
             gaps |= not folds_everywhere(form)
-        elif self.options.contained and isinstance(tree, Read):
+        elif self.options.contained and tree.lowering == "windows":
             gaps |= reads_gaps(form, a.tree, self.forms.__getitem__)
-        elif self.options.contained and isinstance(tree, Spread):
-            gaps |= not spreads_everywhere(form, tree.along)
+        elif self.options.contained and tree.lowering == "transposed windows":
+            gaps |= not spreads_everywhere(form, tree.details[0])
         return Entry(tensors, wires & needed, cost, tree, like, (a,), gaps, a.met)
 
     def paired(self, a: Entry, b: Entry) -> Iterator[Entry]:
@@ -364,7 +370,8 @@ class Moves:
             cost = left.cost + (0.0 if alike else right.cost) + self.copy(2 * copies)
             cost += self.contraction(swept, count * copies, 0)
             cost += self.seconds(Work(views=6 * count)) + 2 * self.copy(self.elements(wires))
-            tree = Paired(left.tree, right.tree, at, self.options.batched)
+            how = ("batched",) if self.options.batched else ()
+            tree = Apply("row by row", (left.tree, right.tree), (at,), how)
             like = self._like("paired", left.like, right.like, at) if left.like else 0
             like = like if right.like else 0
             (more, met), gaps = meeting(self, left, right), left.gaps or right.gaps
@@ -392,7 +399,7 @@ class Moves:
         if found is None:
             return
         (more, met), gaps = meeting(self, a, b), a.gaps or b.gaps
-        if isinstance(found.tree, Native) and found.tree.kind == "transposed":
+        if applies(found.tree, "transposed convolution"):
             folds = all(folds_everywhere(self.forms[at]) for at in between)
             gaps |= self.options.contained and not folds
         if found.cost + more < limit:
@@ -401,14 +408,14 @@ class Moves:
 
     def _called(self, a: Entry, b: Entry, call: Entry, between: Sequence[int]) -> int:
         """A library call by its sides, its relations and what they hold together."""
-        if not (a.like and b.like) or not isinstance(call.tree, Native):
+        if not (a.like and b.like) or not isinstance(call.tree, Apply):
             return 0
         ends = tuple(
             (self.likeness(at, self.wires[at]), self._places(a, bit), self._places(b, bit))
             for at in between
             for bit in (self.bit[name] for name in self.ends[at])
         )
-        return self._like(call.tree.kind, a.like, b.like, self._shared(a, b), ends)
+        return self._like(call.tree.lowering, a.like, b.like, self._shared(a, b), ends)
 
     def _lies_between(self, at: int, first: int, second: int) -> bool:
         """Whether a relation has wires on both sides; a kernel of size one has none to have."""

@@ -14,24 +14,30 @@ from typing import TYPE_CHECKING
 from diagrammar.ir.diagram import Operand
 from diagrammar.ir.relation import ConvForm
 from diagrammar.ir.scalar import nonnegative
-from diagrammar.ir.tree import Native, NativeKind, Read, Spread, Tree, walk
+from diagrammar.ir.tree import Apply, Tree, applies, walk
 from diagrammar.lowerings.native_roles import extra, output_padding
 from diagrammar.lowerings.reading import reads_gaps
-from diagrammar.program.operations.work import Call
+from diagrammar.program.operations.work import Call, Kind
 from diagrammar.search.entry import Entry
 
 if TYPE_CHECKING:
     from diagrammar.search.moves import Moves
 
-ROLES: dict[tuple[str, str], tuple[NativeKind, bool]] = {
+ROLES: dict[tuple[str, str], tuple[str, bool]] = {
     ("i", "k"): ("convolution", False),
     ("k", "i"): ("convolution", True),
-    ("o", "k"): ("transposed", False),
-    ("k", "o"): ("transposed", True),
+    ("o", "k"): ("transposed convolution", False),
+    ("k", "o"): ("transposed convolution", True),
     ("i", "o"): ("weight gradient", False),
     ("o", "i"): ("weight gradient", True),
 }
 """Which wire of a relation each side has: the call, and whether to exchange the sides."""
+CALLS: dict[str, Kind] = {
+    "convolution": "convolution",
+    "transposed convolution": "input gradient",
+    "weight gradient": "weight gradient",
+}
+"""What each is for a library."""
 
 
 def recognise(search: Moves, a: Entry, b: Entry, between: Sequence[int]) -> Entry | None:
@@ -52,7 +58,7 @@ def recognise(search: Moves, a: Entry, b: Entry, between: Sequence[int]) -> Entr
         return None  # two relations that share a wire are no two dimensions
     if not all(fits(kind, form) for form in forms):
         return None
-    if kind != "transposed" and search.options.contained and _gaps(search, left, forms):
+    if kind != "transposed convolution" and search.options.contained and _gaps(search, left, forms):
         return None  # the call's padding would be rows that are in no sum
     tensors = a.tensors | b.tensors | sum(1 << at for at in between)
     inner, result = _wires(search, kind, forms)
@@ -68,7 +74,7 @@ def recognise(search: Moves, a: Entry, b: Entry, between: Sequence[int]) -> Entr
     if kind == "weight gradient" and (unfolded := _unfolds(left.tree) + _unfolds(right.tree)):
         work = work._replace(library=work.library * search.library.unfolded(call, unfolded))
     cost = a.cost + b.cost + search.options.preference * search.seconds(work)
-    tree = Native(kind, left.tree, right.tree, tuple(between))
+    tree = Apply(kind, (left.tree, right.tree), tuple(between))
     return Entry(tensors, wires, cost, tree, parts=(left, right))
 
 
@@ -89,7 +95,7 @@ def whole(search: Moves) -> Tree | None:
 
 def _call(
     search: Moves,
-    kind: NativeKind,
+    kind: str,
     left: Entry,
     right: Entry,
     forms: Sequence[ConvForm],
@@ -103,11 +109,11 @@ def _call(
     summed = search.elements(both & ~needed)
     images, inner, outer = {
         "convolution": (own[0], summed, own[1]),
-        "transposed": (own[0], own[1], summed),
+        "transposed convolution": (own[0], own[1], summed),
         "weight gradient": (summed, own[0], own[1]),
     }[kind]
     return Call(
-        "input gradient" if kind == "transposed" else kind,
+        CALLS[kind],
         images,
         search.elements(both & needed),
         inner,
@@ -121,7 +127,7 @@ def _call(
 
 def _unfolds(tree: Tree) -> bool:
     """Whether a value is made of windows."""
-    return any(isinstance(node, Read | Spread) for node in walk(tree))
+    return any(applies(node, "windows", "transposed windows") for node in walk(tree))
 
 
 def _role(search: Moves, a: Entry, b: Entry, at: int) -> tuple[str, str] | None:
@@ -151,24 +157,24 @@ def _unit_role(search: Moves, a: Entry, b: Entry, at: int) -> tuple[str, str] | 
     return None
 
 
-def _wires(search: Moves, kind: NativeKind, forms: Sequence[ConvForm]) -> tuple[int, int]:
+def _wires(search: Moves, kind: str, forms: Sequence[ConvForm]) -> tuple[int, int]:
     """The relation wires that are summed, and those of the result."""
     inner = result = 0
     for form in forms:
         i, o = search.bit[form.i], search.bit[form.o]
         k = 0 if form.k is None else search.bit[form.k]
-        own = {"convolution": o, "transposed": i, "weight gradient": k}[kind]
+        own = {"convolution": o, "transposed convolution": i, "weight gradient": k}[kind]
         result |= own
         inner |= (i | o | k) & ~own
     return inner, result
 
 
-def fits(kind: NativeKind, form: ConvForm) -> bool:
+def fits(kind: str, form: ConvForm) -> bool:
     """Whether the library call can express a relation's padding and sizes (known numbers only)."""
     if not all(isinstance(n, int) for n in (form.S, form.D, form.P, form.I, form.O, form.K)):
         return False
     if not nonnegative(form.P):
         return False
-    if kind == "transposed":
+    if kind == "transposed convolution":
         return 0 <= output_padding(form) < max(int(form.S), int(form.D))
     return nonnegative(form.P - form.right) and extra(form) >= 0

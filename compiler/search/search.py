@@ -17,7 +17,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 from diagrammar.ir.diagram import Network
-from diagrammar.ir.tree import Dense
+from diagrammar.ir.tree import applies
 from diagrammar.search.entry import Entry
 from diagrammar.search.greedy import Greedy
 from diagrammar.search.meeting import DEARER
@@ -151,7 +151,7 @@ class Search(Moves):
         connected, where nothing costs less than `limit`, and when work `ends`."""
         levels: list[dict[int, Entry]] = [{} for _ in range(len(units) + 1)]
         levels[1] = {e.tensors: e for e in units}
-        relations = [e for e in units if isinstance(e.tree, Dense)]
+        relations = [e for e in units if applies(e.tree, "dense pattern")]
         for count in range(2, len(units) + 1):
             found = levels[count]
             for entry in self._larger(levels, count, relations, limit):
