@@ -39,8 +39,8 @@ class Options:
     native: library convolutions. paired: which of a term's paired relations (`ir.autocorrelation`)
     is computed distance by distance; the others, or all, are windows again. batched: how (see
     `lowerings.by_row`). contained: no value with gaps is multiplied by an operand, where that can
-    be. preference: how many times their seconds library calls count in the search; below one it finds
-    trees full of them, which then compete with the others at their own price.
+    be. preference: how many times their seconds library calls count in the search; below one it
+    finds trees full of them, which then compete with the others at their own price.
     """
 
     device: Device
