@@ -8,13 +8,13 @@ import pytest
 
 import diagrammar as dg
 from diagrammar.backends.numpy import evaluate
-from diagrammar.cost.device import machine
 from diagrammar.ir.diagram import Diagram
 from diagrammar.ir.tree import applies, walk
 from diagrammar.lowerings.registry import LOWERINGS, Way, lowering
 from diagrammar.plan.planner import Planned, plan
 from diagrammar.plan.strategies import strategies
 from diagrammar.rules.passes import Pipeline
+from diagrammar.runtime.devices import default
 from tests.oracle import at, close, operands, value
 
 
@@ -26,7 +26,7 @@ def example(one: Way) -> Diagram:
 def planned(one: Way) -> Iterator[Planned]:
     """What the strategies make of the example with the lowering, before any pass."""
     diagram = Pipeline().run(example(one)).diagram
-    for way in strategies([diagram], machine(), native=True, as_written=False, contained=False):
+    for way in strategies([diagram], default(), native=True, as_written=False, contained=False):
         made = plan("Y", [diagram], diagram.operands, way.options, shortcut=way.shortcut)
         if any(applies(node, one.name) for _, tree in made.trees for node in walk(tree)):
             yield made
