@@ -24,12 +24,12 @@ from diagrammar.backends.torch.helpers.convolution import (
     _weight_gradient,
 )
 from diagrammar.backends.torch.library import FACTS, Fact
-from diagrammar.program.operations.work import Call
+from diagrammar.program.operations.work import LibraryCall
 
 OFF = 2.0
 
 
-def timed_call(call: Call) -> Callable[[], Any]:
+def timed_call(call: LibraryCall) -> Callable[[], Any]:
     """The call on random operands, padded so that sizes stay as they are at stride 1."""
     n = len(call.kernel)
     pads = tuple(d * (k - 1) // 2 for k, d in zip(call.kernel, call.dilation, strict=True))

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from math import prod
 
 from diagrammar.cost.device import DEVICES, Model, Rates, processor
-from diagrammar.program.operations.work import ITEM, Call, Work, fresh
+from diagrammar.program.operations.work import ITEM, LibraryCall, Work, fresh
 from diagrammar.program.passes.split_kernel import columns, is_wide
 
 LANES = {"AVX512": 16, "AVX2": 8}
@@ -48,63 +48,63 @@ class Fact:
     name: str
     version: str
     source: str
-    factor: Callable[[Call], float]
-    example: Call
-    plain: Call
+    factor: Callable[[LibraryCall], float]
+    example: LibraryCall
+    plain: LibraryCall
 
 
-def _written(call: Call) -> int:
+def _written(call: LibraryCall) -> int:
     """The channels of a group that the call writes, in blocks: of several groups it fills a quarter
     of a block."""
     outer = call.inner if call.kind == "input gradient" else call.outer
     return outer if call.groups == 1 else max(outer // 4, 1)
 
 
-def _few_written(call: Call) -> float:
+def _few_written(call: LibraryCall) -> float:
     channels = _written(call)
     return 1.0 if call.depthwise else (channels + 10) / channels
 
 
-def _few_read(call: Call) -> float:
+def _few_read(call: LibraryCall) -> float:
     few = call.kind == "weight gradient" and call.outer < FEW and not call.depthwise
     return (call.inner + 10) / call.inner if few else 1.0
 
 
-def _short_rows(call: Call) -> float:
+def _short_rows(call: LibraryCall) -> float:
     if call.kind != "weight gradient" or not call.positions:
         return 1.0
     return (call.positions[-1] + 2) / call.positions[-1]
 
 
-def _many_positions(call: Call) -> float:
+def _many_positions(call: LibraryCall) -> float:
     one = call.kind == "weight gradient" and prod(call.kernel) == 1 and not call.depthwise
     return 1 + min(prod(call.positions) / 4000, 1) if one else 1.0
 
 
-def _strided_gradient(call: Call) -> float:
+def _strided_gradient(call: LibraryCall) -> float:
     strided = call.kind == "input gradient" and any(s > 1 for s in call.stride)
     return (0.28 if call.backward else 1.4) if strided else 1.0
 
 
-def _small_gradient(call: Call) -> float:
+def _small_gradient(call: LibraryCall) -> float:
     small = call.kind == "input gradient" and call.groups == 1
     small = small and max(call.inner, call.outer) < FEW and all(s == 1 for s in call.stride)
     return 1.8 if small else 1.0
 
 
-def _wide_depthwise(call: Call) -> float:
+def _wide_depthwise(call: LibraryCall) -> float:
     wide = call.depthwise and call.kind == "convolution" and call.kernel[-1] > 14
     return 27.0 if wide else 1.0
 
 
-def _dilated_depthwise(call: Call) -> float:
+def _dilated_depthwise(call: LibraryCall) -> float:
     if not call.depthwise or call.kind != "input gradient":
         return 1.0
     slow = len(call.stride) > 2 or any(d > 1 for d in call.dilation)
     return (27.0 if slow else 1.0) * (1.2 if len(call.stride) == 2 else 1.0)
 
 
-def _depthwise_weight(call: Call) -> float:
+def _depthwise_weight(call: LibraryCall) -> float:
     if not call.depthwise or call.kind != "weight gradient":
         return 1.0
     dilated, wide = any(d > 1 for d in call.dilation), is_wide(call.kernel)
@@ -112,13 +112,15 @@ def _depthwise_weight(call: Call) -> float:
     return 1.9 if fast else 1.9 * 14.0
 
 
-def _call(kind: str, channels: tuple[int, int], kernel: int, size: int, **more: object) -> Call:
+def _call(
+    kind: str, channels: tuple[int, int], kernel: int, size: int, **more: object
+) -> LibraryCall:
     """A call in two dimensions, of eight images."""
     facts: dict[str, object] = {
         "images": 8, "groups": 1, "stride": (1, 1), "dilation": (1, 1), **more
     }  # fmt: skip
     inner, outer = channels
-    return Call(
+    return LibraryCall(
         kind=kind,  # type: ignore[arg-type]
         inner=inner,
         outer=outer,
@@ -226,7 +228,7 @@ class Libraries:
     images: int = 16
     facts: tuple[Fact, ...] = FACTS
 
-    def convolved(self, call: Call, read: Sequence[int], written: int) -> Work:
+    def convolved(self, call: LibraryCall, read: Sequence[int], written: int) -> Work:
         """The work of a library call whose operands and result have these numbers of entries."""
         if call.kind == "weight gradient":
             return self._weighed(call, read, written)
@@ -243,13 +245,13 @@ class Libraries:
             library_calls=1 + call.images * (0 if call.depthwise else self.image),
         )
 
-    def unfolded(self, call: Call, sides: int) -> float:
+    def unfolded(self, call: LibraryCall, sides: int) -> float:
         """oneDNN is built for neither groups nor thousands of channels of a weight gradient."""
         if sides == 2:
             return 50.0
         return 20.0 if call.groups > 1 else 10.0 if call.outer > 2048 else 1.0
 
-    def _weighed(self, call: Call, read: Sequence[int], written: int) -> Work:
+    def _weighed(self, call: LibraryCall, read: Sequence[int], written: int) -> Work:
         """The work of a weight gradient; with one channel a group, and a wide kernel, in several
         calls on padded parts."""
         swept, new = self._swept(call), sum(fresh(n, self) for n in read)
@@ -272,7 +274,7 @@ class Libraries:
             library_calls=calls,
         )
 
-    def _swept(self, call: Call) -> float:
+    def _swept(self, call: LibraryCall) -> float:
         """Multiplications, times what facts say."""
         return call.multiplications * prod(fact.factor(call) for fact in self.facts)
 

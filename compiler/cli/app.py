@@ -47,7 +47,7 @@ class Format(StrEnum):
     dot = "dot"
 
 
-class Device(StrEnum):
+class DeviceKind(StrEnum):
     """A kind of device that computes."""
 
     cpu = "cpu"
@@ -249,7 +249,9 @@ def verify(
     )
 )
 def calibrate(
-    device: Annotated[Device, typer.Option("--device", help="What to measure.")] = Device.cpu,
+    device: Annotated[
+        DeviceKind, typer.Option("--device", help="What to measure.")
+    ] = DeviceKind.cpu,
     threads: Threads = 0,
     show: Annotated[
         bool, typer.Option("--show", help="Show what is stored; measure nothing.")
@@ -278,7 +280,7 @@ def bench(
     values: Set = None,
     threads: Threads = 0,
     dtype: Annotated[str, typer.Option("--dtype", help="The operands' dtype.")] = "float32",
-    device: Annotated[Device, typer.Option("--device", help="Where to run.")] = Device.cpu,
+    device: Annotated[DeviceKind, typer.Option("--device", help="Where to run.")] = DeviceKind.cpu,
     seconds: Annotated[
         float, typer.Option("--seconds", min=0.01, help="How long to measure in all.")
     ] = 2.0,

@@ -33,8 +33,8 @@ def masking(moves: Moves, a: Entry, b: Entry, swept: int, wires: int) -> tuple[f
     total = applies(pattern.tree, "dense pattern")
     total = total and moves.is_total(pattern.tensors.bit_length() - 1, pattern.wires & wires)
     if pattern.wires.bit_count() == 2:  # rows are added
-        return moves.summed(moves.elements(x.wires)), x.gaps or not total
-    more = 2 * moves.contraction(swept, 2 * moves.elements(x.wires), 0)  # made three times
+        return moves.prices.summed(moves.elements(x.wires)), x.gaps or not total
+    more = 2 * moves.prices.contraction(swept, 2 * moves.elements(x.wires), 0)  # made three times
     return more, x.gaps or not total
 
 

@@ -26,10 +26,11 @@ from diagrammar.ir.relation import ConvForm, Relation, conv_form
 from diagrammar.ir.scalar import equal
 from diagrammar.ir.tree import Apply, Leaf, applies
 from diagrammar.lowerings.reading import reads_gaps
-from diagrammar.program.operations.work import ITEM, VIEW, Work, copied, moved, multiplied
+from diagrammar.program.operations.work import VIEW, Work
 from diagrammar.search import native
 from diagrammar.search.entry import Entry
 from diagrammar.search.meeting import masking, meeting
+from diagrammar.search.prices import Prices
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +62,8 @@ class Moves:
     def __init__(self, network: Network, open_wires: tuple[str, ...], options: Options) -> None:
         self.network = network
         self.options = options
-        self.device = options.device
         self.library = options.device.library
-        self.price_products()
+        self.prices = Prices(options.device)
         self.bit = {w: 1 << n for n, w in enumerate(network.sizes)}
         # an empty batch is planned like one example: everything would cost nothing
         self.sizes = {self.bit[w]: max(estimate(s), 1) for w, s in network.sizes.items()}
@@ -104,37 +104,6 @@ class Moves:
             self._elements[wires] = self.sizes[low] * self.elements(wires ^ low)
         return self._elements[wires]
 
-    # -- seconds of counted work -------------------------------------------------------------------
-
-    def seconds(self, work: Work) -> float:
-        """How long counted work takes."""
-        return self.device.seconds(work)
-
-    def price_products(self) -> None:
-        """The seconds of a multiplication, of a call, of an entry that is touched and of one that
-        comes on new pages, in results above `largest` entries."""
-        nothing, one = multiplied(0, 0, 0, self.library), multiplied(1, 0, 0, self.library)
-        entry = multiplied(0, 1, 0, self.library)
-        self.called = self.seconds(nothing) + self.seconds(
-            Work(calls=1)
-        )  # to bring a side in order
-        self.swept, self.touched = (self.seconds(w) - self.seconds(nothing) for w in (one, entry))
-        self.new, self.largest = self.seconds(Work(fresh=ITEM)), self.library.page / ITEM
-
-    def contraction(self, swept: int, read: int, written: int) -> float:
-        """A product of matrices with `swept` multiplications that reads and writes entries. Seconds
-        are linear in work, and this is asked most: the factors are known."""
-        result = self.new if written > self.largest else self.touched
-        return swept * self.swept + read * self.touched + written * result + self.called
-
-    def copy(self, entries: int) -> float:
-        """Something that writes entries, in another order than they lie in."""
-        return self.seconds(copied(entries, self.library))
-
-    def summed(self, entries: int) -> float:
-        """A sum that reads entries."""
-        return self.seconds(moved(2 * entries, 0, self.library, scattered=True))
-
     def needed(self, tensors: int) -> int:
         """The wires that are open or lead out of a set of tensors."""
         if tensors not in self._needed:
@@ -152,9 +121,9 @@ class Moves:
         wires = self.wires[at] & self.needed(1 << at)
         if isinstance(self.network.tensors[at], Operand):
             summed = wires != self.wires[at]
-            cost = self.copy(self.elements(wires)) if summed else 0.0
+            cost = self.prices.copy(self.elements(wires)) if summed else 0.0
             return Entry(1 << at, wires, cost, Leaf(at), self.likeness(at, wires))
-        cost = self.seconds(VIEW)
+        cost = self.prices.seconds(VIEW)
         if at in self.grams or (at in self.forms and self.forms[at].k is not None):
             cost = LAST_RESORT
         if at in self.maps and len(self.network.tensors[at].wires) > 2:
@@ -217,7 +186,7 @@ class Moves:
         once = a.cost if a.same(b) else a.cost + b.cost
         more, gaps = masking(self, a, b, swept, wires)
         dear, met = meeting(self, a, b)
-        cost = once + self.contraction(swept, read, written) + more + dear
+        cost = once + self.prices.contraction(swept, read, written) + more + dear
         if cost < below:
             like = self._joined(a, b) if self.repeats else 0
             yield Entry(
@@ -309,9 +278,9 @@ class Moves:
             wires, tree = (a.wires & ~along) | source, Apply("scattering", (a.tree,), (at,))
         else:
             return
-        cost = a.cost + self.copy(max(self.elements(wires), self.elements(a.wires)))
+        cost = a.cost + self.prices.copy(max(self.elements(wires), self.elements(a.wires)))
         if wires & ~needed:
-            cost += self.summed(self.elements(wires))
+            cost += self.prices.summed(self.elements(wires))
         like = self._along(a, at, tree.lowering)
         gaps = a.gaps
         if self.options.contained and tree.lowering == "scattering":
@@ -332,9 +301,9 @@ class Moves:
         side."""
         free = read and (form.relation.view is not None or form.k is None)
         larger = max(self.elements(wires), self.elements(a.wires))
-        cost = a.cost + (self.seconds(VIEW) if free else self.copy(larger))
+        cost = a.cost + (self.prices.seconds(VIEW) if free else self.prices.copy(larger))
         if wires & ~needed:
-            cost += self.summed(self.elements(wires))
+            cost += self.prices.summed(self.elements(wires))
         like = self._along(a, tree.at, tree.lowering)
         gaps = a.gaps
         if self.options.contained and tree.lowering == "folding":
@@ -367,9 +336,10 @@ class Moves:
             count = distances if alike else 2 * distances
             swept = count * self.elements(both & ~i2) // min(estimate(form.S), estimate(form.K))
             copies = self.elements(left.wires) + (0 if alike else self.elements(right.wires))
-            cost = left.cost + (0.0 if alike else right.cost) + self.copy(2 * copies)
-            cost += self.contraction(swept, count * copies, 0)
-            cost += self.seconds(Work(views=6 * count)) + 2 * self.copy(self.elements(wires))
+            cost = left.cost + (0.0 if alike else right.cost) + self.prices.copy(2 * copies)
+            cost += self.prices.contraction(swept, count * copies, 0)
+            cost += self.prices.seconds(Work(views=6 * count))
+            cost += 2 * self.prices.copy(self.elements(wires))
             how = ("batched",) if self.options.batched else ()
             tree = Apply("row by row", (left.tree, right.tree), (at,), how)
             like = self._like("paired", left.like, right.like, at) if left.like else 0

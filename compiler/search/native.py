@@ -17,7 +17,7 @@ from diagrammar.ir.scalar import nonnegative
 from diagrammar.ir.tree import Apply, Tree, applies, walk
 from diagrammar.lowerings.native_roles import extra, output_padding
 from diagrammar.lowerings.reading import reads_gaps
-from diagrammar.program.operations.work import Call, Kind
+from diagrammar.program.operations.work import Kind, LibraryCall
 from diagrammar.search.entry import Entry
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def recognise(search: Moves, a: Entry, b: Entry, between: Sequence[int]) -> Entr
     work = search.library.convolved(call, read, search.elements(wires))
     if kind == "weight gradient" and (unfolded := _unfolds(left.tree) + _unfolds(right.tree)):
         work = work._replace(library=work.library * search.library.unfolded(call, unfolded))
-    cost = a.cost + b.cost + search.options.preference * search.seconds(work)
+    cost = a.cost + b.cost + search.options.preference * search.prices.seconds(work)
     tree = Apply(kind, (left.tree, right.tree), tuple(between))
     return Entry(tensors, wires, cost, tree, parts=(left, right))
 
@@ -100,7 +100,7 @@ def _call(
     right: Entry,
     forms: Sequence[ConvForm],
     needed: int,
-) -> Call:
+) -> LibraryCall:
     """The library call: what both sides have and the result has are groups, what is summed are
     channels, or images for a weight gradient."""
     ends = sum(search.bit[w] for f in forms for w in (f.i, f.o, f.k) if w is not None)
@@ -112,7 +112,7 @@ def _call(
         "transposed convolution": (own[0], own[1], summed),
         "weight gradient": (summed, own[0], own[1]),
     }[kind]
-    return Call(
+    return LibraryCall(
         CALLS[kind],
         images,
         search.elements(both & needed),

@@ -23,6 +23,7 @@ from diagrammar.search.greedy import Greedy
 from diagrammar.search.meeting import DEARER
 from diagrammar.search.moves import Moves
 from diagrammar.search.moves import Options as Options
+from diagrammar.search.prices import Prices
 
 EXACT = 14
 """The largest network that is searched exactly."""
@@ -53,9 +54,8 @@ class Search(Moves):
         self.relations = len(list(network.relations()))
         if len(self.wires) > MANY and not self.relations:
             # many tensors are small ones, which stay in the cache: multiplications decide
-            strided = self.device.rates.strided / CACHED
-            self.device = self.device.with_rates(strided=strided)
-            self.price_products()
+            strided = options.device.rates.strided / CACHED
+            self.prices = Prices(options.device.with_rates(strided=strided))
 
     def best(self) -> Entry:
         """The cheapest tree for the whole network; if contained, one in which gaps meet no operand

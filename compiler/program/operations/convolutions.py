@@ -21,7 +21,7 @@ from diagrammar.program.operations.nan import (
     worst_zeros,
 )
 from diagrammar.program.operations.placed import Placed
-from diagrammar.program.operations.work import Call, Library, Work, copied, total
+from diagrammar.program.operations.work import Library, LibraryCall, Work, copied, total
 
 
 @operation(
@@ -75,7 +75,7 @@ class Convolution(Base):
     def work(self, inputs: Sequence[Placed], result: Placed, library: Library) -> Work:
         """That of one library call, and of copies of what does not lie in order."""
         weight, groups = inputs[1].shape, estimate(self.groups)
-        call = Call(
+        call = LibraryCall(
             "convolution",
             inputs[0].shape[0],
             groups,
@@ -163,7 +163,7 @@ class TransposedConvolution(Base):
     def work(self, inputs: Sequence[Placed], result: Placed, library: Library) -> Work:
         """That of one library call, and of copies of what does not lie in order."""
         weight, groups = inputs[1].shape, estimate(self.groups)
-        call = Call(
+        call = LibraryCall(
             "input gradient",
             inputs[0].shape[0],
             groups,
@@ -278,7 +278,7 @@ def numbers(sizes: Sequence[Dim]) -> tuple[int, ...]:
     return tuple(map(estimate, sizes))
 
 
-def called(call: Call, inputs: Sequence[Placed], written: int, library: Library) -> Work:
+def called(call: LibraryCall, inputs: Sequence[Placed], written: int, library: Library) -> Work:
     """A library call, and a copy of each operand that does not lie in order."""
     copies = (copied(x.entries, library) for x in inputs if not x.contiguous)
     return total((library.convolved(call, [x.entries for x in inputs], written), *copies))
@@ -292,9 +292,9 @@ def weight_gradient(
     groups: int,
     *,
     narrow: bool = False,
-) -> Call:
+) -> LibraryCall:
     """The gradient for a weight [g·co, ci, *k], of a cotangent [b, g·co, *o]."""
-    return Call(
+    return LibraryCall(
         "weight gradient",
         cotangent[0],
         groups,

@@ -53,7 +53,7 @@ Kind = Literal["convolution", "input gradient", "weight gradient"]
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class LibraryCall:
     """A library convolution, or one of its gradients, by what its speed depends on: channels of a
     group on both sides, sizes of the kernel, positions of the output along each dimension.
 
@@ -105,10 +105,10 @@ class Library(Protocol):
     def member(self) -> float:
         """Calls that each product of a batch of products takes."""
 
-    def convolved(self, call: Call, read: Sequence[int], written: int) -> Work:
+    def convolved(self, call: LibraryCall, read: Sequence[int], written: int) -> Work:
         """The work of a library call whose operands and result have these numbers of entries."""
 
-    def unfolded(self, call: Call, sides: int) -> float:
+    def unfolded(self, call: LibraryCall, sides: int) -> float:
         """How many times as long a weight gradient takes of which one side, or both, are windows:
         its channels are those times the kernel."""
 
