@@ -79,7 +79,7 @@ def _of_dtype(shape: Sequence[int], dtype: torch.dtype) -> torch.Tensor:
 
 
 KINDS: dict[str, Callable[[tuple[int, ...]], Any]] = {
-    "transposed": lambda s: torch.randn(s[::-1]).permute(*range(len(s))[::-1]),
+    "transposed": lambda s: torch.randn(s[::-1]).permute(tuple(range(len(s))[::-1])),
     "expanded": lambda s: torch.randn(()).expand(s),
     "strided": lambda s: torch.randn((*s, 2))[..., 0],
     "wants a gradient": lambda s: torch.randn(s, requires_grad=True),

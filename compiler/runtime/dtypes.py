@@ -178,9 +178,10 @@ def is_cast(operands: Sequence[Any]) -> bool:
     """Whether PyTorch casts floating operands of this call: its autocast is on."""
     import torch
 
-    return all(x.is_floating_point() for x in operands) and torch.is_autocast_enabled(
-        operands[0].device.type
-    )
+    if not all(x.is_floating_point() for x in operands):
+        return False
+    kind = operands[0].device.type  # such as meta, which has no autocast
+    return torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
 
 
 def _conversion(dtypes: dict[str, Any]) -> str:

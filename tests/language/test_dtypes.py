@@ -216,6 +216,14 @@ def test_the_oracle_refuses_what_numpy_has_no_arrays_of():
         f(torch.ones(2, 3, dtype=torch.bfloat16), torch.ones(3, 4))
 
 
+def test_meta_tensors_have_one_dtype_too():
+    """PyTorch knows no autocast for them, which might make one of two."""
+    f = dg.parse("tensor A[i]\ntensor B[i]\nC[] = A[i] * B[i]")["C"].compile()
+    a = torch.empty(3, device="meta")
+    with pytest.raises(dg.DiagramError, match="different dtypes: A float32, B float64"):
+        f(A=a, B=a.double())
+
+
 def test_meta_tensors_have_results_without_entries():
     x, w = torch.ones(2, 3, device="meta"), torch.ones(3, 4, device="meta")
     assert PRODUCT.compile()(x, w).is_meta
