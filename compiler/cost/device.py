@@ -36,13 +36,15 @@ class Rates(NamedTuple):
 class Device:
     """Rates of a device, and what is known of its libraries.
 
-    source: where the rates come from, in words for a printed plan.
+    source: where the rates come from, in words for a printed plan. measured: they are of this
+    device, and plans may be settled by its clock.
     """
 
     kind: str
     rates: Rates
     library: Library
     source: str = ""
+    measured: bool = False
 
     def seconds(self, work: Work) -> float:
         """How long counted work takes."""

@@ -62,7 +62,11 @@ def from_entry(kind: str, entry: Mapping[str, Any]) -> Device:
         said = f"shipped rates: measured ones are not used, {entry.get('bad')}"
         return _unmeasured(kind, said)
     return Device(
-        kind, rates, model(kind).library(), f"rates measured here, {entry.get('fit', '')}"
+        kind,
+        rates,
+        model(kind).library(),
+        f"rates measured here, {entry.get('fit', '')}",
+        measured=True,
     )
 
 

@@ -18,6 +18,26 @@ from diagrammar.plan.memory import Choice, Memory
 from diagrammar.runtime.build import specialised
 from diagrammar.runtime.specialised import Specialised
 
+DOUBT = 2.0
+"""How far the estimates of two candidates may be apart before the clock is not asked: some are off
+by more (benchmarks/results/planner.md), most by less."""
+WORTH = 1e-3
+"""Seconds of a call from which settling a doubt by the clock is worth its time."""
+
+
+def settled(special: Specialised, operands: Sequence[Any]) -> Specialised:
+    """The plan of a device with measured rates. Where it is in doubt, since estimates are close or
+    it is preferred to PyTorch's own call, the best few are timed once and remembered."""
+    if special.device is None or not special.device.measured or special.recipe is None:
+        return special
+    least = min((c.cost for c in special.candidates), default=0.0)
+    own = [c for c in special.candidates if c.recipe.is_one_call]
+    close = [c for c in special.candidates if c.cost <= DOUBT * least]
+    is_own_call = special.recipe.is_one_call and len(close) < 2
+    if is_own_call or max([least, *(c.cost for c in own)]) < WORTH:
+        return special
+    return measured(special, operands)
+
 
 def measured(
     special: Specialised, operands: Sequence[Any], store: Store | None = None

@@ -15,7 +15,7 @@ from diagrammar.program.liveness import show_bytes
 from diagrammar.runtime.build import build
 from diagrammar.runtime.dtypes import InDtype, computed_in, is_whole
 from diagrammar.runtime.latest import PLANS, Latest
-from diagrammar.runtime.measuring import measured
+from diagrammar.runtime.measuring import measured, settled
 from diagrammar.runtime.open_sizes import open_axes
 from diagrammar.runtime.operands import Kind, kind_of
 from diagrammar.runtime.options import CompileOptions
@@ -145,8 +145,8 @@ class Programs:
             return self._call_for_integers(operands, shapes)
         kind = self.kind_of(operands)
         special = self.checked(self.at(shapes, kind), operands)
-        if self.options.plan == "measure":
-            special = self._at_shapes[shapes, kind] = measured(special, operands)
+        choose = measured if self.options.plan == "measure" else settled
+        special = self._at_shapes[shapes, kind] = choose(special, operands)
         return special.call
 
     def kind_of(self, operands: Sequence[Any]) -> Kind:

@@ -19,7 +19,7 @@ from diagrammar.cost.calibrate import FAR, WELL, fit
 from diagrammar.cost.device import Rates, model, read
 from diagrammar.cost.pricing import work
 from diagrammar.cost.store import VERSION
-from diagrammar.runtime import devices
+from diagrammar.runtime import devices, measuring
 
 DEFAULT = RATES
 
@@ -292,3 +292,25 @@ def test_bench_says_what_is_wrong(
     shape = [] if "--shape" in more else ["--shape", "X=2,3,9,9"]
     assert main(["bench", "conv2d", "A_expand", *shape, *more]) in (1, 2)
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("size", "asked"), [(224, True), (6, False)])
+@pytest.mark.parametrize("own", [True, False])
+def test_a_doubt_is_settled_by_the_clock_where_that_is_worth_it(
+    size: int, asked: bool, own: bool, never: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a device with rates of its own, for calls of a millisecond; never with shipped rates."""
+    timed = []
+
+    def measured(special: object, operands: object) -> object:
+        timed.append(operands)
+        return special
+
+    monkeypatch.setattr(measuring, "measured", measured)
+    if own:
+        assert devices.rates_store().put(model("cpu").name(), DEFAULT._asdict())
+    else:
+        monkeypatch.setenv("DIAGRAMMAR_CALIBRATE", "off")
+    f = dg.shipped("conv2d")["dW"].compile(k1=3, k2=3, p=1)
+    f(X=torch.ones(2, 8, size, size), dY=torch.ones(2, 8, size, size))
+    assert bool(timed) is (asked and own)
